@@ -1,0 +1,309 @@
+"""What a policy means: names resolved, lets put in place, types checked, constants read.
+
+Three statement families remain. A `Rule` is the one form that guards, preferences, weights, routes, lowered YAML
+and the engine's own rules all have; `PolicyTest` and `Proof` are questions to be asked of them.
+
+A `Condition` is a formula over facts and one model. After `when` of a route, weigh or proof it holds no
+model test, in a selector no bare fact test (ruling 5); a cross test compares a fact with an attribute of the model and
+becomes a plain fact test once the model is known. Derived facts (`budget.exhausted`, `mode.allow_cloud`, ...) are
+already replaced by what they follow from. A let that is used twice is one shared node.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from engine.language.source import Span
+from engine.language.syntax_tree import span_field
+
+Order: TypeAlias = Literal["<", "<=", ">", ">=", "is"]
+FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
+
+# --- Conditions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: bool
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple["Condition", ...]
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    parts: tuple["Condition", ...]
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: "Condition"
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class FactIn:
+    """A single-valued name fact is one of these; ordered comparisons and ranges are already spelled out.
+
+    A yes/no fact is here too, with the names "yes" and "no".
+    """
+
+    fact: str
+    names: frozenset[str]
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class FactCompare:
+    """A number fact against a constant: int for tokens, hours and buckets, Decimal for percentages."""
+
+    fact: str
+    order: Order
+    value: int | Decimal
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class FactHas:
+    fact: str
+    element: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class FactEmpty:
+    fact: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIn:
+    """A name attribute of the model is one of these: `model.id` (by key), `.provider`, `.zone`, `.quality`, `.latency`,
+    `.tools`, and `locality` ("local" or "cloud"), which has no name of its own in the language."""
+
+    attribute: str
+    names: frozenset[str]
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCompare:
+    """`model.max_context` (int), `model.price` or `model.call_cost` (Decimal) against a constant.
+
+    An unknown price makes every such comparison false (ruling 29).
+    """
+
+    attribute: str
+    order: Order
+    value: int | Decimal
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHas:
+    attribute: str
+    element: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEmpty:
+    attribute: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceUnknown:
+    """`model.price is unknown`."""
+
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCompare:
+    """Tokens of the task against tokens of the model: FACT ORDER ATTRIBUTE, turned round if written so."""
+
+    fact: str
+    order: Order
+    attribute: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class CrossIs:
+    """A single-valued name fact is the model's name attribute."""
+
+    fact: str
+    attribute: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class FactHasModel:
+    """A set fact has the model's name attribute: `provider.down has model.provider`."""
+
+    fact: str
+    attribute: str
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHasFact:
+    """The model's set attribute has the fact's name: `model.capabilities has task.type`."""
+
+    attribute: str
+    fact: str
+    span: Span = span_field()
+
+
+FactTest: TypeAlias = FactIn | FactCompare | FactHas | FactEmpty
+ModelTest: TypeAlias = ModelIn | ModelCompare | ModelHas | ModelEmpty | PriceUnknown
+CrossTest: TypeAlias = CrossCompare | CrossIs | FactHasModel | ModelHasFact
+Condition: TypeAlias = Constant | All | Any | Not | FactTest | ModelTest | CrossTest
+
+# --- Rules ------------------------------------------------------------------------------------------
+
+
+class Origin(Enum):
+    """Whose rule it is; also the order in which rules stand (ruling 32)."""
+
+    USER = "user"
+    YAML = "yaml"
+    BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """No model the selector holds for is eligible."""
+
+    selector: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """Only models the selector holds for are eligible."""
+
+    selector: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Favour:
+    """Adds points to the score of the models selected; below zero for `avoid`."""
+
+    selector: Condition
+    points: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """The weights of the score; the three sum to 1."""
+
+    cost: Decimal
+    quality: Decimal
+    latency: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The tiers of a route, in order."""
+
+    tiers: tuple[Condition, ...]
+
+
+Effect: TypeAlias = Forbid | Require | Favour | Weigh | Use
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When `condition` holds, `effect` is had; `watch` only notes that it would have been."""
+
+    name: str
+    effect: Effect
+    condition: Condition
+    because: str | None
+    watch: bool
+    origin: Origin
+    span: Span = span_field()
+    name_span: Span = span_field()
+
+
+# --- Questions --------------------------------------------------------------------------------------
+
+Quantifier: TypeAlias = Literal["only", "never", "some"]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstIs:
+    selector: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class ChainIs:
+    """`only` and `never` hold for a refusal, `some` does not (ruling 38)."""
+
+    quantifier: Quantifier
+    selector: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsAre:
+    """The chain, by model keys; only its beginning when open."""
+
+    models: tuple[str, ...]
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteIs:
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    pass
+
+
+Expectation: TypeAlias = FirstIs | ChainIs | ModelsAre | RouteIs | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class TestCase:
+    """`given` holds only the facts the author gave; the rest take a test's defaults."""
+
+    given: Mapping[str, FactValue]
+    expectation: Expectation
+    because: str | None
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    title: str
+    cases: tuple[TestCase, ...]
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    name: str
+    expectation: ChainIs
+    condition: Condition
+    span: Span = span_field()
+    name_span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPolicy:
+    """A policy without errors: rules in the order that decides (user files, lowered YAML, base)."""
+
+    rules: tuple[Rule, ...]
+    tests: tuple[PolicyTest, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    lets: Mapping[str, Span] = field(default_factory=dict, compare=False)
