@@ -1,0 +1,253 @@
+"""What a provider is: the smallest thing that can answer, and the values that pass through it.
+
+A `Request` in OpenAI-style messages becomes a `Reply`, or an iterator of `Chunk`s that ends with one; the
+providers (`ollama`, `anthropic`, `openai`, `scripted`) translate both ways. Nothing here reads a clock, the
+environment or a file, and no value's repr shows a prompt, an answer or a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+
+from engine.providers.errors import EgressRefused, ProviderError
+
+FinishReason = Literal["stop", "length", "tool_calls", "other"]
+"""`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a reason."""
+
+
+class Egress(Enum):
+    """How far a request may travel: `LOCAL` never leaves loopback, a unix socket or a configured network."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The capability to send to one target, minted by the router from a decision and checked by the transport.
+
+    Every request needs one, probes included; the transport refuses unless all three match its own target.
+    """
+
+    target: str
+    egress: Egress
+    policy_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a provider sends, fixed at construction from one policy snapshot.
+
+    `name` is the provider's name in models.yaml; `base_url` is http(s)://host[:port][/path] or
+    http+unix://%2Fpath%2Fto.sock[/path]; `egress` what the configuration says it is, which the transport holds it
+    to; `networks` the CIDRs that count as local besides loopback (none unless configured); `policy_digest` the
+    digest of the snapshot the target was built from.
+    """
+
+    name: str
+    base_url: str
+    egress: Egress
+    policy_digest: str
+    networks: tuple[str, ...] = ()
+
+    def check(self, permit: Permit) -> None:
+        """Raise EgressRefused unless the permit was minted for this very target.
+
+        >>> there = Target("ollama", "http://127.0.0.1:11434", Egress.LOCAL, "sha256:a")
+        >>> there.check(Permit("ollama", Egress.LOCAL, "sha256:a"))
+        """
+        for fact, permitted, actual in (
+            ("target", permit.target, self.name),
+            ("egress class", permit.egress.value, self.egress.value),
+            ("policy digest", permit.policy_digest, self.policy_digest),
+        ):
+            if permitted != actual or not actual:
+                raise EgressRefused(
+                    provider=self.name, dispatched=False, detail=f"the permit is for another {fact}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of one attempt, in seconds; each also ends at the request's deadline.
+
+    `connect_s` ends as Unreachable. `first_token_s` and `idle_s` guard a stream, `answer_s` an answer taken whole;
+    they end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added to the first two
+    when the provider knows that it must load the model first. `probe_s` is for probe and discover.
+    """
+
+    connect_s: float = 3.0
+    first_token_s: float = 15.0
+    idle_s: float = 15.0
+    answer_s: float = 120.0
+    load_s: float = 60.0
+    probe_s: float = 5.0
+
+
+class ToolFunction(TypedDict):
+    """What a tool call calls; `arguments` is a JSON text, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """A tool call in the one shape of this project, which is OpenAI's."""
+
+    id: str
+    type: Literal["function"]
+    function: ToolFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the provider reported them; None is unknown, which is not zero.
+
+    `input_tokens` counts the whole prompt, cached reads and cache writes included; `output_tokens` includes
+    `reasoning_tokens`.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One attempt at one model of one target.
+
+    `messages` are OpenAI-style role/content mappings, `tools` OpenAI-style function tools. `max_tokens` bounds the
+    output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in seconds.
+    `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets the provider
+    estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves.
+    """
+
+    model: str
+    permit: Permit
+    messages: Sequence[Mapping[str, Any]] = field(repr=False)
+    tools: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
+    max_tokens: int | None = None
+    temperature: float | None = None
+    deadline_s: float = 120.0
+    timeouts: Timeouts = Timeouts()
+    context_tokens: int | None = None
+    on_dispatch: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer.
+
+    `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
+    temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded, None
+    when unknown.
+    """
+
+    model: str
+    content: str = field(repr=False)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), repr=False)
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    request_id: str | None = None
+    reasoning: str = field(default="", repr=False)
+    cold: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the `reply`."""
+
+    text: str = field(default="", repr=False)
+    reasoning: str = field(default="", repr=False)
+    tool_call: ToolCall | None = field(default=None, repr=False)
+    reply: Reply | None = None
+
+    @property
+    def is_content(self) -> bool:
+        """True when showing this piece commits the stream to its target. Reasoning commits too."""
+        return bool(self.text or self.reasoning or self.tool_call)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredModel:
+    """A model a provider says it has; None is unknown.
+
+    `context_tokens` is the window that would be in effect, `loaded_context_tokens` the one now allocated.
+    `remote_host` is set when a local daemon would pass prompts on to that host.
+    """
+
+    id: str
+    digest: str | None = None
+    context_tokens: int | None = None
+    loaded_context_tokens: int | None = None
+    capabilities: tuple[str, ...] = ()
+    tools: bool | None = None
+    warm: bool | None = None
+    remote_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a provider is: `latency_s` of the probe in seconds, `error` when it is not `up`."""
+
+    status: Literal["up", "down", "misconfigured"]
+    latency_s: float | None = None
+    version: str | None = None
+    error: ProviderError | None = None
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What the router calls. Every method that sends needs a permit for `target`.
+
+    An attempt is one attempt: no provider retries, falls back or follows a redirect.
+    """
+
+    @property
+    def target(self) -> Target:
+        """Where it sends."""
+
+    async def complete(self, request: Request) -> Reply:
+        """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
+
+    def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The answer piece by piece; the last piece carries the reply.
+
+        Raises ProviderError before the first content, StreamInterrupted after it. Close it (`aclosing`) to give up.
+        """
+
+    async def probe(self, permit: Permit, *, timeout_s: float = 5.0) -> Health:
+        """Is it there? Sends no user content, costs nothing, and raises for nothing but a caller's cancel."""
+
+    async def discover(self, permit: Permit, *, timeout_s: float = 5.0) -> tuple[DiscoveredModel, ...]:
+        """The models it has, sorted by id. Raises ProviderError."""
+
+    async def aclose(self) -> None:
+        """Close its connections. Idempotent."""
+
+
+async def collect(chunks: AsyncIterator[Chunk]) -> Reply:
+    """Read a stream to its end and return its reply: the buffered mode. Raises what the stream raises."""
+    reply: Reply | None = None
+    async for chunk in chunks:
+        reply = chunk.reply or reply
+    assert reply is not None, "a stream that ends without an error ends with its reply"
+    return reply
+
+
+def text_bytes(messages: Iterable[Mapping[str, Any]]) -> int:
+    """UTF-8 bytes of all text in OpenAI-style messages; images and tools are not counted."""
+    total = 0
+    for message in messages:
+        content = message.get("content")
+        parts = content if isinstance(content, list | tuple) else [{"text": content}]
+        for part in parts:
+            text = part.get("text") if isinstance(part, Mapping) else None
+            total += len(text.encode("utf-8", "replace")) if isinstance(text, str) else 0
+    return total

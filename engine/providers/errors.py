@@ -1,0 +1,420 @@
+"""What can go wrong at a provider, by class, and what may be done about each class.
+
+Turns nothing into anything: the taxonomy is data. Which signal is which class is decided in `faults`;
+retrying, falling back and settling are the router's and the ledger's, who read `CONDUCT` and nothing else.
+
+ProviderError                   (under engine.errors.EngineError)
+├── Unreachable                 UNREACHABLE   nobody answered; the request was not fully written
+├── OutcomeUnknown              UNKNOWN       the request was written, then silence or a reset
+├── AuthFailed                  AUTH          the key is missing, wrong or not allowed
+├── QuotaSpent                  QUOTA         no money or quota left at the provider
+├── Throttled                   THROTTLED     too many requests; may carry retry_after_s
+├── Overloaded                  OVERLOADED    the provider is full
+├── ServerFailed                SERVER        the provider broke
+├── Transient                   TRANSIENT     a conflict or a time-out the provider reported
+├── ContextOverflow             OVERFLOW      the prompt does not fit the window
+│   └── ContextTruncated        OVERFLOW      the provider cut the prompt and answered all the same
+├── TooLarge                    TOO_LARGE     the request has more bytes than the provider takes
+├── Refused                     REFUSED       the model or its filter declined
+├── InvalidRequest              INVALID       the request is wrong; a redirect counts as that
+├── Truncated                   TRUNCATED     the answer ended without its terminal mark
+├── Cancelled                   CANCELLED     the deadline passed (a caller's cancel stays CancelledError)
+├── EgressRefused               EGRESS        sending would leave the permit; nothing was sent
+├── EgressAlarm                 LEAK          the answer shows that the model was not local after all
+└── StreamInterrupted           (its cause's) content had already reached the caller
+
+No error here holds a request, a prompt, a key or a foreign exception: `detail` is at most 200 characters that
+were cleared of both (`faults.sanitise`), and each is raised outside the handler of what caused it, so that
+neither `__cause__` nor `__context__` leads back to a request.
+"""
+
+# ruff: noqa: N818  (the names say what happened; `Error` on each would say nothing more)
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.providers.base import ToolCall, Usage
+
+DETAIL_CHARACTERS = 200
+
+
+class ErrorClass(Enum):
+    """The class of a failure. The body's `error.type` or `code` decides first, the status second."""
+
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    AUTH = "auth"
+    QUOTA = "quota"
+    THROTTLED = "throttled"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    TRANSIENT = "transient"
+    OVERFLOW = "overflow"
+    TOO_LARGE = "too_large"
+    REFUSED = "refused"
+    INVALID = "invalid"
+    TRUNCATED = "truncated"
+    CANCELLED = "cancelled"
+    EGRESS = "egress"
+    LEAK = "leak"
+
+
+class SameTarget(Enum):
+    """May the same target be tried again for this request?"""
+
+    NEVER = "never"
+    AT_ONCE = "once, at once"
+    WITH_JITTER = "once, after a jittered pause"
+    AFTER_RETRY_AFTER = "once, after Retry-After when it fits the deadline"
+
+
+class NextTarget(Enum):
+    """May the next member of the decided chain be tried for this request?"""
+
+    YES = "yes"
+    NO = "no"
+    ON_AUTH_FALLBACK = "only when the policy says `on auth fallback`"
+    LARGER_WINDOW = "only one with a larger context window"
+    LARGER_LIMIT = "only one that takes larger requests"
+    WHEN_NOTHING_SHOWN = "only while no content has reached the caller"
+
+
+class Billed(Enum):
+    """What the ledger does with the attempt's reservation."""
+
+    NO = "release it"
+    UNKNOWN = "keep it until the lease ends, then forfeit"
+    BY_USAGE = "settle by reported or counted usage"
+
+
+class HealthMark(Enum):
+    """What a failure says about the target, for the circuit breaker and for health."""
+
+    FAILING = "failing"
+    NEUTRAL = "neutral"
+    MISCONFIGURED = "misconfigured"
+    CLOSED = "closed until the provider's window resets"
+    QUARANTINED = "quarantined until a person looked"
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What may be done after a failure; the whole taxonomy is a table of these."""
+
+    same_target: SameTarget
+    next_target: NextTarget
+    billed: Billed
+    health: HealthMark
+
+
+CONDUCT: dict[ErrorClass, Conduct] = {
+    ErrorClass.UNREACHABLE: Conduct(SameTarget.AT_ONCE, NextTarget.YES, Billed.NO, HealthMark.FAILING),
+    ErrorClass.UNKNOWN: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.UNKNOWN, HealthMark.FAILING),
+    ErrorClass.AUTH: Conduct(
+        SameTarget.NEVER, NextTarget.ON_AUTH_FALLBACK, Billed.NO, HealthMark.MISCONFIGURED
+    ),
+    ErrorClass.QUOTA: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.NO, HealthMark.CLOSED),
+    ErrorClass.THROTTLED: Conduct(
+        SameTarget.AFTER_RETRY_AFTER, NextTarget.YES, Billed.NO, HealthMark.FAILING
+    ),
+    ErrorClass.OVERLOADED: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
+    # 504 is kept instead of released, see ProviderError.conduct.
+    ErrorClass.SERVER: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
+    ErrorClass.TRANSIENT: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
+    ErrorClass.OVERFLOW: Conduct(SameTarget.NEVER, NextTarget.LARGER_WINDOW, Billed.NO, HealthMark.NEUTRAL),
+    ErrorClass.TOO_LARGE: Conduct(SameTarget.NEVER, NextTarget.LARGER_LIMIT, Billed.NO, HealthMark.NEUTRAL),
+    ErrorClass.REFUSED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.NEUTRAL),
+    ErrorClass.INVALID: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.NO, HealthMark.NEUTRAL),
+    ErrorClass.TRUNCATED: Conduct(
+        SameTarget.NEVER, NextTarget.WHEN_NOTHING_SHOWN, Billed.BY_USAGE, HealthMark.FAILING
+    ),
+    # Released when nothing was dispatched, see ProviderError.conduct.
+    ErrorClass.CANCELLED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.NEUTRAL),
+    # The next member is in the same frozen candidate set and is checked in its turn.
+    ErrorClass.EGRESS: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.NO, HealthMark.MISCONFIGURED),
+    ErrorClass.LEAK: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.QUARANTINED),
+}
+
+
+class ProviderError(EngineError):
+    """A provider that failed. Raise one of the classes below, not this one.
+
+    `provider` and `model` name the target; `status` is the HTTP status, None when no answer came (an error inside
+    a stream has status 200); `code` is the provider's own error type when it is a known word; `request_id` is the
+    provider's; `retry_after_s` is in seconds; `dispatched` says whether any byte of the request may have been
+    sent; `usage` is what the provider reported before failing.
+    """
+
+    kind: ClassVar[ErrorClass]
+    sentence: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        model: str = "",
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        detail: str = "",
+        dispatched: bool = True,
+        usage: Usage | None = None,
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.detail = detail[:DETAIL_CHARACTERS]
+        self.dispatched = dispatched
+        self.usage = usage
+        super().__init__(self._said())
+
+    def _said(self) -> str:
+        where = " / ".join(part for part in (self.provider, self.model) if part)
+        facts = [
+            f"status {self.status}" if self.status is not None else "",
+            self.code or "",
+            f"request {self.request_id}" if self.request_id else "",
+        ]
+        known = ", ".join(fact for fact in facts if fact)
+        return "".join(
+            [
+                f"{where}: " if where else "",
+                self.sentence,
+                f" ({known})" if known else "",
+                f": {self.detail}" if self.detail else "",
+            ]
+        )
+
+    @property
+    def conduct(self) -> Conduct:
+        """What may be done now: the class's row, corrected by what is known of this one failure."""
+        row = CONDUCT[self.kind]
+        if self.kind is ErrorClass.SERVER and self.status == 504:
+            return replace(row, billed=Billed.UNKNOWN)
+        if self.kind is ErrorClass.CANCELLED and not self.dispatched:
+            return replace(row, billed=Billed.NO)
+        return row
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "status": self.status,
+            "code": self.code,
+            "request_id": self.request_id,
+            "retry_after_s": self.retry_after_s,
+            "detail": self.detail,
+            "dispatched": self.dispatched,
+            "usage": self.usage,
+        }
+
+
+class Unreachable(ProviderError):
+    """Name lookup, connect or TLS failed, or the connection broke before the request was fully written."""
+
+    kind = ErrorClass.UNREACHABLE
+    sentence = "cannot be reached"
+
+
+class OutcomeUnknown(ProviderError):
+    """The request was written; then a reset or silence, before any content. It may have been billed."""
+
+    kind = ErrorClass.UNKNOWN
+    sentence = "gave no answer after the request was sent"
+
+
+class AuthFailed(ProviderError):
+    """401, 403, authentication or permission errors, or no key at all."""
+
+    kind = ErrorClass.AUTH
+    sentence = "did not accept the key"
+
+
+class QuotaSpent(ProviderError):
+    """Out of credit, quota or the provider's own spend limit: no retry helps before its window resets."""
+
+    kind = ErrorClass.QUOTA
+    sentence = "has no quota left for this key"
+
+
+class Throttled(ProviderError):
+    """429 of the ordinary kind; `retry_after_s` when the provider said it."""
+
+    kind = ErrorClass.THROTTLED
+    sentence = "asks to slow down"
+
+
+class Overloaded(ProviderError):
+    """529, `overloaded_error`, 503; Ollama's full queue."""
+
+    kind = ErrorClass.OVERLOADED
+    sentence = "is overloaded"
+
+
+class ServerFailed(ProviderError):
+    """500, 502, 504 and their kin. After a 504 the request may have been billed."""
+
+    kind = ErrorClass.SERVER
+    sentence = "failed on its side"
+
+
+class Transient(ProviderError):
+    """408 and 409."""
+
+    kind = ErrorClass.TRANSIENT
+    sentence = "asks to try again"
+
+
+class ContextOverflow(ProviderError):
+    """The prompt does not fit the context window. Never retried unchanged."""
+
+    kind = ErrorClass.OVERFLOW
+    sentence = "cannot hold this prompt in its context window"
+
+
+class ContextTruncated(ContextOverflow):
+    """The provider counted far fewer prompt tokens than were sent: it cut the prompt and answered anyway."""
+
+    sentence = "cut the prompt before answering"
+
+
+class TooLarge(ProviderError):
+    """413: the request has too many bytes."""
+
+    kind = ErrorClass.TOO_LARGE
+    sentence = "does not take a request this large"
+
+
+class Refused(ProviderError):
+    """The model or a content filter declined. Surfaced, not routed around."""
+
+    kind = ErrorClass.REFUSED
+    sentence = "declined to answer"
+
+
+class InvalidRequest(ProviderError):
+    """The request is wrong, or the address is: any other 4xx, and every redirect."""
+
+    kind = ErrorClass.INVALID
+    sentence = "does not accept this request"
+
+
+class Truncated(ProviderError):
+    """The answer ended without its terminal mark, or a part of it could not be read."""
+
+    kind = ErrorClass.TRUNCATED
+    sentence = "ended the answer before it was complete"
+
+
+class Cancelled(ProviderError):
+    """The request's own deadline passed. A cancel by the caller stays `asyncio.CancelledError`."""
+
+    kind = ErrorClass.CANCELLED
+    sentence = "was given up at the deadline"
+
+
+class EgressRefused(ProviderError):
+    """The transport would have sent where the permit does not allow it. Nothing was sent."""
+
+    kind = ErrorClass.EGRESS
+    sentence = "may not be called"
+
+
+class EgressAlarm(ProviderError):
+    """A model held to be local answered through a remote host. The prompt is out: quarantine the target."""
+
+    kind = ErrorClass.LEAK
+    sentence = "was held to be local and is not"
+
+
+_NO_SWITCH = Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.FAILING)
+
+
+class StreamInterrupted(ProviderError):
+    """A stream that failed after content had reached the caller: never switched, never retried.
+
+    `partial` is the text so far, `tool_calls` those that were complete, `cause` the classified failure and
+    `usage_estimate` what the provider had reported by then (each count None when unknown). The text is kept out
+    of repr, str, logs and pickles; ask for it by name.
+    """
+
+    sentence = "broke off in the middle of the answer"
+
+    def __init__(
+        self,
+        *,
+        cause: ProviderError,
+        partial: str,
+        usage_estimate: Usage,
+        tool_calls: tuple[ToolCall, ...] = (),
+    ) -> None:
+        self.cause = cause
+        self.partial = partial
+        self.tool_calls = tool_calls
+        self.usage_estimate = usage_estimate
+        super().__init__(
+            provider=cause.provider,
+            model=cause.model,
+            status=cause.status,
+            code=cause.code,
+            request_id=cause.request_id,
+            retry_after_s=cause.retry_after_s,
+            detail=f"{cause.kind.value}: {cause.detail}" if cause.detail else cause.kind.value,
+            dispatched=True,
+            usage=usage_estimate,
+        )
+
+    @property
+    def kind(self) -> ErrorClass:  # type: ignore[override]
+        """The class of the failure behind it."""
+        return self.cause.kind
+
+    @property
+    def conduct(self) -> Conduct:
+        """No retry, no next target; health as the cause says; settled by what was counted."""
+        return replace(_NO_SWITCH, health=self.cause.conduct.health)
+
+    def _state(self) -> dict[str, Any]:
+        return {"cause": self.cause, "partial": "", "usage_estimate": self.usage_estimate}
+
+
+def _rebuild(made: type[ProviderError], state: dict[str, Any]) -> ProviderError:
+    return made(**state)
+
+
+BY_CLASS: dict[ErrorClass, type[ProviderError]] = {
+    made.kind: made
+    for made in (
+        Unreachable,
+        OutcomeUnknown,
+        AuthFailed,
+        QuotaSpent,
+        Throttled,
+        Overloaded,
+        ServerFailed,
+        Transient,
+        ContextOverflow,
+        TooLarge,
+        Refused,
+        InvalidRequest,
+        Truncated,
+        Cancelled,
+        EgressRefused,
+        EgressAlarm,
+    )
+}

@@ -1,0 +1,1 @@
+"""Tests of engine.providers: real SDKs and real HTTP against scripted servers on loopback."""
