@@ -351,8 +351,13 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One `*.route` file: its well-formed statements in order, and every comment."""
+    """One `*.route` file: its well-formed statements in order, and every comment.
+
+    `broken` holds the name of each statement that an error left out ("" where it had none that could be read;
+    a test's title does not count), so that later phases do not call a name unknown that was merely written badly.
+    """
 
     source: Source
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...] = ()
+    broken: tuple[str, ...] = ()
