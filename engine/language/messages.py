@@ -32,4 +32,17 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 # --- Meaning: names, types, values --------------------------------------------------------------------
 
 
+# --- Compiling: rules that grow too large -------------------------------------------------------------
+
+
+def rule_too_complex(name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "rule-too-complex",
+        Level.ERROR,
+        f"the condition of `{name}` comes to more than 4096 alternatives",
+        span,
+        help="split this rule: every `or` inside an `and` multiplies, and several rules of one kind act together",
+    )
+
+
 # --- Configuration: the two YAML files ----------------------------------------------------------------

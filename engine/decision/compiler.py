@@ -1,0 +1,246 @@
+"""A checked policy and its catalogue -> compiled rules: which cubes block, route, weigh or favour which model.
+
+Every rule becomes cubes (see `cubes`), every cube one bit. What a decision asks of the live bits afterwards is fixed here,
+once: one mask a model for its guards, the bits of routes and weights in rule order, points by model. Nothing here
+decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import assert_never
+
+from engine.config.catalogue import Model
+from engine.decision.cells import Column, columns_of, mask_of
+from engine.decision.cubes import ALWAYS, Cube, Distributor, Elements, TooManyCubes, conjunction, mention_elements
+from engine.decision.facts import GIVEN, known_values
+from engine.decision.scoring import parts_of, scale_of, tie_order
+from engine.language import messages
+from engine.language.checked_policy import CheckedPolicy, Condition, Favour, Forbid, Require, Rule, Use, Weigh
+from engine.language.diagnostics import Problems
+from engine.language.vocabulary import Kind, Names
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One tier of a route: the models it always selects, and the bits under which it selects the others."""
+
+    always: tuple[int, ...]
+    depending: tuple[tuple[int, int], ...]
+
+    def members(self, live: int) -> Iterable[int]:
+        """Indices of the models selected, given the live bits."""
+        if not self.depending:
+            return self.always
+        return [*self.always, *(model for model, mask in self.depending if mask & live)]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What preferences add to one model, times the scale: a sum of points x live bits, and of points once if any is live."""
+
+    mask: int
+    each: tuple[tuple[int, int], ...]
+    once: tuple[tuple[int, int], ...]
+
+    def total(self, live: int) -> int:
+        total = 0
+        for points, mask in self.each:
+            total += points * (live & mask).bit_count()
+        for points, mask in self.once:
+            if live & mask:
+                total += points
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """Everything a decision needs, as masks over one numbering of cubes.
+
+    `owners[bit]` is the index of the bit's rule. Per-model tuples follow the catalogue. Scores are whole numbers of
+    10^-`scale`. `default` is the tier of a task that no route speaks of: `use any`.
+    """
+
+    rules: tuple[Rule, ...]
+    models: tuple[Model, ...]
+    names: Names
+    columns: tuple[Column, ...]
+    cubes: tuple[Cube, ...] = field(repr=False)
+    owners: tuple[int, ...] = field(repr=False)
+    guards: tuple[int, ...] = field(repr=False)
+    watched: tuple[int, ...] = field(repr=False)
+    routes: int = field(repr=False)
+    tiers: Mapping[int, tuple[Tier, ...]] = field(repr=False)
+    weighs: int = field(repr=False)
+    scores: Mapping[int, tuple[int, ...]] = field(repr=False)
+    favours: tuple[Points, ...] = field(repr=False)
+    ties: tuple[int, ...]
+    scale: int
+    default: tuple[Tier, ...]
+
+    @property
+    def full(self) -> int:
+        """Every cube live: no fact asked yet."""
+        return (1 << len(self.cubes)) - 1
+
+
+def compile_policy(policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems) -> CompiledPolicy:
+    """Compiles every rule; one whose condition comes to too many cubes is reported and left out."""
+    return _Compilation(policy, models, names, problems).run()
+
+
+class _Compilation:
+    """The tables of a compiled policy while they grow."""
+
+    def __init__(self, policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems) -> None:
+        self._policy, self._models, self._names, self._problems = policy, models, names, problems
+        self._closed = {fact.name: known_values(fact, names) for fact in GIVEN}
+        elements = Elements({fact.name: self._closed[fact.name] for fact in GIVEN if fact.kind is Kind.SET})
+        seen: set[int] = set()
+        for rule in policy.rules:
+            for condition in (rule.condition, *selectors_of(rule)):
+                mention_elements(condition, models, elements, seen)
+        self._distributor = Distributor(elements)
+        self._cubes: list[Cube] = []
+        self._owners: list[int] = []
+        self._guards: list[list[int]] = [[] for _ in models]
+        self._watched: list[list[int]] = [[] for _ in models]
+        self._routes: list[int] = []
+        self._tiers: dict[int, tuple[Tier, ...]] = {}
+        self._weighs: list[int] = []
+        self._scores: dict[int, tuple[int, ...]] = {}
+        self._each: list[dict[int, list[int]]] = [{} for _ in models]
+        self._once: list[list[tuple[int, int]]] = [[] for _ in models]
+
+    def run(self) -> CompiledPolicy:
+        rules = self._policy.rules
+        points = [rule.effect.points for rule in rules if isinstance(rule.effect, Favour)]
+        weighs = [rule.effect for rule in rules if isinstance(rule.effect, Weigh)]
+        scale = scale_of(points, weighs)
+        for index, rule in enumerate(rules):
+            try:
+                self._add(index, rule, scale)
+            except TooManyCubes:
+                self._problems.add(messages.rule_too_complex(rule.name, rule.name_span))
+        return CompiledPolicy(
+            rules=rules,
+            models=self._models,
+            names=self._names,
+            columns=columns_of(self._cubes, self._closed),
+            cubes=tuple(self._cubes),
+            owners=tuple(self._owners),
+            guards=tuple(map(mask_of, self._guards)),
+            watched=tuple(map(mask_of, self._watched)),
+            routes=mask_of(self._routes),
+            tiers=self._tiers,
+            weighs=mask_of(self._weighs),
+            scores=self._scores,
+            favours=tuple(map(_points, self._each, self._once)),
+            ties=tie_order(self._models),
+            scale=scale,
+            default=(Tier(tuple(range(len(self._models))), ()),),
+        )
+
+    def _add(self, index: int, rule: Rule, scale: int) -> None:
+        numbering = _Numbering(index, self._cubes, self._owners)
+        match rule.effect:
+            case Forbid(selector):
+                self._add_guard(rule, selector, numbering, negated=False)
+            case Require(selector):
+                # What a require does not select, it forbids: one mechanism for both guards.
+                self._add_guard(rule, selector, numbering, negated=True)
+            case Favour(selector, points):
+                self._add_favour(rule, selector, _scaled(points, scale), numbering)
+            case Weigh() as weights:
+                self._weighs.extend(numbering.bits(self._distributor.cubes(rule.condition, None)))
+                self._scores[index] = tuple(_scaled(parts_of(model).weighed(weights), scale) for model in self._models)
+            case Use(tiers):
+                cubes = self._distributor.cubes(rule.condition, None)
+                self._tiers[index] = tuple(self._tier(tier, numbering) for tier in tiers)
+                self._routes.extend(numbering.bits(cubes, afresh=True))
+            case _:
+                assert_never(rule.effect)
+
+    def _add_guard(self, rule: Rule, selector: Condition, numbering: "_Numbering", *, negated: bool) -> None:
+        blocked = self._watched if rule.watch else self._guards
+        for position, model in enumerate(self._models):
+            blocked[position].extend(numbering.bits(self._applies(rule, selector, model, negated)))
+
+    def _add_favour(self, rule: Rule, selector: Condition, points: int, numbering: "_Numbering") -> None:
+        for position, model in enumerate(self._models):
+            bits = numbering.bits(self._applies(rule, selector, model, negated=False))
+            if len(bits) == 1:
+                self._each[position].setdefault(points, []).extend(bits)
+            elif bits:
+                self._once[position].append((points, mask_of(bits)))
+
+    def _applies(self, rule: Rule, selector: Condition, model: Model, negated: bool) -> tuple[Cube, ...]:
+        selected = self._distributor.cubes(selector, model, negated=negated)
+        if not selected:
+            return ()
+        holds = self._distributor.cubes(rule.condition, model)
+        return holds if selected is ALWAYS else conjunction([selected, holds])
+
+    def _tier(self, selector: Condition, numbering: "_Numbering") -> Tier:
+        always, depending = [], []
+        for position, model in enumerate(self._models):
+            cubes = self._distributor.cubes(selector, model)
+            if cubes is ALWAYS:
+                always.append(position)
+            elif cubes:
+                depending.append((position, mask_of(numbering.bits(cubes))))
+        return Tier(tuple(always), tuple(depending))
+
+
+class _Numbering:
+    """Hands out one bit for each different cube of one rule."""
+
+    def __init__(self, rule: int, cubes: list[Cube], owners: list[int]) -> None:
+        self._rule, self._cubes, self._owners = rule, cubes, owners
+        self._bits: dict[frozenset[object], int] = {}
+        self._whole: dict[int, list[int]] = {}
+        self._kept: list[tuple[Cube, ...]] = []
+
+    def bits(self, cubes: tuple[Cube, ...], *, afresh: bool = False) -> list[int]:
+        """The bits of these cubes; `afresh` when they must not be shared with what was numbered before."""
+        if afresh:
+            self._bits, self._whole = {}, {}
+        found = self._whole.get(id(cubes))
+        if found is None:
+            found = self._whole[id(cubes)] = [self._bit(cube) for cube in cubes]
+            self._kept.append(cubes)
+        return found
+
+    def _bit(self, cube: Cube) -> int:
+        key = frozenset(cube.items())
+        bit = self._bits.get(key)
+        if bit is None:
+            bit = self._bits[key] = len(self._cubes)
+            self._cubes.append(cube)
+            self._owners.append(self._rule)
+        return bit
+
+
+def selectors_of(rule: Rule) -> tuple[Condition, ...]:
+    """The selectors of a rule's effect."""
+    match rule.effect:
+        case Forbid(selector) | Require(selector) | Favour(selector, _):
+            return (selector,)
+        case Use(tiers):
+            return tiers
+        case Weigh():
+            return ()
+        case _:
+            assert_never(rule.effect)
+
+
+def _points(each: dict[int, list[int]], once: list[tuple[int, int]]) -> Points:
+    sums = tuple((points, mask_of(bits)) for points, bits in each.items())
+    everything = 0
+    for _, mask in (*sums, *once):
+        everything |= mask
+    return Points(everything, sums, tuple(once))
+
+
+def _scaled(number: Decimal, scale: int) -> int:
+    return int(number.scaleb(scale))

@@ -1,0 +1,388 @@
+"""A condition and a model -> disjunctive normal form over facts: the cubes in which the condition holds.
+
+A cube fixes some variables and leaves the rest open. A variable is a single-valued fact ("task.type") or one
+element of a set fact (("task.labels", "pii")), so that labels stay independent of each other. With the model at hand, tests of
+its attributes are constants and comparisons of a fact with an attribute are comparisons with a constant: that is what
+keeps every question about a policy exactly answerable (language.md).
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from itertools import product
+from math import floor
+from typing import NamedTuple, TypeAlias, assert_never
+
+from engine.config.catalogue import Model
+from engine.language.checked_policy import (
+    All,
+    Any,
+    Condition,
+    Constant,
+    CrossCompare,
+    CrossIs,
+    FactCompare,
+    FactEmpty,
+    FactHas,
+    FactHasModel,
+    FactIn,
+    ModelCompare,
+    ModelEmpty,
+    ModelHas,
+    ModelHasFact,
+    ModelIn,
+    Not,
+    Order,
+    PriceUnknown,
+)
+from engine.language.vocabulary import FACTS, Kind
+
+MOST_CUBES = 4096
+"""Cubes one condition may come to; beyond it the author is asked to split the rule (`rule-too-complex`)."""
+
+OTHER = "\0other"
+"""The element that stands for every name a policy never mentions; no name can be spelled so."""
+
+Variable: TypeAlias = str | tuple[str, str]
+
+
+class NameSet(NamedTuple):
+    """A constraint on a name fact: it is one of the members (inside), or none of them."""
+
+    inside: bool
+    members: frozenset[str]
+
+
+Edge: TypeAlias = tuple[int | Decimal, int]
+"""A place on a number line: just below the number (0) or just above it (1)."""
+
+LOWEST: Edge = (-1, 0)
+
+
+class Interval(NamedTuple):
+    """A constraint on a number fact: from the first edge up to the second, None being no end."""
+
+    low: Edge
+    high: Edge | None
+
+
+Constraint: TypeAlias = NameSet | Interval | bool
+Cube: TypeAlias = Mapping[Variable, Constraint]
+ALWAYS: tuple[Cube, ...] = ({},)
+NEVER: tuple[Cube, ...] = ()
+
+
+class TooManyCubes(Exception):
+    """The condition comes to more than MOST_CUBES cubes."""
+
+
+class Elements:
+    """Which elements of each set fact a policy mentions, and which list the set is drawn from, when it is closed."""
+
+    def __init__(self, universes: Mapping[str, tuple[str, ...] | None]) -> None:
+        self._universes = universes
+        self._mentioned: dict[str, set[str]] = {}
+
+    def mention(self, fact: str, names: Iterable[str]) -> None:
+        self._mentioned.setdefault(fact, set()).update(names)
+
+    def all_of(self, fact: str) -> tuple[str, ...]:
+        """Every element that emptiness depends on: the closed list, or the mentioned names and all OTHERs."""
+        universe = self._universes.get(fact)
+        if universe is not None:
+            return universe
+        return (*sorted(self._mentioned.get(fact, ())), OTHER)
+
+
+def mention_elements(condition: Condition, models: tuple[Model, ...], elements: Elements, seen: set[int]) -> None:
+    """Notes every element of a set fact that the condition speaks of; shared nodes are visited once."""
+    stack: list[Condition] = [condition]
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        match node:
+            case All(parts) | Any(parts):
+                stack.extend(parts)
+            case Not(part):
+                stack.append(part)
+            case FactHas(fact, element):
+                elements.mention(fact, (element,))
+            case FactHasModel(fact, attribute):
+                elements.mention(fact, (name for model in models if (name := name_attribute(model, attribute))))
+            case _:
+                pass
+
+
+class Distributor:
+    """Turns conditions into cubes, one model at a time, and remembers what it has turned.
+
+    A condition that speaks of no model has the same cubes for every model, and is turned once.
+    """
+
+    def __init__(self, elements: Elements) -> None:
+        self._elements = elements
+        self._known: dict[tuple[int, str | None, bool], tuple[Cube, ...]] = {}
+        self._speaks: dict[int, bool] = {}
+        self._kept: list[Condition] = []  # keeps ids of remembered nodes from being reused
+
+    def cubes(self, condition: Condition, model: Model | None, *, negated: bool = False) -> tuple[Cube, ...]:
+        """The cubes in which the condition holds for the model (or does not hold, when negated).
+
+        Raises TooManyCubes."""
+        if not self.speaks_of_model(condition):
+            model = None
+        key = (id(condition), model.key if model else None, negated)
+        found = self._known.get(key)
+        if found is None:
+            found = self._turn(condition, model, negated)
+            self._known[key] = found
+            self._kept.append(condition)
+        return found
+
+    def speaks_of_model(self, condition: Condition) -> bool:
+        """Whether the cubes differ from model to model."""
+        match condition:
+            case Constant() | FactIn() | FactCompare() | FactHas() | FactEmpty():
+                return False
+            case All(parts) | Any(parts):
+                known = self._speaks.get(id(condition))
+                if known is None:
+                    known = any(self.speaks_of_model(part) for part in parts)
+                    self._speaks[id(condition)] = known
+                    self._kept.append(condition)
+                return known
+            case Not(part):
+                return self.speaks_of_model(part)
+            case _:
+                return True
+
+    def _turn(self, condition: Condition, model: Model | None, negated: bool) -> tuple[Cube, ...]:
+        match condition:
+            case Not(part):
+                return self.cubes(part, model, negated=not negated)
+            case All(parts) | Any(parts):
+                turned = [self.cubes(part, model, negated=negated) for part in parts]
+                return conjunction(turned) if isinstance(condition, All) is not negated else disjunction(turned)
+            case Constant(value):
+                return ALWAYS if value is not negated else NEVER
+            case FactIn(fact, names):
+                return ({fact: NameSet(not negated, names)},)
+            case FactCompare(fact, order, value):
+                return compare(fact, order, value, negated)
+            case FactHas(fact, element):
+                return ({(fact, element): not negated},)
+            case FactEmpty(fact):
+                members = self._elements.all_of(fact)
+                if negated:
+                    return tuple({(fact, element): True} for element in members)
+                return ({(fact, element): False for element in members},)
+        assert model is not None, "a condition on models is asked with a model"
+        match condition:
+            case ModelIn() | ModelHas() | ModelEmpty() | PriceUnknown():
+                return ALWAYS if model_holds(condition, model) is not negated else NEVER
+            case ModelCompare(attribute, order, value):
+                if attribute == "model.call_cost":
+                    return call_cost(model, order, Fraction(value), negated)
+                return ALWAYS if model_holds(condition, model) is not negated else NEVER
+            case CrossCompare(fact, order, _):
+                return compare(fact, order, model.max_context, negated)
+            case CrossIs(fact, attribute):
+                names = frozenset(name for name in [name_attribute(model, attribute)] if name)
+                return ({fact: NameSet(not negated, names)},)
+            case FactHasModel(fact, attribute):
+                name = name_attribute(model, attribute)
+                if name is None:
+                    return ALWAYS if negated else NEVER
+                return ({(fact, name): not negated},)
+            case ModelHasFact(attribute, fact):
+                names = frozenset(set_attribute(model, attribute))
+                return ({fact: NameSet(not negated, names)},)
+            case _:
+                assert_never(condition)
+
+
+# --- What is constant once the model is known ---------------------------------------------------------
+
+
+def model_holds(test: ModelIn | ModelHas | ModelEmpty | PriceUnknown | ModelCompare, model: Model) -> bool:
+    """Whether a test of the model's own attributes holds; `model.call_cost` is not among them."""
+    match test:
+        case ModelIn(attribute, names):
+            return name_attribute(model, attribute) in names
+        case ModelHas(attribute, element):
+            return element in set_attribute(model, attribute)
+        case ModelEmpty(attribute):
+            return not set_attribute(model, attribute)
+        case PriceUnknown():
+            return model.price is None
+        case ModelCompare("model.max_context", order, value):
+            return in_order(Fraction(model.max_context), order, Fraction(value))
+        case ModelCompare(_, order, value):
+            # An unknown price makes every comparison false (ruling 29).
+            return model.price is not None and in_order(model.price, order, Fraction(value))
+        case _:
+            assert_never(test)
+
+
+def name_attribute(model: Model, attribute: str) -> str | None:
+    match attribute:
+        case "model.id":
+            return model.key
+        case "model.provider":
+            return model.provider
+        case "model.zone":
+            return model.zone
+        case "model.quality":
+            return model.quality
+        case "model.latency":
+            return model.latency
+        case "model.tools":
+            return model.tools
+        case "locality":
+            return model.locality
+    raise AssertionError(f"{attribute} is no name")
+
+
+def set_attribute(model: Model, attribute: str) -> tuple[str, ...]:
+    return model.capabilities if attribute == "model.capabilities" else model.tags
+
+
+def in_order(left: Fraction, order: Order, right: Fraction) -> bool:
+    match order:
+        case "<":
+            return left < right
+        case "<=":
+            return left <= right
+        case ">":
+            return left > right
+        case ">=":
+            return left >= right
+        case "is":
+            return left == right
+        case _:
+            assert_never(order)
+
+
+# --- Numbers ------------------------------------------------------------------------------------------
+
+
+def compare(fact: str, order: Order, value: int | Decimal, negated: bool) -> tuple[Cube, ...]:
+    """A number fact against a constant, as intervals. Whole numbers need only edges below a number (ruling 16)."""
+    below: Edge = (value, 0)
+    above: Edge = (value, 1) if FACTS[fact].kind is Kind.PERCENT else (value + 1, 0)
+    match order, negated:
+        case ("<", False) | (">=", True):
+            return _intervals(fact, (LOWEST, below))
+        case ("<=", False) | (">", True):
+            return _intervals(fact, (LOWEST, above))
+        case (">", False) | ("<=", True):
+            return _intervals(fact, (above, None))
+        case (">=", False) | ("<", True):
+            return _intervals(fact, (below, None))
+        case ("is", False):
+            return _intervals(fact, (below, above))
+        case _:
+            return _intervals(fact, (LOWEST, below), (above, None))
+
+
+def call_cost(model: Model, order: Order, dollars: Fraction, negated: bool) -> tuple[Cube, ...]:
+    """`model.call_cost` against a constant: price x tokens / 10^6, so a threshold on the context size."""
+    price = model.price
+    if price is None:
+        return ALWAYS if negated else NEVER
+    if price == 0:
+        return ALWAYS if in_order(Fraction(0), order, dollars) is not negated else NEVER
+    tokens = dollars * 1_000_000 / price
+    whole = floor(tokens)
+    if tokens == whole:
+        return compare("task.context_size", order, whole, negated)
+    # Between two whole numbers: "less" and "at most" mean the same, "is" never holds.
+    match order:
+        case "is":
+            return ALWAYS if negated else NEVER
+        case "<" | "<=":
+            return compare("task.context_size", "<=", whole, negated)
+        case ">" | ">=":
+            return compare("task.context_size", ">", whole, negated)
+        case _:
+            assert_never(order)
+
+
+def _intervals(fact: str, *intervals: tuple[Edge, Edge | None]) -> tuple[Cube, ...]:
+    return tuple({fact: Interval(low, high)} for low, high in intervals if high is None or low < high)
+
+
+# --- Combining ----------------------------------------------------------------------------------------
+
+
+def conjunction(parts: list[tuple[Cube, ...]]) -> tuple[Cube, ...]:
+    """The cubes in which every part holds, by distribution. Raises TooManyCubes."""
+    parts = [part for part in parts if part is not ALWAYS]
+    if not all(parts):
+        return NEVER
+    if len(parts) == 1:
+        return parts[0]
+    result: tuple[Cube, ...] = ALWAYS
+    for part in sorted(parts, key=len):
+        if len(result) * len(part) > 16 * MOST_CUBES:
+            raise TooManyCubes
+        met = [cube for left, right in product(result, part) if (cube := meet(left, right)) is not None]
+        result = _without_absorbed(met)
+        if not result:
+            return NEVER
+    return result
+
+
+def disjunction(parts: list[tuple[Cube, ...]]) -> tuple[Cube, ...]:
+    """The cubes in which some part holds. Raises TooManyCubes."""
+    return _without_absorbed([cube for part in parts for cube in part])
+
+
+def meet(left: Cube, right: Cube) -> Cube | None:
+    """What both cubes allow, or None when that is nothing."""
+    if not left:
+        return right
+    result = dict(left)
+    for variable, constraint in right.items():
+        mine = result.get(variable)
+        both = constraint if mine is None else _meet_constraints(mine, constraint)
+        if both is None:
+            return None
+        result[variable] = both
+    return result
+
+
+def _meet_constraints(left: Constraint, right: Constraint) -> Constraint | None:
+    match left, right:
+        case (bool(), bool()):
+            return left if left is right else None
+        case (NameSet(True, mine), NameSet(inside, other)):
+            both = mine & other if inside else mine - other
+            return NameSet(True, both) if both else None
+        case (NameSet(False, _), NameSet(True, _)):
+            return _meet_constraints(right, left)
+        case (NameSet(False, mine), NameSet(False, other)):
+            return NameSet(False, mine | other)
+        case (Interval(), Interval()):
+            low = max(left.low, right.low)
+            ends = [end for end in (left.high, right.high) if end is not None]
+            high = min(ends) if ends else None
+            return Interval(low, high) if high is None or low < high else None
+    raise AssertionError("two kinds of constraint on one variable")
+
+
+def _without_absorbed(cubes: list[Cube]) -> tuple[Cube, ...]:
+    """Drops repeated cubes, and while they are few those that another one covers."""
+    if len(cubes) <= 1:
+        return tuple(cubes)
+    unique = {frozenset(cube.items()): cube for cube in cubes}
+    if frozenset() in unique:
+        return ALWAYS
+    if len(unique) > MOST_CUBES:
+        raise TooManyCubes
+    if len(unique) > 64:
+        return tuple(unique.values())
+    keys = list(unique)
+    return tuple(cube for key, cube in unique.items() if not any(other < key for other in keys))

@@ -1,0 +1,206 @@
+"""A compiled policy -> its decision tree: questions about facts, and finished chains at the leaves.
+
+A node is what is still undecided: the cubes that may yet hold and matter, and the models already blocked. Equal nodes are one
+node (hash-consing), nodes are made when first reached, and each asks the first question, in an order the tree picks
+once, that can still change the outcome: names with few values first, numbers with many cells last
+(measured in compiler-notes.md). Drawing merges equal branches bottom-up. The tree never decides otherwise than `evaluator`
+does; it shows why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+
+from engine.config.catalogue import Model
+from engine.decision.cells import Branch, Question, bits_of
+from engine.decision.compiler import CompiledPolicy
+from engine.decision.evaluator import rank
+from engine.decision.facts import INDEX, Facts
+
+MOST_NODES = 50_000
+"""Nodes that are kept; a path beyond them is still found, but not remembered."""
+
+
+class TooManyNodes(Exception):
+    """The whole tree has more than the stated number of nodes; draw a slice of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaf:
+    """A finished chain with its scores (whole units of 10^-scale); an empty chain is a refusal."""
+
+    chain: tuple[Model, ...]
+    totals: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One question still to be asked, and the branches met so far, by cell."""
+
+    question: Question
+    position: int
+    live: int
+    blocked: int
+    children: dict[int, "Node | Leaf"] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question on the way to a leaf, and the branch taken."""
+
+    question: Question
+    branch: Branch
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnNode:
+    """A node of the reduced tree: branches with the same subtree are one, with all their labels.
+
+    `number` identifies the node: what is drawn twice is one node.
+    """
+
+    number: int
+    question: Question
+    branches: tuple[tuple[tuple[str, ...], "DrawnNode | DrawnLeaf"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLeaf:
+    number: int
+    leaf: Leaf
+
+
+class DecisionTree:
+    """The tree of one compiled policy, grown where it is looked at."""
+
+    def __init__(self, policy: CompiledPolicy) -> None:
+        self._policy = policy
+        asked = [question for column in policy.columns for question in column.questions()]
+        self.questions: tuple[Question, ...] = tuple(sorted(asked, key=_rank))
+        later, self._later = 0, [0] * (len(self.questions) + 1)
+        for position in range(len(self.questions) - 1, -1, -1):
+            later |= self.questions[position].touched
+            self._later[position] = later
+        self._tier_bits = {
+            route: reduce(or_, (mask for tier in tiers for _, mask in tier.depending), 0)
+            for route, tiers in policy.tiers.items()
+        }
+        self._nodes: dict[tuple[int, int, int], Node | Leaf] = {}
+        self.root: Node | Leaf = self._reach(0, policy.full, 0)
+
+    def path(self, facts: Facts) -> list[Step]:
+        """The questions that lead these facts to their leaf, in the order they are asked."""
+        steps = []
+        node = self.root
+        while isinstance(node, Node):
+            question = node.question
+            cell = question.answer(facts[INDEX[question.fact]])
+            steps.append(Step(question, next(branch for branch in question.branches if branch.cell == cell)))
+            node = self._child(node, cell)
+        return steps
+
+    def leaf(self, facts: Facts) -> Leaf:
+        """Where these facts end."""
+        node = self.root
+        while isinstance(node, Node):
+            node = self._child(node, node.question.answer(facts[INDEX[node.question.fact]]))
+        return node
+
+    def drawn(self, fixed: Mapping[str, object], most: int = MOST_NODES, *, scores: bool = False) -> DrawnNode | DrawnLeaf:
+        """The reduced tree below the fixed facts. Leaves with one chain are one leaf, unless scores matter.
+
+        Raises TooManyNodes when more than `most` nodes would have to be looked at."""
+        return _Drawing(self, fixed, most, scores).draw(self.root)
+
+    def _child(self, node: Node, cell: int) -> Node | Leaf:
+        child = node.children.get(cell)
+        if child is None:
+            child = self._reach(node.position + 1, node.live & node.question.masks[cell], node.blocked)
+            if len(self._nodes) < MOST_NODES:
+                node.children[cell] = child
+        return child
+
+    def _reach(self, position: int, live: int, blocked: int) -> Node | Leaf:
+        """The node for what is left, with everything dropped that can no longer matter."""
+        policy = self._policy
+        settled = live & ~self._later[position]
+        matters = 0
+        for model, guard in enumerate(policy.guards):
+            if settled & guard:
+                blocked |= 1 << model
+            if not blocked >> model & 1:
+                matters |= guard | policy.favours[model].mask
+        if blocked == (1 << len(policy.models)) - 1:
+            return self._shared((-1, 0, blocked), Leaf((), ()))
+        routes = _up_to_first(live & policy.routes, settled)
+        weighs = _up_to_first(live & policy.weighs, settled)
+        for route in {policy.owners[bit] for bit in bits_of(routes)}:
+            matters |= self._tier_bits[route]
+        kept = live & matters | routes | weighs
+        open_cubes = kept & self._later[position]
+        while position < len(self.questions) and not open_cubes & self.questions[position].touched:
+            position += 1
+        key = (position, kept, blocked)
+        found = self._nodes.get(key)
+        if found is not None:
+            return found
+        if position < len(self.questions):
+            return self._shared(key, Node(self.questions[position], position, kept, blocked))
+        decision = rank(policy, kept, [not blocked >> model & 1 for model in range(len(policy.models))])
+        return self._shared(key, Leaf(decision.chain, decision.totals))
+
+    def _shared(self, key: tuple[int, int, int], node: Node | Leaf) -> Node | Leaf:
+        if len(self._nodes) >= MOST_NODES:
+            return node
+        return self._nodes.setdefault(key, node)
+
+
+class _Drawing:
+    """Expands a tree below fixed facts and merges what is equal, bottom-up."""
+
+    def __init__(self, tree: DecisionTree, fixed: Mapping[str, object], most: int, scores: bool) -> None:
+        self._tree, self._fixed, self._most, self._scores = tree, fixed, most, scores
+        self._drawn: dict[Node | Leaf, DrawnNode | DrawnLeaf] = {}
+        self._unique: dict[object, DrawnNode | DrawnLeaf] = {}
+
+    def draw(self, node: Node | Leaf) -> DrawnNode | DrawnLeaf:
+        # The depth is bounded by the number of questions; each fact of a policy asks few.
+        known = self._drawn.get(node)
+        if known is None:
+            if len(self._drawn) >= self._most:
+                raise TooManyNodes
+            known = self._drawn[node] = self._draw_leaf(node) if isinstance(node, Leaf) else self._draw_node(node)
+        return known
+
+    def _draw_leaf(self, leaf: Leaf) -> DrawnLeaf:
+        key = (tuple(model.key for model in leaf.chain), leaf.totals if self._scores else None)
+        drawn = self._unique.setdefault(key, DrawnLeaf(len(self._unique), leaf))
+        assert isinstance(drawn, DrawnLeaf)
+        return drawn
+
+    def _draw_node(self, node: Node) -> DrawnNode | DrawnLeaf:
+        question = node.question
+        if question.fact in self._fixed:
+            return self.draw(self._tree._child(node, question.answer(self._fixed[question.fact])))
+        merged: dict[int, tuple[list[str], DrawnNode | DrawnLeaf]] = {}
+        for branch in question.branches:
+            child = self.draw(self._tree._child(node, branch.cell))
+            merged.setdefault(child.number, ([], child))[0].append(branch.label)
+        if len(merged) == 1:
+            return next(iter(merged.values()))[1]
+        branches = tuple((tuple(labels), child) for labels, child in merged.values())
+        key = (question.title, tuple((labels, child.number) for labels, child in branches))
+        return self._unique.setdefault(key, DrawnNode(len(self._unique), question, branches))
+
+
+def _rank(question: Question) -> tuple[int, int, int, str]:
+    kind = 2 if question.numeric else 0 if question.element is None else 1
+    return kind, len(question.branches), -question.touched.bit_count(), question.title
+
+
+def _up_to_first(live: int, settled: int) -> int:
+    """The live bits up to and with the first settled one: nothing behind it can be first."""
+    first = live & settled
+    return live & ((first & -first) * 2 - 1) if first else live
+

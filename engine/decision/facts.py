@@ -1,0 +1,208 @@
+"""What is known of a task and its surroundings -> one `Facts` value, checked; and back to what people read.
+
+A decision is a pure function of (policy, catalogue, `Facts`). Nothing here looks at the clock, the ledger or the
+network: whoever asks brings the values, from a profile, a command line or a line of JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from engine.errors import EngineError
+from engine.language.checked_policy import FactValue
+from engine.language.messages import listed, nearest
+from engine.language.vocabulary import FACTS, Fact, Kind, Names
+
+
+class Facts(NamedTuple):
+    """Every fact that is given rather than derived, in the order of the fact table.
+
+    Percentages are Decimals (80 means 80%), sets are frozensets, yes/no is bool, the rest are str and int.
+    """
+
+    task_type: str
+    criticality: str = "medium"
+    latency_sensitivity: str = "medium"
+    budget_sensitivity: str = "medium"
+    context_size: int = 0
+    tool_use_required: bool = False
+    labels: frozenset[str] = frozenset()
+    bucket: int = 0
+    mode: str = "local-preferred"
+    budget_daily_used: Decimal = Decimal(0)
+    budget_monthly_used: Decimal = Decimal(0)
+    budget_exhausted_providers: frozenset[str] = frozenset()
+    provider_down: frozenset[str] = frozenset()
+    provider_busy: frozenset[str] = frozenset()
+    models_warm: frozenset[str] = frozenset()
+    clock_hour: int = 12
+    clock_weekday: str = "mon"
+
+
+GIVEN: tuple[Fact, ...] = tuple(fact for fact in FACTS.values() if not fact.follows)
+"""The facts that can be given; `Facts` has one field for each, in this order."""
+
+INDEX: dict[str, int] = {fact.name: position for position, fact in enumerate(GIVEN)}
+"""Where each fact stands in `Facts`."""
+
+TASK_FACTS = tuple(fact.name for fact in GIVEN if fact.name.startswith("task."))
+DEFAULTS = Facts("")
+"""What a test assumes where it says nothing; `task.type` has no default (ruling 19)."""
+
+
+class InvalidFact(EngineError, ValueError):
+    """A fact that does not exist, cannot be given, or has a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Facts, and where each that is no default came from ("task", "policies.yaml:3", "command line")."""
+
+    facts: Facts
+    sources: Mapping[str, str]
+
+
+def fact_named(name: str) -> Fact:
+    """The fact someone means by `task.type` or just `type`. Raises InvalidFact with what to write instead."""
+    fact = FACTS.get(name) or FACTS.get(f"task.{name}")
+    if fact is None:
+        known = [*FACTS, *(known.removeprefix("task.") for known in TASK_FACTS)]
+        near = nearest(name, known)
+        hint = f"; did you mean {near}" if near else f"; facts are {listed(INDEX, most=20)}"
+        raise InvalidFact(f"there is no fact {name!r}{hint}")
+    if fact.follows:
+        instead = {
+            "budget.exhausted": "budget.daily.used=100%",
+            "mode.allow_cloud": "mode=NAME",
+            "mode.cloud_usage": "mode=NAME",
+        }
+        raise InvalidFact(f"{fact.name} cannot be given, it follows from {' and '.join(fact.follows)}: write {instead[fact.name]}")
+    return fact
+
+
+def read_text(fact: Fact, text: str, names: Names) -> FactValue:
+    """The value written after `FACT=` on a command line: `85%`, `pii,secret`, `yes`. Raises InvalidFact."""
+    match fact.kind:
+        case Kind.SET:
+            return _checked(fact, frozenset(part.strip() for part in text.split(",") if part.strip()), names)
+        case Kind.FLAG:
+            if text.lower() not in ("yes", "no", "true", "false"):
+                raise InvalidFact(f"{fact.name} is yes or no, not {text!r}")
+            return text.lower() in ("yes", "true")
+        case Kind.PERCENT:
+            return _percentage(fact, text.removesuffix("%"))
+        case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
+            return _checked(fact, _whole(fact, text), names)
+        case _:
+            return _checked(fact, text, names)
+
+
+def read_json(fact: Fact, value: object, names: Names) -> FactValue:
+    """The value of a key in a JSON object of facts (ruling 54). Raises InvalidFact."""
+    match fact.kind, value:
+        case Kind.SET, list() if all(isinstance(item, str) for item in value):
+            return _checked(fact, frozenset(value), names)
+        case Kind.FLAG, bool():
+            return value
+        case Kind.PERCENT, (int() | float() | Decimal()) if not isinstance(value, bool):
+            return _percentage(fact, str(value))
+        case Kind.PERCENT, str() if value.endswith("%"):
+            return _percentage(fact, value.removesuffix("%"))
+        case (Kind.TOKENS | Kind.HOUR | Kind.BUCKET), int() if not isinstance(value, bool):
+            return _checked(fact, value, names)
+        case (Kind.NAME | Kind.ORDERED), str():
+            return _checked(fact, value, names)
+    wanted = {
+        Kind.SET: "a list of names",
+        Kind.FLAG: "true or false",
+        Kind.PERCENT: "a number such as 85",
+        Kind.NAME: "a name in quotes",
+        Kind.ORDERED: "a name in quotes",
+    }
+    raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {value!r}")
+
+
+def facts_from(given: Mapping[str, FactValue], names: Names) -> Facts:
+    """Facts with a test's defaults for what is not given. Raises InvalidFact when `task.type` is missing (ruling 19)."""
+    if "task.type" not in given:
+        types = f": one of {listed(names.task_types)}" if names.task_types else ""
+        raise InvalidFact(f"task.type must be given{types}")
+    values: list[FactValue] = list(DEFAULTS)
+    values[INDEX["mode"]] = names.default_mode
+    for name, value in given.items():
+        values[INDEX[name]] = value
+    return Facts._make(values)
+
+
+def shown(value: FactValue) -> str:
+    """A value as the command line takes it."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case Decimal():
+            return f"{value.normalize():f}%" if value else "0%"
+        case frozenset():
+            return ",".join(sorted(value)) or "none"
+        case _:
+            return str(value)
+
+
+def known_values(fact: Fact, names: Names) -> tuple[str, ...] | None:
+    """The closed list a name of this fact comes from, or None where any name is allowed."""
+    match fact.universe:
+        case "scale":
+            return fact.scale
+        case "modes":
+            return tuple(names.modes)
+        case "providers":
+            return names.providers
+        case "models":
+            return tuple(model.key for model in names.models)
+        case "task_types":
+            return names.task_types
+        case "labels":
+            return names.labels
+        case _:
+            return None
+
+
+def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
+    match value:
+        case int():
+            top = {Kind.HOUR: 23, Kind.BUCKET: 99}.get(fact.kind)
+            if value < 0 or (top is not None and value > top):
+                raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {value}")
+        case str() | frozenset():
+            known = known_values(fact, names)
+            for name in sorted(value) if isinstance(value, frozenset) else [value]:
+                if known is not None and name not in known:
+                    near = nearest(name, known)
+                    hint = f"; did you mean {near}" if near else f": one of {listed(known)}"
+                    raise InvalidFact(f"{fact.name} cannot be {name!r}{hint}")
+                if not name:
+                    raise InvalidFact(f"{fact.name} needs a name")
+    return value
+
+
+def _whole(fact: Fact, text: str) -> int:
+    """`8192`, and `32k` or `1.5M` as the language writes tokens."""
+    scale = {"k": 1000, "M": 1_000_000}.get(text[-1:], 1) if fact.kind is Kind.TOKENS else 1
+    digits = text[:-1] if scale > 1 else text
+    try:
+        value = Decimal(digits) * scale
+    except InvalidOperation:
+        value = Decimal("-1")
+    if not (digits.replace(".", "", 1).isdecimal() and digits.isascii()) or value != value.to_integral_value():
+        raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {text!r}")
+    return int(value)
+
+
+def _percentage(fact: Fact, text: str) -> Decimal:
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {text!r}") from None
+    if not value.is_finite() or value < 0:
+        raise InvalidFact(f"{fact.name} is a percentage from 0% up, not {text!r}")
+    return value
