@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from lark import Lark, Token
 
-from engine.bundled import bundled_text
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
+from engine.language.grammar import load_grammar
 from engine.language.source import Source, Span
 
 
@@ -39,18 +39,12 @@ def _comments(source: Source) -> tuple[tree.Comment, ...]:
     )
 
 
-# --- Lark -------------------------------------------------------------------------------------------
+# --- The tree ---------------------------------------------------------------------------------------
 
 
 @cache
 def _grammar() -> Lark:
-    return Lark(
-        bundled_text("grammar", "route.lark"),
-        parser="lalr",
-        lexer="contextual",
-        start="file",
-        transformer=_BUILDER,
-    )
+    return load_grammar(_BUILDER)
 
 
 # Tokens and finished nodes, in the order of the rule; Lark has no types for them.
