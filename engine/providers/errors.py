@@ -204,6 +204,11 @@ class ProviderError(EngineError):
             return replace(row, billed=Billed.NO)
         return row
 
+    def at(self, provider: str, model: str, *, dispatched: bool) -> ProviderError:
+        """A fresh copy that names its target: no traceback, no context, nothing but the facts."""
+        facts = self._state() | {"provider": provider, "model": model, "dispatched": dispatched}
+        return type(self)(**facts)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
@@ -388,6 +393,10 @@ class StreamInterrupted(ProviderError):
     def conduct(self) -> Conduct:
         """No retry, no next target; health as the cause says; settled by what was counted."""
         return replace(_NO_SWITCH, health=self.cause.conduct.health)
+
+    def at(self, provider: str, model: str, *, dispatched: bool) -> ProviderError:
+        """Itself: its cause has named the target."""
+        return self
 
     def _state(self) -> dict[str, Any]:
         return {"cause": self.cause, "partial": "", "usage_estimate": self.usage_estimate}

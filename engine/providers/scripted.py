@@ -169,10 +169,7 @@ class ScriptedProvider:
 
     def _placed(self, error: ProviderError, request: Request) -> ProviderError:
         """A fresh copy of a scripted error that names this target: one act may be played many times."""
-        if isinstance(error, StreamInterrupted):
-            return error
-        state = error._state() | {"provider": self.target.name, "model": request.model}
-        return type(error)(**state)
+        return error.at(self.target.name, request.model, dispatched=error.dispatched)
 
     @staticmethod
     def _broken(partial: str, cause: ProviderError) -> ProviderError:

@@ -26,6 +26,10 @@ class Secret:
         """The value itself. Never bind it to a local variable of a frame that can raise."""
         return self._read()
 
+    def holds(self, fragment: str) -> bool:
+        """True when the fragment is part of the value: for taking echoes of a key out of a provider's message."""
+        return fragment in self._read()
+
     def __bool__(self) -> bool:
         return bool(self._read())
 

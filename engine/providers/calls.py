@@ -1,0 +1,55 @@
+"""The journal of one HTTP request: who permitted it, how far it got, how its answer began and ended.
+
+The transport writes it, `faults` reads it: whether a failure came before or after the request was written decides
+whether it can have been billed, and no SDK tells that. A call is good for one request only, so a second one under
+the same permit (a hidden retry, a redirect) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from engine.providers.base import Permit
+
+TAIL_BYTES = 64
+
+_IN_FORCE: ContextVar[Call | None] = ContextVar("engine_provider_call", default=None)
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Call:
+    """One HTTP request under one permit. `tail` is the end of the answer's body, as far as read."""
+
+    permit: Permit
+    connect_s: float
+    carries_prompt: bool = True
+    on_dispatch: Callable[[], None] | None = None
+    used: bool = False
+    dispatched: bool = False
+    written: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tail: bytes = b""
+
+    def dispatch(self) -> None:
+        """Note that the first byte of the body is about to leave."""
+        self.dispatched = True
+        if self.on_dispatch is not None:
+            self.on_dispatch()
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Make this the call that the transport finds, for the time of one await. Never yield inside it."""
+        token = _IN_FORCE.set(self)
+        try:
+            yield
+        finally:
+            _IN_FORCE.reset(token)
+
+
+def call_in_force() -> Call | None:
+    """The call this task is making now."""
+    return _IN_FORCE.get()

@@ -1,0 +1,305 @@
+"""One attempt at one provider, from permit to reply: time limits, and the border where foreign exceptions end.
+
+`WireProvider` is what ollama, anthropic and openai share. Each of them says how to ask; here is decided when to give
+up, what a failure is called, and that what is raised holds nothing of the request: the frames that still held it when
+something failed are gone from the traceback, because errors travel as values up to the outermost frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from engine.providers.base import (
+    Chunk,
+    DiscoveredModel,
+    Health,
+    Permit,
+    Reply,
+    Request,
+    Target,
+    Timeouts,
+    ToolCall,
+    Usage,
+)
+from engine.providers.calls import Call
+from engine.providers.errors import (
+    Cancelled,
+    ErrorClass,
+    HealthMark,
+    InvalidRequest,
+    OutcomeUnknown,
+    ProviderError,
+    ServerFailed,
+    StreamInterrupted,
+    Truncated,
+    Unreachable,
+)
+from engine.providers.faults import reported, request_id
+from engine.providers.secret import Secret
+
+if TYPE_CHECKING:
+    from engine.providers.transport import Resolve
+
+Clock = Callable[[], float]
+"""Seconds, monotonic."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Attempt:
+    """What one attempt knows of itself: its request, its HTTP calls, what has come so far."""
+
+    request: Request
+    give_up_at: float
+    calls: list[Call] = field(default_factory=list)
+    limit: asyncio.Timeout | None = None
+    cold: bool | None = None
+    shown: bool = False
+    pieces: int = 0
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    usage: Usage = Usage()
+
+    def call(self, *, carries_prompt: bool) -> Call:
+        """The journal for the next HTTP request of this attempt."""
+        made = Call(
+            self.request.permit,
+            self.request.timeouts.connect_s,
+            carries_prompt,
+            self.request.on_dispatch if carries_prompt else None,
+        )
+        self.calls.append(made)
+        return made
+
+    @property
+    def dispatched(self) -> bool:
+        """True when any byte of the prompt may have been sent."""
+        return any(call.carries_prompt and call.dispatched for call in self.calls)
+
+    def expect_load(self) -> None:
+        """The model must be loaded first: add the load budget to the limit that is running, once."""
+        self.cold = True
+        if self.limit is not None:
+            until = self.limit.when()
+            assert until is not None
+            self.limit.reschedule(min(until + self.request.timeouts.load_s, self.give_up_at))
+
+    def note(self, piece: Chunk) -> None:
+        """Remember what the caller is about to be shown."""
+        self.shown = self.shown or piece.is_content
+        self.pieces += piece.is_content
+        if piece.text:
+            self.text.append(piece.text)
+        if piece.reasoning:
+            self.reasoning.append(piece.reasoning)
+        if piece.tool_call is not None:
+            self.tool_calls.append(piece.tool_call)
+
+    def usage_estimate(self) -> Usage:
+        """What the provider reported; output not reported is the pieces seen, or a token for every three bytes."""
+        if self.usage.output_tokens is not None:
+            return self.usage
+        size = sum(len(text.encode("utf-8", "replace")) for text in (*self.text, *self.reasoning))
+        return replace(self.usage, output_tokens=max(self.pieces, size // 3))
+
+
+class WireProvider(ABC):
+    """A provider that speaks HTTP through the guarded transport.
+
+    `api_key` is needed by cloud targets; `clock` (monotonic seconds) only measures a probe's latency; `ca_file` is a
+    PEM file to trust instead of the system's certificates; `resolve` replaces the system's name lookup.
+    """
+
+    anthropic_habits = False
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        api_key: Secret | None = None,
+        clock: Clock | None = None,
+        ca_file: str | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self.target = target
+        self._api_key = api_key
+        self._clock = clock
+        self._ca_file = ca_file
+        self._resolve = resolve
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.target.name!r})"
+
+    async def complete(self, request: Request) -> Reply:
+        """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
+        attempt = self._begin(request)
+        outcome = await self._limited(attempt, self._ask(attempt), request.timeouts.answer_s)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The answer piece by piece. Raises ProviderError before content and StreamInterrupted after it."""
+        attempt = self._begin(request)
+        pieces = self._tell(attempt)
+        ended = False
+        try:
+            while not ended:
+                limit_s = request.timeouts.idle_s if attempt.shown else request.timeouts.first_token_s
+                outcome = await self._limited(attempt, anext(pieces), limit_s)
+                if isinstance(outcome, BaseException):
+                    raise self._interrupted(attempt, outcome)
+                attempt.note(outcome)
+                ended = outcome.reply is not None
+                yield outcome
+        finally:
+            await pieces.aclose()
+
+    async def probe(self, permit: Permit, *, timeout_s: float = 5.0) -> Health:
+        """Is it there? Raises for nothing but a caller's cancel."""
+        started = self._clock() if self._clock else None
+        attempt = self._begin(_errand(permit, timeout_s))
+        outcome = await self._limited(attempt, self._greet(attempt), timeout_s)
+        if isinstance(outcome, ProviderError):
+            return Health(_status_of(outcome), error=outcome)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        latency_s = self._clock() - started if self._clock and started is not None else None
+        return Health("up", latency_s=latency_s, version=outcome)
+
+    async def discover(self, permit: Permit, *, timeout_s: float = 5.0) -> tuple[DiscoveredModel, ...]:
+        """The models it has, sorted by id. Raises ProviderError."""
+        attempt = self._begin(_errand(permit, timeout_s))
+        outcome = await self._limited(attempt, self._list(attempt), timeout_s)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return tuple(sorted(outcome, key=lambda model: model.id))
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close its connections. Idempotent."""
+
+    @abstractmethod
+    async def _ask(self, attempt: Attempt) -> Reply:
+        """Send the request and read the whole answer."""
+
+    @abstractmethod
+    def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+        """Send the request and yield what comes; the last piece carries the reply."""
+
+    @abstractmethod
+    async def _greet(self, attempt: Attempt) -> str | None:
+        """Ask for something small; returns the server's version if it tells."""
+
+    @abstractmethod
+    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+        """Ask for the models."""
+
+    def _begin(self, request: Request) -> Attempt:
+        return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)
+
+    async def _limited(
+        self, attempt: Attempt, work: Awaitable[_T], limit_s: float
+    ) -> _T | ProviderError | asyncio.CancelledError:
+        """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that raised it."""
+        until = min(asyncio.get_running_loop().time() + limit_s, attempt.give_up_at)
+        limit = asyncio.timeout_at(until)
+        try:
+            async with limit:
+                attempt.limit = limit
+                return await work
+        except asyncio.CancelledError as cancel:
+            # The caller's own, to be raised again: same object, none of the frames it came through.
+            cancel.__cause__ = cancel.__context__ = None
+            return cancel.with_traceback(None)
+        except StopAsyncIteration:
+            return self._placed(Truncated(detail="the stream ended without its end"), attempt)
+        except Exception as exc:
+            return self._late(attempt, limit) if limit.expired() else self._fault(exc, attempt)
+        finally:
+            attempt.limit = None
+
+    def _late(self, attempt: Attempt, limit: asyncio.Timeout) -> ProviderError:
+        when = limit.when()
+        if when is not None and when >= attempt.give_up_at:
+            return self._placed(Cancelled(), attempt)
+        if not attempt.dispatched:
+            return self._placed(Unreachable(detail="not connected in time"), attempt)
+        return self._placed(OutcomeUnknown(detail="silent for too long"), attempt)
+
+    def _fault(self, exc: Exception, attempt: Attempt) -> ProviderError:
+        """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its type."""
+        own = next((link for link in _chain(exc) if isinstance(link, ProviderError)), None)
+        if own is not None:
+            return self._placed(own, attempt)
+        call = attempt.calls[-1] if attempt.calls else None
+        if call is None or not call.used:
+            return self._placed(InvalidRequest(detail="it cannot be put in the provider's form"), attempt)
+        body = getattr(exc, "body", None)
+        if call.status is not None and (call.status >= 400 or body is not None):
+            return self._placed(self._reported(call, body, attempt), attempt)
+        if not call.carries_prompt:
+            away = call.status is None
+            error: ProviderError = (
+                Unreachable()
+                if away
+                else ServerFailed(status=call.status, detail="its answer cannot be read")
+            )
+        elif call.status is not None:
+            error = Truncated(status=call.status, request_id=request_id(call), usage=attempt.usage_estimate())
+        else:
+            error = OutcomeUnknown() if call.written else Unreachable()
+        return self._placed(error, attempt)
+
+    def _reported(self, call: Call, body: object, attempt: Attempt) -> ProviderError:
+        usage = attempt.usage if attempt.usage != Usage() else None
+        return reported(
+            call,
+            body,
+            request=attempt.request,
+            key=self._api_key,
+            anthropic=self.anthropic_habits,
+            usage=usage,
+        )
+
+    def _placed(self, error: ProviderError, attempt: Attempt) -> ProviderError:
+        return error.at(self.target.name, attempt.request.model, dispatched=attempt.dispatched)
+
+    @staticmethod
+    def _interrupted(
+        attempt: Attempt, outcome: ProviderError | asyncio.CancelledError
+    ) -> ProviderError | asyncio.CancelledError:
+        if not attempt.shown or not isinstance(outcome, ProviderError):
+            return outcome
+        return StreamInterrupted(
+            cause=outcome,
+            partial="".join(attempt.text),
+            tool_calls=tuple(attempt.tool_calls),
+            usage_estimate=attempt.usage_estimate(),
+        )
+
+
+def _errand(permit: Permit, timeout_s: float) -> Request:
+    """A request for no model and with no content, for probing and discovering."""
+    return Request("", permit, (), deadline_s=timeout_s, timeouts=Timeouts(connect_s=min(3.0, timeout_s)))
+
+
+def _status_of(error: ProviderError) -> Literal["up", "down", "misconfigured"]:
+    if error.kind is ErrorClass.THROTTLED:
+        return "up"
+    failing = error.conduct.health in (HealthMark.FAILING, HealthMark.CLOSED)
+    return "down" if failing or error.kind is ErrorClass.CANCELLED else "misconfigured"
+
+
+def _chain(exc: BaseException | None) -> Iterable[BaseException]:
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:
+        seen.add(id(exc))
+        yield exc
+        exc = exc.__cause__ or exc.__context__
