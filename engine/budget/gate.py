@@ -1,0 +1,109 @@
+"""Many writers on one host -> one at a time, in the order they came.
+
+SQLite's own busy handler sleeps and tries again, so a writer can starve; this gate queues. A writer draws a ticket,
+holds a lock on its ticket's byte for as long as it lives, waits until the byte before its own is free, then takes the
+whole file. The kernel frees every lock of a process that dies, so a crash never leaves the gate shut; a waiter that
+dies lets its successor pass earlier, which costs order and never exclusion.
+
+Each passage opens the file anew, so threads and processes are the same to it. Without open-file-description locks
+(they are Linux) only the order is lost; without `fcntl` there is no gate, and the store must not use a write-ahead log.
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.budget.errors import LedgerUnavailable
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
+
+AVAILABLE = fcntl is not None
+_ORDERED = hasattr(fcntl, "F_OFD_SETLK")
+
+_COUNTERS = struct.Struct("=QQ")  # last ticket drawn, ticket being served
+_COUNTER = struct.Struct("=Q")
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
+_TICKETS_FROM = 1024
+_STEP_NS = 100_000
+_LONGEST_STEPS = 16
+
+
+class Gate:
+    """The queue kept in the file `path`, which is created when missing."""
+
+    def __init__(self, path: Path, uptime_ns: Callable[[], int]) -> None:
+        self._path = path
+        self._uptime_ns = uptime_ns
+
+    @contextmanager
+    def held(self, wait_ms: int) -> Iterator[None]:
+        """Hold the gate. Raises LedgerUnavailable when it is not free within `wait_ms` milliseconds."""
+        if not AVAILABLE:  # pragma: no cover - Windows
+            yield
+            return
+        deadline_ns = self._uptime_ns() + wait_ms * 1_000_000
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if _ORDERED:
+                self._queue(fd, deadline_ns)
+            self._until(lambda: _took_file(fd), lambda: 1, deadline_ns)
+            yield
+        finally:
+            os.close(fd)
+
+    def _queue(self, fd: int, deadline_ns: int) -> None:
+        self._until(lambda: _took_byte(fd, 0), lambda: 1, deadline_ns)
+        ticket, serving = _counters(fd)
+        ticket += 1
+        os.pwrite(fd, _COUNTERS.pack(ticket, serving), 0)
+        _took_byte(fd, _TICKETS_FROM + ticket)
+        _free_byte(fd, 0)
+        self._until(
+            lambda: _took_byte(fd, _TICKETS_FROM + ticket - 1), lambda: ticket - _counters(fd)[1], deadline_ns
+        )
+        os.pwrite(fd, _COUNTER.pack(ticket), _COUNTER.size)
+
+    def _until(self, took: Callable[[], bool], distance: Callable[[], int], deadline_ns: int) -> None:
+        while not took():
+            if self._uptime_ns() > deadline_ns:
+                raise LedgerUnavailable("the ledger is locked by another process")
+            _pause(_STEP_NS * min(max(distance(), 1), _LONGEST_STEPS))
+
+
+def _pause(duration_ns: int) -> None:
+    time.sleep(duration_ns / 1_000_000_000)  # a wait, not money: the one quotient of this package
+
+
+def _counters(fd: int) -> tuple[int, int]:
+    written = os.pread(fd, _COUNTERS.size, 0)
+    drawn, serving = _COUNTERS.unpack(written.ljust(_COUNTERS.size, b"\0"))
+    return drawn, serving
+
+
+def _took_file(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _took_byte(fd: int, at: int) -> bool:
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0))
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _free_byte(fd: int, at: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))

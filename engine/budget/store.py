@@ -1,0 +1,48 @@
+"""What the rules need of a database: exclusive durable transactions, consistent reads, and the time.
+
+The rules are written once, in `ledger.py`, as parametrised SQL of the common ground of SQLite and PostgreSQL with `?`
+for parameters. A store adds how a transaction begins and ends and what its failures are called.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+Value = int | str | None
+Row = tuple[Value, ...]
+T = TypeVar("T")
+
+WAIT_MS = 5_000
+
+
+class Session(Protocol):
+    """One open transaction."""
+
+    @property
+    def now_us(self) -> int:
+        """Microseconds since the epoch by the store's clock, read after the transaction's lock was taken."""
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
+        """The rows a query gives, or a RETURNING clause."""
+
+    def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Execute one statement and give the number of rows it touched."""
+
+
+class Store(Protocol):
+    """A database the ledger lives in. Every method raises LedgerUnavailable, and then nothing was booked."""
+
+    @property
+    def shared_by_hosts(self) -> bool:
+        """True when clients on other machines, and so other boots, use the same store."""
+
+    def write(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int = WAIT_MS) -> T:
+        """Run `work` alone in one transaction, all or nothing; `durable`: on disk before this returns.
+
+        `work` may run twice when a connection breaks, so it must be idempotent, as every rule of the ledger is.
+        """
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state, without waiting for writers."""
+
+    def close(self) -> None:
+        """Give back what was opened; a later call opens again."""
