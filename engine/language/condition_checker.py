@@ -1,0 +1,640 @@
+"""Expressions as written -> conditions: each word resolved, each comparison typed, lets put in place, constants read.
+
+An expression is read once and alike wherever it stands; what it speaks of (a fact, a model, both at once) is noted with
+it, and `type_checker` holds that against what may stand there (ruling 5). A let is therefore read once too, and every
+use of it is the same node: a policy's conditions are a graph no larger than its text.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar, assert_never, cast
+
+from engine.language import messages
+from engine.language import syntax_tree as tree
+from engine.language.checked_policy import (
+    All,
+    Any,
+    Condition,
+    Constant,
+    CrossCompare,
+    CrossIs,
+    FactCompare,
+    FactEmpty,
+    FactHas,
+    FactHasModel,
+    FactIn,
+    ModelCompare,
+    ModelEmpty,
+    ModelHas,
+    ModelHasFact,
+    ModelIn,
+    Not,
+    Order,
+    PriceUnknown,
+)
+from engine.language.constants import BOUNDS, TERMS, Constants
+from engine.language.diagnostics import Problems
+from engine.language.resolver import Namespace
+from engine.language.source import Span
+from engine.language.vocabulary import LOCALITIES, WEEKDAYS, Fact, Kind, Term
+
+MOST_NESTING = 64
+"""How deep brackets and `not` may stand in each other once lets are in place (ruling 68)."""
+
+_NUMBERS = frozenset(BOUNDS)
+_NAMES = frozenset({Kind.NAME, Kind.ORDERED})
+Meant = TypeVar("Meant")
+_TURNED: dict[str, Order] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "is": "is"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Where an expression speaks of something; `inside` is the place in a let when it does so through one."""
+
+    span: Span
+    inside: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One expression, read. `condition` is None when an error in it has been reported.
+
+    `fact`, `model` and `cross` are the first places that speak of a fact alone, of a model alone, and of a model
+    compared with a fact. `depth` counts the brackets and `not` that stand in each other.
+    """
+
+    condition: Condition | None
+    fact: Mention | None = None
+    model: Mention | None = None
+    cross: Mention | None = None
+    depth: int = 0
+
+
+UNREADABLE = Checked(None)
+
+
+class ConditionChecker:
+    """Reads expressions of one policy. `used` gathers the lets that were spoken of."""
+
+    def __init__(self, namespace: Namespace, constants: Constants, problems: Problems) -> None:
+        self.namespace = namespace
+        self.constants = constants
+        self.problems = problems
+        self.used: set[str] = set()
+        self._lets: dict[str, Checked] = {}
+        self._named_lists: dict[tuple[str, str], tuple[object, ...] | None] = {}
+        # What the expression at hand has spoken of so far.
+        self._fact: Mention | None = None
+        self._model: Mention | None = None
+        self._cross: Mention | None = None
+        self._depth = 0
+
+    def check_lets(self) -> None:
+        """Read every let, each after those it is made of, so that no reading waits on another."""
+        for let in self.namespace.lets:
+            if isinstance(let.value, tree.List):
+                continue
+            checked = self.check(let.value)
+            if self.namespace.let(let.name.text) is let:
+                self._lets[let.name.text] = checked
+        self.used.clear()
+
+    def check(self, expression: tree.Expression) -> Checked:
+        self._fact = self._model = self._cross = None
+        self._depth = 0
+        condition = self._expression(expression, 0)
+        return Checked(condition, self._fact, self._model, self._cross, self._depth)
+
+    # --- Formulas ---
+
+    def _expression(self, node: tree.Expression, depth: int) -> Condition | None:
+        match node:
+            case tree.Comparison():
+                return self._comparison(node)
+            case tree.Name():
+                return self._name(node, depth)
+            case tree.Membership():
+                return self._membership(node)
+            case tree.HasSome():
+                return self._has_some(node)
+            case tree.IsEmpty():
+                return self._is_empty(node)
+            case tree.And(parts=parts):
+                conditions = self._parts(parts, depth)
+                return None if conditions is None else All(conditions, node.span)
+            case tree.Or(parts=parts):
+                conditions = self._parts(parts, depth)
+                return None if conditions is None else Any(conditions, node.span)
+            case tree.Not(part=part):
+                if not self._may_nest(node.span, depth + 1):
+                    return None
+                condition = self._expression(part, depth + 1)
+                return None if condition is None else Not(condition, node.span)
+            case tree.Group(part=part):
+                if not self._may_nest(node.span, depth + 1):
+                    return None
+                return self._expression(part, depth + 1)
+            case _:
+                assert_never(node)
+
+    def _parts(self, parts: tuple[tree.Expression, ...], depth: int) -> tuple[Condition, ...] | None:
+        conditions = [self._expression(part, depth) for part in parts]
+        readable = tuple(condition for condition in conditions if condition is not None)
+        return readable if len(readable) == len(conditions) else None
+
+    def _may_nest(self, span: Span, depth: int) -> bool:
+        if depth > MOST_NESTING:
+            self.problems.add(messages.nested_too_deep(span, MOST_NESTING, through_let=None))
+            return False
+        if depth > self._depth:
+            self._depth = depth
+        return True
+
+    # --- A name standing alone ---
+
+    def _name(self, node: tree.Name, depth: int) -> Condition | None:
+        value = node.value
+        text = value.text
+        if isinstance(value, tree.Word):
+            if text in LOCALITIES:
+                self._speaks_of_model(node.span)
+                return ModelIn("locality", frozenset({text}), node.span)
+            if text == "any":
+                self._speaks_of_model(node.span)
+                return Constant(True, node.span)
+            term = TERMS.get(text)
+            if term is not None:
+                return self._term_alone(term, node.span)
+            if text in self.namespace.declared or text in self.namespace.unreadable:
+                readable, condition = self._let(value, depth)
+                if readable:
+                    return condition
+        return self._provider_or_model(value)
+
+    def _term_alone(self, term: Term, span: Span) -> Condition | None:
+        if term.kind is Kind.FLAG:
+            return self._flag(term, True, span)
+        self.problems.add(messages.must_be_compared(span, term))
+        return None
+
+    def _let(self, word: tree.Word, depth: int) -> tuple[bool, Condition | None]:
+        """Whether the word is a let (or was meant to be one), and what it stands for."""
+        name = word.text
+        let = self.namespace.let(name)
+        if let is None:
+            return name in self.namespace.unreadable, None
+        self.used.add(name)
+        if isinstance(let.value, tree.List):
+            self.problems.add(messages.list_alone(word.span, name, let.name.span))
+            return True, None
+        checked = self._lets.get(name, UNREADABLE)
+        if checked.condition is None:
+            return True, None
+        # A let stands for its expression in brackets (ruling 9).
+        depth += 1 + checked.depth
+        if depth > MOST_NESTING:
+            self.problems.add(messages.nested_too_deep(word.span, MOST_NESTING, through_let=name))
+            return True, None
+        self._depth = max(self._depth, depth)
+        if checked.fact is not None and self._fact is None:
+            self._fact = Mention(word.span, checked.fact.inside or checked.fact.span)
+        if checked.model is not None and self._model is None:
+            self._model = Mention(word.span, checked.model.inside or checked.model.span)
+        if checked.cross is not None and self._cross is None:
+            self._cross = Mention(word.span, checked.cross.inside or checked.cross.span)
+        return True, checked.condition
+
+    def _provider_or_model(self, value: tree.Word | tree.Text) -> Condition | None:
+        text = value.text
+        models = self.constants.models_called(text)
+        if text in self.constants.providers:
+            if models:
+                self.problems.add(messages.provider_or_model(value.span, value.span.text))
+                return None
+            self._speaks_of_model(value.span)
+            return ModelIn("model.provider", frozenset({text}), value.span)
+        if models:
+            key = self.constants.model(value)
+            if key is None:
+                return None
+            self._speaks_of_model(value.span)
+            return ModelIn("model.id", frozenset({key}), value.span)
+        names = self.constants.names
+        if isinstance(value, tree.Word) and messages.looks_like_a_term(text):
+            self.problems.add(messages.unknown_term(value.span, text))
+        else:
+            lets = [let.name.text for let in self.namespace.lets]
+            self.problems.add(
+                messages.unknown_name(
+                    value.span,
+                    text,
+                    lets=lets if isinstance(value, tree.Word) else [],
+                    names=names,
+                    is_quoted=isinstance(value, tree.Text),
+                )
+            )
+        return None
+
+    # --- Comparisons ---
+
+    def _comparison(self, node: tree.Comparison) -> Condition | None:
+        right = node.right
+        other = TERMS.get(right.text) if isinstance(right, tree.Word) else None
+        term = self._subject(node.left, node, other)
+        if term is None:
+            return None
+        if other is not None:
+            return self._cross_test(term, node, other)
+        operator = node.operator
+        match term.kind:
+            case Kind.SET:
+                if operator != "has":
+                    self.problems.add(messages.set_is_single(node.span, term.name, operator, right.span.text))
+                    return None
+                element = self.element(term, right)
+                return None if element is None else self._has(term, element, node.span)
+            case Kind.FLAG:
+                return self._flag_comparison(term, node)
+            case Kind.NAME | Kind.ORDERED:
+                return self._name_comparison(term, node)
+            case _:
+                return self._number_comparison(term, node)
+
+    def _subject(self, value: tree.Value, node: tree.Expression, other: Term | None = None) -> Term | None:
+        """The fact or attribute to the left of an operator."""
+        text = value.text
+        if isinstance(value, tree.Word):
+            term = TERMS.get(text)
+            if term is not None:
+                return term
+            if messages.looks_like_a_term(text):
+                self.problems.add(messages.unknown_term(value.span, text))
+                return None
+            if text in self.namespace.unreadable:
+                return None
+            if other is None and self._stands_alone(text):
+                self.problems.add(messages.stands_alone(value.span, text))
+                return None
+        if other is not None:
+            self.problems.add(messages.turned_round(node.span, value.span.text, cast(tree.Comparison, node)))
+        else:
+            self.problems.add(messages.unknown_subject(value.span, text, isinstance(value, tree.Word)))
+        return None
+
+    def _stands_alone(self, text: str) -> bool:
+        return (
+            text in LOCALITIES
+            or text == "any"
+            or self.namespace.let(text) is not None
+            or text in self.constants.providers
+            or bool(self.constants.models_called(text))
+        )
+
+    def _name_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
+        operator, span = node.operator, node.span
+        if operator == "has":
+            self.problems.add(messages.has_on_single(span, term.name, node.right.span.text))
+            return None
+        if operator not in ("is", "is not") and term.kind is Kind.NAME:
+            self.problems.add(messages.no_order(span, term.name, operator))
+            return None
+        name = self.constants.name(term, node.right)
+        if name is None:
+            return None
+        match operator:
+            case "is":
+                return self._in(term, (name,), span)
+            case "is not":
+                return Not(self._in(term, (name,), span), span)
+            case _:
+                names = _ordered(term.scale, operator, name)
+                if not names or len(names) == len(term.scale):
+                    self.problems.add(messages.same_for_all(span, bool(names)))
+                return self._in(term, names, span)
+
+    def _flag_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
+        right, operator = node.right, node.operator
+        if (
+            operator not in ("is", "is not")
+            or isinstance(right, tree.Number)
+            or right.text not in ("yes", "no")
+        ):
+            self.problems.add(messages.yes_or_no(node.span, term.name, right.span.text))
+            return None
+        return self._flag(term, (right.text == "yes") == (operator == "is"), node.span)
+
+    def _number_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
+        operator, right, span = node.operator, node.right, node.span
+        if operator == "has":
+            self.problems.add(messages.has_on_single(span, term.name, right.span.text))
+            return None
+        if term.kind is Kind.PRICE and isinstance(right, tree.Word) and right.text == "unknown":
+            if operator not in ("is", "is not"):
+                self.problems.add(messages.unknown_has_no_order(span, term.name))
+                return None
+            self._speaks_of_model(span)
+            return PriceUnknown(span) if operator == "is" else Not(PriceUnknown(span), span)
+        value = self.constants.number(term, right)
+        if value is None:
+            return None
+        least, greatest = BOUNDS[term.kind]
+        if _is_same_for_all(operator, value, least, greatest):
+            self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
+        if operator == "is not":
+            return Not(self._compare(term, "is", value, span), span)
+        return self._compare(term, operator, value, span)
+
+    # --- A model's attribute against a fact ---
+
+    def _cross_test(self, left: Term, node: tree.Comparison, right: Term) -> Condition | None:
+        """Ruling 6: tokens with tokens, names with names, and always one of each side."""
+        operator, span = node.operator, node.span
+        if isinstance(left, Fact) == isinstance(right, Fact):
+            self.problems.add(messages.same_side(span, left.name, right.name, isinstance(left, Fact)))
+            return None
+        fact, attribute = (left, right) if isinstance(left, Fact) else (right, left)
+        condition: Condition | None = None
+        if left.kind is Kind.TOKENS and right.kind is Kind.TOKENS and operator != "has":
+            order: Order = "is" if operator == "is not" else operator
+            if fact is right:
+                order = _TURNED[order]
+            condition = CrossCompare(fact.name, order, attribute.name, span)
+        elif _holds_names(left) and _holds_names(right) and operator in ("is", "is not"):
+            condition = CrossIs(fact.name, attribute.name, span)
+        elif left.kind is Kind.SET and _holds_names(right):
+            if operator != "has":
+                self.problems.add(messages.set_is_single(span, left.name, operator, right.name))
+                return None
+            if _can_hold(left, right):
+                condition = (
+                    FactHasModel(fact.name, attribute.name, span)
+                    if fact is left
+                    else ModelHasFact(attribute.name, fact.name, span)
+                )
+        elif right.kind is Kind.SET and _holds_names(left) and _can_hold(right, left):
+            self.problems.add(messages.set_on_the_right(span, left.name, right.name))
+            return None
+        if condition is None:
+            self.problems.add(messages.cannot_be_compared(span, left, operator, right))
+            return None
+        if self._cross is None:
+            self._cross = Mention(span)
+        return Not(condition, span) if operator == "is not" else condition
+
+    # --- Lists and ranges ---
+
+    def _membership(self, node: tree.Membership) -> Condition | None:
+        term = self._subject(node.left, node)
+        if term is None:
+            return None
+        right, span = node.right, node.span
+        condition: Condition | None
+        if isinstance(right, tree.Range):
+            condition = self._range(term, right, node)
+        elif term.kind is Kind.SET:
+            self.problems.add(messages.in_on_set(span, term.name, right.span.text))
+            return None
+        elif term.kind is Kind.FLAG:
+            self.problems.add(messages.yes_or_no(span, term.name, right.span.text))
+            return None
+        elif term.kind in _NUMBERS:
+            numbers: tuple[int | Decimal, ...] | None
+            numbers = self._members(term, right, partial(self.constants.number, term))
+            condition = self._one_of(term, numbers, span)
+        else:
+            names = self._members(term, right, partial(self.constants.name, term))
+            condition = None if names is None else self._in(term, names, span)
+        if condition is None:
+            return None
+        return Not(condition, span) if node.negated else condition
+
+    def _one_of(self, term: Term, numbers: tuple[int | Decimal, ...] | None, span: Span) -> Condition | None:
+        if numbers is None:
+            return None
+        tests = tuple(self._compare(term, "is", number, span) for number in numbers)
+        return tests[0] if len(tests) == 1 else Any(tests, span)
+
+    def _has_some(self, node: tree.HasSome) -> Condition | None:
+        term = self._subject(node.left, node)
+        if term is None:
+            return None
+        if term.kind is not Kind.SET:
+            self.problems.add(messages.has_some_on_single(node.span, term.name, node.right.span.text))
+            return None
+        elements = self._members(term, node.right, partial(self.element, term))
+        if elements is None:
+            return None
+        tests = tuple(self._has(term, element, node.span) for element in elements)
+        if len(tests) == 1:
+            return tests[0]
+        return Any(tests, node.span) if node.quantifier == "any" else All(tests, node.span)
+
+    def _members(
+        self, term: Term, right: tree.List | tree.Word, read: Callable[[tree.Value], Meant | None]
+    ) -> tuple[Meant, ...] | None:
+        """The members of a list, written out or named, as values of `term`."""
+        if isinstance(right, tree.List):
+            return self._list(right, read)
+        name = right.text
+        let = self.namespace.let(name)
+        if let is None:
+            if name in TERMS:
+                self.problems.add(messages.term_for_list(right.span, term, TERMS[name]))
+            elif name not in self.namespace.unreadable:
+                lists = [
+                    known.name.text for known in self.namespace.lets if isinstance(known.value, tree.List)
+                ]
+                self.problems.add(messages.not_a_list(right.span, name, lists, declared=None))
+            return None
+        self.used.add(name)
+        if not isinstance(let.value, tree.List):
+            self.problems.add(messages.not_a_list(right.span, name, [], declared=let.name.span))
+            return None
+        key = (name, term.name)
+        if key not in self._named_lists:
+            self._named_lists[key] = self._list(let.value, read)
+        return cast(tuple[Meant, ...] | None, self._named_lists[key])
+
+    def _list(
+        self, written: tree.List, read: Callable[[tree.Value], Meant | None]
+    ) -> tuple[Meant, ...] | None:
+        if not written.items:
+            self.problems.add(messages.empty_list(written.span))
+            return None
+        places: dict[Meant, Span] = {}
+        is_good = True
+        for item in written.items:
+            value = read(item)
+            if value is None:
+                is_good = False
+            elif value in places:
+                self.problems.add(messages.member_twice(item.span, item.span.text, places[value]))
+                is_good = False
+            else:
+                places[value] = item.span
+        return tuple(places) if is_good else None
+
+    def _range(self, term: Term, written: tree.Range, node: tree.Membership) -> Condition | None:
+        match term.kind:
+            case Kind.HOUR:
+                return self._hours(term, written, node.span)
+            case Kind.ORDERED:
+                return self._stretch(term, written, node.span)
+            case _:
+                self.problems.add(messages.no_range(node.span, term, written))
+                return None
+
+    def _hours(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
+        """`22..6` is 22:00 to 05:59: the last hour is not in it."""
+        if isinstance(written.high, tree.Number) and written.high.text == "24":
+            self.problems.add(messages.midnight_is_zero(written.high.span, written.low.span.text))
+            return None
+        low = self.constants.number(term, written.low)
+        high = self.constants.number(term, written.high)
+        if low is None or high is None:
+            return None
+        if low == high:
+            self.problems.add(messages.empty_range(written.span, written.span.text))
+            return None
+        begun = self._compare(term, ">=", low, span)
+        if high == 0:
+            return begun
+        not_over = self._compare(term, "<", high, span)
+        if low == 0:
+            return not_over
+        return All((begun, not_over), span) if low < high else Any((begun, not_over), span)
+
+    def _stretch(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
+        """`mon..fri`, both ends included; only the days of the week come round again."""
+        low = self.constants.name(term, written.low)
+        high = self.constants.name(term, written.high)
+        if low is None or high is None:
+            return None
+        scale = term.scale
+        first, last = scale.index(low), scale.index(high)
+        if first <= last:
+            return self._in(term, scale[first : last + 1], span)
+        if scale is not WEEKDAYS:
+            self.problems.add(messages.backward_range(written.span, term.name, low, high))
+            return None
+        return self._in(term, (*scale[first:], *scale[: last + 1]), span)
+
+    def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
+        term = self._subject(node.left, node)
+        if term is None:
+            return None
+        if term.kind is not Kind.SET:
+            # Ruling 13: after anything but a set, `empty` is a value like any other.
+            operator: tree.Operator = "is not" if node.negated else "is"
+            return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
+        condition: Condition
+        if isinstance(term, Fact):
+            self._speaks_of_fact(node.span)
+            condition = FactEmpty(term.name, node.span)
+        else:
+            self._speaks_of_model(node.span)
+            condition = ModelEmpty(term.name, node.span)
+        return Not(condition, node.span) if node.negated else condition
+
+    # --- Tests of one fact or one attribute ---
+
+    def element(self, term: Term, value: tree.Value) -> str | None:
+        """A member that a set fact or attribute may have."""
+        element = self.constants.name(term, value)
+        if (
+            element is not None
+            and term.name == "budget.exhausted_providers"
+            and element not in self.constants.limited_providers
+        ):
+            self.problems.add(messages.never_exhausted(value.span, element))
+        return element
+
+    def _has(self, term: Term, element: str, span: Span) -> Condition:
+        if isinstance(term, Fact):
+            self._speaks_of_fact(span)
+            return FactHas(term.name, element, span)
+        self._speaks_of_model(span)
+        return ModelHas(term.name, element, span)
+
+    def _in(self, term: Term, names: Iterable[str], span: Span) -> Condition:
+        if not isinstance(term, Fact):
+            self._speaks_of_model(span)
+            chosen = frozenset(names)
+            return ModelIn(term.name, chosen, span) if chosen else Constant(False, span)
+        self._speaks_of_fact(span)
+        fact = term.name
+        if fact == "mode.cloud_usage":
+            # Derived: what is asked of the strategy is asked of the modes that have it.
+            modes = self.constants.names.modes
+            usages = frozenset(names)
+            fact, names = "mode", (mode for mode, meaning in modes.items() if meaning.cloud_usage in usages)
+        chosen = frozenset(names)
+        return FactIn(fact, chosen, span) if chosen else Constant(False, span)
+
+    def _flag(self, term: Term, wanted: bool, span: Span) -> Condition:
+        """A yes/no fact; the derived ones by what they follow from."""
+        self._speaks_of_fact(span)
+        match term.name:
+            case "budget.exhausted":
+                used_up = Any(
+                    (
+                        FactCompare("budget.daily.used", ">=", Decimal(100), span),
+                        FactCompare("budget.monthly.used", ">=", Decimal(100), span),
+                    ),
+                    span,
+                )
+                return used_up if wanted else Not(used_up, span)
+            case "mode.allow_cloud":
+                modes = self.constants.names.modes.items()
+                allowing = frozenset(mode for mode, meaning in modes if meaning.allow_cloud is wanted)
+                return FactIn("mode", allowing, span) if allowing else Constant(False, span)
+            case _:
+                return FactIn(term.name, frozenset({"yes" if wanted else "no"}), span)
+
+    def _compare(self, term: Term, order: Order, value: int | Decimal, span: Span) -> Condition:
+        if isinstance(term, Fact):
+            self._speaks_of_fact(span)
+            return FactCompare(term.name, order, value, span)
+        self._speaks_of_model(span)
+        return ModelCompare(term.name, order, value, span)
+
+    def _speaks_of_fact(self, span: Span) -> None:
+        if self._fact is None:
+            self._fact = Mention(span)
+
+    def _speaks_of_model(self, span: Span) -> None:
+        if self._model is None:
+            self._model = Mention(span)
+
+
+def _ordered(scale: tuple[str, ...], operator: str, name: str) -> tuple[str, ...]:
+    """The names of a scale that stand so to `name`."""
+    place = scale.index(name)
+    match operator:
+        case "<":
+            return scale[:place]
+        case "<=":
+            return scale[: place + 1]
+        case ">":
+            return scale[place + 1 :]
+        case _:
+            return scale[place:]
+
+
+def _is_same_for_all(operator: str, value: int | Decimal, least: int, greatest: int | None) -> bool:
+    """Whether every possible value, or none, stands so to the constant."""
+    return (operator in ("<", ">=") and value <= least) or (
+        operator in (">", "<=") and greatest is not None and value >= greatest
+    )
+
+
+def _holds_names(term: Term) -> bool:
+    """Whether it is one name of the author's own; those of a scale mean something only on it."""
+    return term.kind is Kind.NAME and term.universe != "scale"
+
+
+def _can_hold(collection: Term, element: Term) -> bool:
+    """Providers and models are found only among their like; labels, capabilities and tags are any names."""
+    return collection.universe not in ("providers", "models") or collection.universe == element.universe

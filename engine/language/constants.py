@@ -1,0 +1,213 @@
+"""What stands to the right of a fact or an attribute -> the value it means, or a diagnostic.
+
+Here a name is held against the list it must come from, and a number against its unit and its bounds. Numbers are
+read exactly: `32k` is the int 32000, `80%` the Decimal 80.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+
+from engine.language import messages
+from engine.language import syntax_tree as tree
+from engine.language.diagnostics import Problems
+from engine.language.source import Span
+from engine.language.vocabulary import ATTRIBUTES, FACTS, Kind, KnownModel, Names, Term, Universe
+
+TERMS: Mapping[str, Term] = {**FACTS, **ATTRIBUTES}
+"""Everything that can stand to the left of an operator."""
+
+BOUNDS: Mapping[Kind, tuple[int, int | None]] = {
+    Kind.TOKENS: (0, None),
+    Kind.PERCENT: (0, None),
+    Kind.HOUR: (0, 23),
+    Kind.BUCKET: (0, 99),
+    Kind.PRICE: (0, None),
+    Kind.DOLLARS: (0, None),
+}
+"""The least and the greatest value of each kind of number."""
+
+_UNITS: Mapping[Kind, frozenset[str]] = {
+    Kind.TOKENS: frozenset({"", "k", "M"}),
+    Kind.PERCENT: frozenset({"%"}),
+    Kind.HOUR: frozenset({""}),
+    Kind.BUCKET: frozenset({""}),
+    Kind.PRICE: frozenset({"", "$"}),
+    Kind.DOLLARS: frozenset({"", "$"}),
+}
+_WHOLE = frozenset({Kind.TOKENS, Kind.HOUR, Kind.BUCKET})
+_THOUSANDS = {"k": 1_000, "M": 1_000_000}
+_NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
+# Enough for any price, share or count of tokens, and so few that sums and products of these stay exact everywhere.
+_MOST_DIGITS = 18
+
+# Universes whose names must exist in the catalogue or the settings; None in `Names` leaves one open.
+_OPEN_BUT_LISTED: frozenset[Universe] = frozenset({"capabilities", "zones", "tags"})
+
+
+class Constants:
+    """Reads names and numbers as values of a term.
+
+    `forgiving` is set while lowered YAML is read: what it names is checked where the YAML is read, with that file's
+    rules (ruling 47), so that here a name nobody has is simply nobody's.
+    """
+
+    def __init__(self, names: Names, problems: Problems) -> None:
+        self.names = names
+        self.problems = problems
+        self.forgiving = False
+        self.providers = frozenset(names.providers)
+        self.limited_providers = frozenset(names.limited_providers)
+        self._models = _models_by_spelling(names.models)
+        self._listed: Mapping[Universe, tuple[str, ...] | None] = {
+            "task_types": names.task_types,
+            "labels": names.labels,
+            "modes": tuple(names.modes),
+            "providers": names.providers,
+            "capabilities": names.capabilities,
+            "zones": names.zones,
+            "tags": names.tags,
+        }
+        self._known = {
+            universe: None if listed is None else frozenset(listed)
+            for universe, listed in self._listed.items()
+        }
+        self._label_spellings: dict[str, tuple[str, Span]] = {}
+        self._numbers: dict[str, tuple[str, Decimal] | None] = {}
+
+    # --- Names ---
+
+    def name(self, term: Term, value: tree.Value) -> str | None:
+        """The name that `value` means as a value or an element of `term`; None when it is none, and that is said."""
+        if isinstance(value, tree.Number):
+            self.problems.add(messages.number_for_name(value.span, term.name, term.kind.value))
+            return None
+        if isinstance(value, tree.Word) and value.text in TERMS:
+            self.problems.add(messages.term_as_value(value.span, term.name))
+            return None
+        universe = term.universe
+        text = value.text
+        match universe:
+            case "models":
+                return self.model(value)
+            case "scale":
+                if text in term.scale:
+                    return text
+                self.problems.add(messages.unknown_value(value.span, text, term.name, term.scale))
+                return None
+            case "labels":
+                return self._label(value)
+            case None:
+                raise AssertionError(f"{term.name} has names and no universe")
+            case _:
+                pass
+        known = self._known[universe]
+        if known is None or text in known or self.forgiving:
+            return text
+        listed = self._listed[universe] or ()
+        if universe in _OPEN_BUT_LISTED:
+            self.problems.add(messages.nobody_has(value.span, text, universe, listed))
+            return text
+        self.problems.add(messages.unknown_member(value.span, text, universe, listed, self.names.places))
+        return None
+
+    def _label(self, value: tree.Word | tree.Text) -> str | None:
+        text = value.text
+        known = self._known["labels"]
+        if known is not None:
+            if text in known or self.forgiving:
+                return text
+            listed = self._listed["labels"] or ()
+            self.problems.add(messages.unknown_member(value.span, text, "labels", listed, self.names.places))
+            return None
+        first, place = self._label_spellings.setdefault(text.casefold(), (text, value.span))
+        if first != text:
+            self.problems.add(messages.label_case(value.span, text, first, place))
+        return text
+
+    def models_called(self, text: str) -> tuple[KnownModel, ...]:
+        """The models that this spelling can mean: none, one, or one for each provider that has the id."""
+        return self._models.get(text, ())
+
+    def model(self, value: tree.Word | tree.Text) -> str | None:
+        """The key of the model that is meant."""
+        found = self.models_called(value.text)
+        if len(found) == 1:
+            return found[0].key
+        if found:
+            self.problems.add(
+                messages.ambiguous_model(value.span, value.text, [model.key for model in found])
+            )
+        elif self.forgiving:
+            return value.text
+        else:
+            keys = [model.key for model in self.names.models]
+            self.problems.add(
+                messages.unknown_member(value.span, value.text, "models", keys, self.names.places)
+            )
+        return None
+
+    # --- Numbers ---
+
+    def number(self, term: Term, value: tree.Value) -> int | Decimal | None:
+        """The number that `value` means for `term`: an int where it counts whole things, else a Decimal."""
+        kind = term.kind
+        if not isinstance(value, tree.Number):
+            self.problems.add(messages.name_for_number(value.span, term.name, kind))
+            return None
+        read = self._read(value)
+        if read is None:
+            return None
+        unit, amount = read
+        if unit not in _UNITS[kind]:
+            self.problems.add(messages.wrong_unit(value.span, value.text, term.name, kind))
+            return None
+        if kind not in _WHOLE:
+            return amount
+        whole = Fraction(amount) * _THOUSANDS.get(unit, 1)
+        if whole.denominator != 1:
+            self.problems.add(messages.not_whole(value.span, value.text, term.name, kind))
+            return None
+        greatest = BOUNDS[kind][1]
+        if greatest is not None and whole.numerator > greatest:
+            self.problems.add(messages.out_of_range(value.span, value.text, term.name, kind))
+            return None
+        return whole.numerator
+
+    def plain(self, value: tree.Number, what: str) -> Decimal | None:
+        """A decimal without a unit: points, weights."""
+        read = self._read(value)
+        if read is None:
+            return None
+        unit, amount = read
+        if unit:
+            self.problems.add(messages.unit_on_plain_number(value.span, value.text, what))
+            return None
+        return amount
+
+    def _read(self, value: tree.Number) -> tuple[str, Decimal] | None:
+        text = value.text
+        if text not in self._numbers:
+            self._numbers[text] = _unit_and_amount(text)
+        read = self._numbers[text]
+        if read is None:
+            self.problems.add(messages.number_too_long(value.span, _MOST_DIGITS))
+        return read
+
+
+def _models_by_spelling(models: tuple[KnownModel, ...]) -> dict[str, tuple[KnownModel, ...]]:
+    """Key, id and PROVIDER/ID of each model (ruling 33); what is the key of one model means no other."""
+    spelt: dict[str, tuple[KnownModel, ...]] = {}
+    for model in models:
+        for text in {model.id, f"{model.provider}/{model.id}"}:
+            spelt[text] = (*spelt.get(text, ()), model)
+    spelt.update({model.key: (model,) for model in models})
+    return spelt
+
+
+def _unit_and_amount(text: str) -> tuple[str, Decimal] | None:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(match[2]) > _MOST_DIGITS + 1:
+        return None
+    return match[1] or match[3], Decimal(match[2])
