@@ -40,10 +40,10 @@ NAMES = {"task.type", "mode", "mode.cloud_usage", "model.tools", "model.provider
 SUBJECTS = {*ORDERS, *YES_NO, *SETS, *NUMBERS, *NAMES}
 
 Number = int | Fraction
-What = Mapping[
-    str, Any
-]  # every fact, and for rules about models every attribute of one model, under its name
-Meaning = Callable[[What], bool]  # what an expression means: does it hold of that?
+# Every fact under its name and, where a rule is asked about a model, every attribute of that model.
+What = Mapping[str, Any]
+# What an expression means: whether it holds of that.
+Meaning = Callable[[What], bool]
 
 
 def exact(number: Decimal | Fraction | int | str) -> Number:
