@@ -704,7 +704,8 @@ def _settle(
     charge = cost_micro_usd(row.prices, usage) if stated_micro_usd is None else stated_micro_usd
     match row.state:
         case State.RESERVED | State.DISPATCHED:
-            return _close(session, row, State.SETTLED, charge, basis, usage, served, None)
+            reason = None if stated_micro_usd is None else "stated by the provider"
+            return _close(session, row, State.SETTLED, charge, basis, usage, served, reason)
         case State.SETTLED:
             if (row.charge_micro_usd, row.basis, row.usage) != (charge, basis.value, usage):
                 raise AttemptConflict(f"attempt {attempt_id} was settled already, with another usage")
