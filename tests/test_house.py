@@ -1,0 +1,67 @@
+"""The house rules that a machine can check: style, types, who imports whom, what travels in the wheel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+    ],
+    ids=" ".join,
+)
+def test_the_code_is_clean(command: tuple[str, ...]) -> None:
+    """Style, layout and types hold everywhere."""
+    done = run(sys.executable, "-m", *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_wing_imports_downwards_only() -> None:
+    """The import contracts of pyproject.toml hold."""
+    from importlinter.cli import lint_imports
+
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_importing_the_engine_loads_nothing_heavy() -> None:
+    """No SDK, no HTTP library, no jsonschema, no SQL driver, and not even the parser."""
+    script = "import sys, json, engine; print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(run(sys.executable, "-c", script).stdout))
+    assert not loaded & {"anthropic", "openai", "httpx", "httpx2", "jsonschema", "psycopg", "lark", "yaml", "rich"}
+
+
+def test_linting_loads_no_provider() -> None:
+    """Policies are checked without anything that could call out."""
+    script = (
+        "import sys, json; from engine.cli import main; main(['lint', 'policies/default']);"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    loaded = set(json.loads(run(sys.executable, "-c", script).stdout.splitlines()[-1]))
+    assert not loaded & {"anthropic", "openai", "httpx", "httpx2", "socket", "ssl", "psycopg"}
+
+
+def test_the_wheel_carries_what_git_tracks(tmp_path: Path) -> None:
+    """grammar/, policies/ and schemas/ travel whole, and nothing else slips in with them."""
+    built = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
+    assert built.returncode == 0, built.stdout + built.stderr
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    data = {name.removeprefix("engine/_data/") for name in names if name.startswith("engine/_data/")}
+    tracked = run("git", "ls-files", "grammar", "policies", "schemas").stdout.split()
+    assert data == set(tracked)
+    assert not [name for name in names if name.endswith(".pth") or name.startswith(("tests/", "."))]
