@@ -4,14 +4,22 @@ What is written is taken literally; a price that is missing stays unknown and is
 looks at the network or the environment.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from engine.config.schema_check import check_schema
+from engine.config.section import Section
+from engine.config.yaml_source import Document
+from engine.language import messages
+from engine.language.diagnostics import Problems
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field
+from engine.language.vocabulary import LOCALITIES, QUALITIES, THREE_LEVELS
 
 Locality: TypeAlias = Literal["local", "cloud"]
 ToolSupport: TypeAlias = Literal["yes", "no", "unknown"]
@@ -85,3 +93,194 @@ class Catalogue:
     providers: tuple[Provider, ...]
     models: tuple[Model, ...]
     by_key: Mapping[str, Model] = field(compare=False, repr=False)
+
+
+def load_catalogue(document: Document, problems: Problems) -> Catalogue:
+    """The catalogue of a models.yaml, checked; where something is wrong, what can be read of it.
+
+    With an error among the problems the catalogue decides nothing: it only keeps later phases from calling
+    unknown what was merely written badly.
+    """
+    check_schema(document, "models.schema.json", problems)
+    section = Section.of(document).section("providers")
+    names = [name for name, _ in section.sections()]
+    providers = [_provider(name, provider, problems) for name, provider in section.sections()]
+    providers = _with_keys(providers, problems)
+    models = tuple(model for provider in providers for model in provider.models)
+    for name in names:
+        if name in RESERVED_NAMES:
+            problems.add(messages.reserved_name("provider", name, section.key(name)))
+    if not models and not problems.has_errors:
+        problems.add(messages.no_models(section.span))
+    return Catalogue(tuple(providers), models, {model.key: model for model in models})
+
+
+# --- Providers ----------------------------------------------------------------------------------------
+
+RESERVED_NAMES = (*LOCALITIES, "any")
+"""What rules call whole classes of models; neither a provider nor a model is called so (ruling 8)."""
+
+_APIS: tuple[Api, ...] = ("ollama", "anthropic", "openai")
+
+
+def _provider(name: str, section: Section, problems: Problems) -> Provider:
+    locality: Locality = "local" if section.text("type") == "local" else "cloud"
+    api = _api(name, section, problems)
+    if locality == "local":
+        _check_is_local(name, section, problems)
+    return Provider(
+        name=name,
+        locality=locality,
+        api=api,
+        base_url=section.text("base_url"),
+        base_url_env=section.text("base_url_env"),
+        api_key_env=section.text("api_key_env"),
+        discover=section.flag("discover") or False,
+        max_concurrent=section.whole("max_concurrent"),
+        models=tuple(_models(name, locality, section, problems)),
+        span=section.span,
+    )
+
+
+def _api(name: str, section: Section, problems: Problems) -> Api:
+    """What is written, else what the name begins with: `ollama`, `ollama-gpu`, `openai_eu`."""
+    written = next((api for api in _APIS if api == section.text("api")), None)
+    guessed = next((api for api in _APIS if api == re.split("[^a-z]", name.lower())[0]), None)
+    if "api" not in section and guessed is None:
+        problems.add(messages.api_needed(name, section.span))
+    elif written in ("openai", "anthropic"):
+        # Without an address the vendor's own would be used: right for the vendor, a leak for anyone else.
+        has_address = "base_url" in section or "base_url_env" in section
+        if not has_address and (written != guessed or section.text("type") == "local"):
+            problems.add(messages.address_needed(name, written, section.span))
+    return written or guessed or "openai"
+
+
+def _check_is_local(name: str, section: Section, problems: Problems) -> None:
+    """Warns when what is called local has a public address (ruling 49), and refuses models that are handed on."""
+    host = _host(section.text("base_url") or "")
+    if host is not None and not _is_private(host):
+        problems.add(messages.public_address_called_local(name, host, section.at("base_url")))
+    for model in section.members("models"):
+        if (id := model.text("id")) and id.endswith((":cloud", "-cloud")):
+            problems.add(messages.cloud_model_called_local(id, model.at("id")))
+
+
+def _host(address: str) -> str | None:
+    """The host of an address, in lower case, without port and brackets."""
+    found = re.match(r"https?://(?:[^/?#@]*@)?(\[[^\]]*\]|[^:/?#]*)", address, re.IGNORECASE)
+    return found[1].strip("[]").lower() or None if found else None
+
+
+def _is_private(host: str) -> bool:
+    """This machine or a private network, as far as the text alone says."""
+    if re.fullmatch(r"[0-9.]+|.*:.*", host):
+        from ipaddress import ip_address
+
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return address.is_private or address.is_loopback or address.is_link_local
+    private_endings = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+    return "." not in host or host.endswith(private_endings)
+
+
+# --- Models -------------------------------------------------------------------------------------------
+
+
+def _models(provider: str, locality: Locality, section: Section, problems: Problems) -> Iterator[Model]:
+    seen: dict[str, Span] = {}
+    for model in section.members("models"):
+        id = model.text("id")
+        if id is None:
+            continue
+        place = model.at("id")
+        if id in RESERVED_NAMES:
+            problems.add(messages.reserved_name("model", id, place))
+        if id in seen:
+            problems.add(messages.repeated_model(id, provider, place, seen[id]))
+            continue
+        seen[id] = place
+        yield _model(id, provider, locality, section, model, problems)
+
+
+def _model(
+    id: str, provider: str, locality: Locality, above: Section, section: Section, problems: Problems
+) -> Model:
+    costs = section.section("cost_profile")
+    capabilities = tuple(dict.fromkeys(name for name, _ in section.names("capabilities")))
+    tags = (name for name, _ in (*above.names("tags"), *section.names("tags")))
+    return Model(
+        key=id,
+        id=id,
+        provider=provider,
+        locality=locality,
+        display_name=section.text("display_name") or id,
+        capabilities=capabilities,
+        max_context=section.whole("max_context") or 0,
+        quality=_one_of(QUALITIES, section.text("quality_tier")),
+        latency=_one_of(THREE_LEVELS, section.text("latency_tier")),
+        tools=_tools(section, capabilities),
+        zone=section.text("zone") or above.text("zone"),
+        tags=tuple(dict.fromkeys(tags)),
+        relative_cost=_or(costs.decimal("relative_cost"), Decimal(1)),
+        prices=_prices(id, locality, section, costs, problems),
+        span=section.at("id"),
+    )
+
+
+def _tools(section: Section, capabilities: tuple[str, ...]) -> ToolSupport:
+    flag = section.flag("tools")
+    if flag is not None:
+        return "yes" if flag else "no"
+    return "yes" if any(name.startswith("tool_use") for name in capabilities) else "unknown"
+
+
+def _prices(id: str, locality: Locality, model: Section, costs: Section, problems: Problems) -> Prices | None:
+    """Exactly one pair of prices, or None: unknown (ruling 25)."""
+    cost_type = costs.text("type")
+    if cost_type is not None and (cost_type == "paid") != (locality == "cloud"):
+        problems.add(messages.cost_type_contradicts(id, cost_type, locality, costs.at("type")))
+    per_1k = [key for key in ("input_per_1k", "output_per_1k") if key in costs]
+    per_1m = [key for key in ("input_per_1m", "output_per_1m") if key in costs]
+    if per_1k and per_1m:
+        problems.add(messages.both_price_units(costs.key(per_1m[0]), costs.key(per_1k[0])))
+        return None
+    unit, factor = ("1k", 1000) if per_1k else ("1m", 1)
+    input, output = costs.decimal(f"input_per_{unit}"), costs.decimal(f"output_per_{unit}")
+    if input is not None and output is not None:
+        cached, write = costs.decimal("cached_input_per_1m"), costs.decimal("cache_write_per_1m")
+        return Prices(input * factor, output * factor, cached, write)
+    if locality == "cloud" and (per_1k or per_1m):
+        missing = f"{'output' if 'input' in (per_1k or per_1m)[0] else 'input'}_per_{unit}"
+        problems.add(messages.half_a_price(id, missing, costs.span))
+    elif locality == "cloud":
+        problems.add(messages.no_price(id, model.at("id")))
+    return None
+
+
+def _one_of(scale: tuple[str, ...], value: str | None) -> str:
+    return value if value in scale else scale[0]
+
+
+def _or(value: Decimal | None, default: Decimal) -> Decimal:
+    return default if value is None else value
+
+
+# --- Keys ---------------------------------------------------------------------------------------------
+
+
+def _with_keys(providers: list[Provider], problems: Problems) -> list[Provider]:
+    """Every model with the name it is written by: its id, or PROVIDER/ID when two providers have that id."""
+    uses = Counter(model.id for provider in providers for model in provider.models)
+    places: dict[str, Span] = {}
+
+    def with_key(model: Model) -> Model:
+        key = model.id if uses[model.id] == 1 else f"{model.provider}/{model.id}"
+        if key in places:
+            problems.add(messages.same_model_key(key, model.span, places[key]))
+        places[key] = model.span
+        return replace(model, key=key)
+
+    return [replace(provider, models=tuple(map(with_key, provider.models))) for provider in providers]

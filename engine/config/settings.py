@@ -1,11 +1,25 @@
-"""policies.yaml -> modes, weights, overrides, budgets and timeouts, as typed values with their places."""
+"""policies.yaml -> modes, weights, overrides, budgets and timeouts, as typed values with their places.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Names that exist in neither file are reported here; nothing becomes a rule yet (`lowering`), and nothing here looks
+at the environment or the clock.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
+from functools import cache
 
-from engine.language.source import Span
+from engine.config.catalogue import Catalogue
+from engine.config.schema_check import check_schema
+from engine.config.section import Section
+from engine.config.yaml_source import Document, read_yaml
+from engine.language import messages
+from engine.language.diagnostics import Problems
+from engine.language.source import Source, Span
 from engine.language.syntax_tree import span_field
+from engine.language.vocabulary import CLOUD_USAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,7 @@ class Mode:
     cloud_usage: str
     weights: Weights
     span: Span = span_field()
+    usage_span: Span | None = field(default=None, repr=False, compare=False)  # of the strategy, where written
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +98,221 @@ class Settings:
     budgets: Budgets
     timeouts: Timeouts
     default_mode_span: Span | None = None
+
+
+# --- The migration guide's, for whatever policies.yaml leaves out ---------------------------------------
+
+BUILT_IN = Source(
+    "built-in",
+    """\
+# What holds when policies.yaml, or this part of it, is not written.
+routing:
+  default_mode: local-preferred
+  modes:
+    local-only:
+      allow_cloud: false
+    local-preferred:
+      allow_cloud: true
+      cloud_usage_strategy: fallback_critical_only
+    balanced:
+      allow_cloud: true
+      cloud_usage_strategy: balanced
+    performance:
+      allow_cloud: true
+      cloud_usage_strategy: aggressive
+  weights:
+    local-preferred: {cost: 0.6, quality: 0.25, latency: 0.15}
+    balanced: {cost: 0.4, quality: 0.4, latency: 0.2}
+    performance: {cost: 0.2, quality: 0.6, latency: 0.2}
+""",
+)
+DEFAULT_MODE = "local-preferred"
+
+
+def load_settings(document: Document | None, catalogue: Catalogue, problems: Problems) -> Settings:
+    """The settings of a policies.yaml, checked against the catalogue; the built-in ones where it says nothing.
+
+    Without the file, or without `routing.modes`, the migration guide's modes hold, with its weights unless
+    `routing.weights` is written (rulings 27 and 65).
+    """
+    built_in = _built_in_routing()
+    if document is None:
+        document = Document(BUILT_IN, {}, {(): BUILT_IN.span(0, 0)}, {})
+    else:
+        check_schema(document, "policies.schema.json", problems)
+    root = Section.of(document)
+    routing = root.section("routing")
+    modes_section = routing.section("modes") if "modes" in routing else built_in.section("modes")
+    is_own = "modes" in routing or "weights" in routing
+    weights_section = (routing if is_own else built_in).section("weights")
+    modes = _modes(modes_section, weights_section, problems)
+    default_mode, default_mode_span = _default_mode(routing, modes, problems)
+    task_types = _closed(root, "task_types", problems)
+    return Settings(
+        modes=modes,
+        default_mode=default_mode,
+        task_types=task_types,
+        labels=_closed(root, "labels", problems),
+        overrides=tuple(_overrides(root.section("task_overrides"), task_types, catalogue, problems)),
+        budgets=_budgets(root.section("budgets"), catalogue, problems),
+        timeouts=_timeouts(root.section("timeouts")),
+        default_mode_span=default_mode_span,
+    )
+
+
+@cache
+def _built_in_routing() -> Section:
+    document = read_yaml(BUILT_IN, Problems())
+    assert document is not None
+    return Section.of(document).section("routing")
+
+
+# --- Modes and weights ----------------------------------------------------------------------------------
+
+
+def _modes(section: Section, weights: Section, problems: Problems) -> dict[str, Mode]:
+    shares = {name: _weights(name, part, problems) for name, part in weights.sections()}
+    for name in shares:
+        if name not in section.value:
+            problems.add(messages.weights_of_unknown_mode(name, section.value, weights.key(name)))
+    built_in = _built_in_routing().section("weights").section(DEFAULT_MODE)
+    otherwise = shares.get(DEFAULT_MODE) or _weights(DEFAULT_MODE, built_in, problems)
+    return {
+        name: _mode(name, part, shares.get(name, otherwise), problems) for name, part in section.sections()
+    }
+
+
+def _weights(mode: str, section: Section, problems: Problems) -> Weights:
+    parts = [section.decimal(part) for part in ("cost", "quality", "latency")]
+    cost, quality, latency = (Decimal(0) if part is None else part for part in parts)
+    total = Fraction(cost) + Fraction(quality) + Fraction(latency)
+    if None not in parts and min(cost, quality, latency) >= 0 and total != 1:
+        shown = format((cost + quality + latency).normalize(), "f")
+        problems.add(messages.mode_weights_sum(mode, shown, section.span))
+    return Weights(cost, quality, latency, section.span)
+
+
+def _mode(name: str, section: Section, weights: Weights, problems: Problems) -> Mode:
+    allow_cloud = section.flag("allow_cloud") or False
+    written = section.text("cloud_usage_strategy")
+    place = section.at("cloud_usage_strategy")
+    if section.flag("allow_cloud") is False and written not in (None, "none"):
+        problems.add(messages.strategy_without_cloud(name, written, place, section.at("allow_cloud")))
+    if allow_cloud and written == "none":
+        problems.add(messages.cloud_without_strategy(name, place))
+    usage = written if written in CLOUD_USAGES and allow_cloud else "balanced" if allow_cloud else "none"
+    return Mode(name, allow_cloud, usage, weights, section.span, place if written else None)
+
+
+def _default_mode(routing: Section, modes: Mapping[str, Mode], problems: Problems) -> tuple[str, Span | None]:
+    written = routing.text("default_mode")
+    if written is None:
+        if modes and DEFAULT_MODE not in modes:
+            problems.add(messages.no_default_mode(DEFAULT_MODE, modes, routing.key("modes")))
+        return DEFAULT_MODE, None
+    if written not in modes:
+        problems.add(messages.unknown_default_mode(written, modes, routing.at("default_mode")))
+    return written, routing.at("default_mode")
+
+
+# --- Closed lists ---------------------------------------------------------------------------------------
+
+
+def _closed(root: Section, key: str, problems: Problems) -> tuple[Placed, ...] | None:
+    """The names of a closed list, each once; None when the list is not written, and so open."""
+    if key not in root:
+        return None
+    folded: dict[str, Placed] = {}
+    for placed in (names := _each_once(root.names(key), problems)):
+        other = folded.setdefault(placed.name.casefold(), placed)
+        if other is not placed:
+            problems.add(messages.differs_in_case_only(placed.name, other.name, placed.span, other.span))
+    return names
+
+
+def _each_once(names: list[tuple[str, Span]], problems: Problems) -> tuple[Placed, ...]:
+    first: dict[str, Placed] = {}
+    for name, span in names:
+        if name in first:
+            problems.add(messages.listed_twice(name, span, first[name].span))
+        else:
+            first[name] = Placed(name, span)
+    return tuple(first.values())
+
+
+# --- Overrides ------------------------------------------------------------------------------------------
+
+
+def _overrides(
+    section: Section, task_types: tuple[Placed, ...] | None, catalogue: Catalogue, problems: Problems
+) -> Iterator[Override]:
+    types = None if task_types is None else [placed.name for placed in task_types]
+    capabilities = {name for model in catalogue.models for name in model.capabilities}
+    providers = [provider.name for provider in catalogue.providers]
+    for task_type, part in section.sections():
+        if types is not None and task_type not in types:
+            problems.add(messages.override_of_unknown_type(task_type, types, part.span))
+        wanted = _each_once(part.names("preferred_capabilities"), problems)
+        for placed in wanted:
+            if placed.name not in capabilities:
+                problems.add(messages.capability_no_model_has(placed.name, sorted(capabilities), placed.span))
+        preferred = _each_once(part.names("preferred_providers"), problems)
+        for placed in preferred:
+            if placed.name not in providers:
+                problems.add(
+                    messages.unknown_provider_here(placed.name, "preference", providers, placed.span)
+                )
+        known = tuple(placed for placed in preferred if placed.name in providers)
+        yield Override(task_type, wanted, known, part.span)
+
+
+# --- Budgets and timeouts -------------------------------------------------------------------------------
+
+
+def _budgets(section: Section, catalogue: Catalogue, problems: Problems) -> Budgets:
+    return Budgets(
+        daily=_limits("daily", section, catalogue, problems),
+        monthly=_limits("monthly", section, catalogue, problems),
+        time_zone=_time_zone(section, problems),
+    )
+
+
+def _limits(window: str, section: Section, catalogue: Catalogue, problems: Problems) -> BudgetLimits:
+    limits = section.section(window)
+    providers = [provider.name for provider in catalogue.providers]
+    per_provider: dict[str, Decimal] = {}
+    for provider in (by_provider := limits.section("per_provider")).value:
+        limit = by_provider.decimal(provider)
+        if provider not in providers:
+            place = by_provider.key(provider)
+            problems.add(messages.unknown_provider_here(provider, "limit", providers, place))
+        elif limit is not None:
+            per_provider[provider] = limit
+    total = limits.decimal("total_usd")
+    if window in section and "total_usd" not in limits.value and not by_provider.value:
+        problems.add(messages.no_limit(window, section.key(window)))
+    return BudgetLimits(total, per_provider)
+
+
+def _time_zone(section: Section, problems: Problems) -> str:
+    name = section.text("time_zone") or "UTC"
+    if name == "UTC":
+        return name
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        if not re.fullmatch(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
+            raise ValueError
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        problems.add(messages.unknown_time_zone(name, sorted(available_timezones()), section.at("time_zone")))
+        return "UTC"
+    return name
+
+
+def _timeouts(section: Section) -> Timeouts:
+    return Timeouts(
+        default_s=section.decimal("default"),
+        high_latency_ok_s=section.decimal("high_latency_ok"),
+        low_latency_required_s=section.decimal("low_latency_required"),
+    )

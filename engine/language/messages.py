@@ -30,7 +30,453 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """The author's text on one line, cut when it is long, safe to show."""
+    text = " ".join(text[: 4 * most].split())
+    return visible(text if len(text) <= most else text[: most - 3] + "...")
+
+
 # --- Writing: files, characters, grammar --------------------------------------------------------------
+
+
+def file_too_large(span: Span, size: int, limit: int) -> Diagnostic:
+    return _error(
+        "file-too-large",
+        span,
+        f"this file has {size:,} bytes, more than the {limit:,} a policy file may have",
+        "divide it: all `*.route` files of the folder are one policy",
+    )
+
+
+def file_not_utf8(span: Span, is_utf16: bool) -> Diagnostic:
+    what = "this file is UTF-16, not UTF-8" if is_utf16 else "what stands here is not UTF-8"
+    return _error("not-utf8", span, what, "save the file as UTF-8")
+
+
+def control_character(span: Span) -> Diagnostic:
+    return _error(
+        "control-character",
+        span,
+        f"the control character `{visible(span.text)}` cannot stand in a policy",
+        "leave it out; a line ends with LF or CRLF, and only spaces and tabs indent",
+    )
+
+
+def lone_carriage_return(span: Span) -> Diagnostic:
+    return _error(
+        "lone-carriage-return",
+        span,
+        "a carriage return without a line feed ends no line",
+        "end lines with LF or CRLF",
+    )
+
+
+def bidirectional_character(span: Span) -> Diagnostic:
+    return _error(
+        "bidirectional-character",
+        span,
+        f"`{visible(span.text)}` makes text appear in another order than it is read",
+        "leave it out",
+    )
+
+
+def tab_in_string(span: Span) -> Diagnostic:
+    return _error("control-character", span, "a tab cannot stand in a text", "write spaces")
+
+
+def too_many_errors(span: Span, limit: int) -> Diagnostic:
+    return _error(
+        "too-many-errors",
+        span,
+        f"{limit} statements with errors; from here on this file was not read",
+        "mend the ones above first",
+    )
+
+
+def nesting_too_deep(span: Span, limit: int) -> Diagnostic:
+    return _error(
+        "nesting-too-deep",
+        span,
+        f"brackets and `not` stand more than {limit} deep",
+        "give a part a name of its own: `let NAME = ...`",
+    )
+
+
+def unknown_language_version(span: Span, written: str) -> Diagnostic:
+    return _error(
+        "unknown-language-version",
+        span,
+        f"there is no version {visible(written)} of the language; the known versions are: 1",
+        "write `language 1`",
+    )
+
+
+def language_not_first(span: Span) -> Diagnostic:
+    return _error(
+        "language-not-first",
+        span,
+        "`language` can only be the first statement of a file",
+        "move it to the top, or leave it out: version 1 is meant without it",
+    )
+
+
+def unexpected_operator(span: Span, written: str, suggestion: str) -> Diagnostic:
+    return _error(
+        "unexpected-operator", span, f"`{visible(written)}` is no operator here", f"write `{suggestion}`"
+    )
+
+
+def unexpected_if(span: Span, written: str, suggestion: str) -> Diagnostic:
+    return _error(
+        "unexpected-if",
+        span,
+        f"a condition does not begin with `{visible(written)}`",
+        f"write `{suggestion}`",
+    )
+
+
+def condition_first(span: Span, written: str, example: str) -> Diagnostic:
+    return _error(
+        "unexpected-if",
+        span,
+        f"a statement does not begin with its condition, nor a condition with `{visible(written)}`",
+        f"write what is to happen first: `{example}`",
+    )
+
+
+def unexpected_then(span: Span, keyword: str) -> Diagnostic:
+    return _error(
+        "unexpected-then",
+        span,
+        f"`then` divides the tiers of a `route` and means nothing in `{keyword}`",
+        "leave it out; the condition stands last, after `when`",
+    )
+
+
+def unexpected_use(span: Span, keyword: str) -> Diagnostic:
+    return _error(
+        "unexpected-use",
+        span,
+        f"`use` begins the tiers of a `route` and means nothing in `{keyword}`",
+        "leave it out",
+    )
+
+
+def missing_use(span: Span, suggestion: str) -> Diagnostic:
+    return _error("missing-use", span, "`use` is missing before the first tier", f"write `{suggestion}`")
+
+
+def missing_then(span: Span, suggestion: str) -> Diagnostic:
+    return _error("missing-then", span, "`then` is missing before the next tier", f"write `{suggestion}`")
+
+
+def missing_colon(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-colon", span, f"a colon is missing after `{visible(span.text)}`", f"write `{suggestion}`"
+    )
+
+
+def missing_equals(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-equals", span, f"`=` is missing after `{visible(span.text)}`", f"write `{suggestion}`"
+    )
+
+
+def missing_comma(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-comma", span, f"a comma is missing before `{visible(span.text)}`", f"write `{suggestion}`"
+    )
+
+
+def trailing_comma(span: Span, following: str) -> Diagnostic:
+    return _error(
+        "trailing-comma",
+        span,
+        f"nothing follows this comma but {following}",
+        "leave the comma out, or write what was to follow it",
+    )
+
+
+def missing_when(span: Span, suggestion: str) -> Diagnostic:
+    return _error("missing-when", span, "`when` is missing before the condition", f"write `{suggestion}`")
+
+
+def missing_connective(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-connective",
+        span,
+        f"nothing joins `{visible(span.text)}` to the condition before it",
+        f"write `{suggestion}`, or `or` where one of them is enough",
+    )
+
+
+def missing_by(span: Span, suggestion: str) -> Diagnostic:
+    return _error("missing-by", span, "`by` is missing before the points", f"write `{suggestion}`")
+
+
+def missing_points(span: Span, keyword: str, at_end: bool) -> Diagnostic:
+    where = "after" if at_end else "before"
+    return _error(
+        "missing-points",
+        span,
+        f"`{keyword}` needs points {where} `{shortened(span.text)}`",
+        "write `by 5`, or another number above 0, after the models",
+    )
+
+
+def points_after_condition(span: Span) -> Diagnostic:
+    return _error(
+        "clause-order",
+        span,
+        "`by` stands after the condition",
+        "write the points first: `by POINTS when CONDITION`",
+    )
+
+
+def missing_because(span: Span) -> Diagnostic:
+    return _error(
+        "missing-because",
+        span,
+        "`because` is missing before the reason",
+        f"write `because {visible(span.text)}`",
+    )
+
+
+def missing_name(span: Span, keyword: str, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-name",
+        span,
+        f"this `{keyword}` has no name",
+        f"give it one, as reports will call it: `{suggestion}`",
+    )
+
+
+def bad_rule_name(span: Span, keyword: str, suggestion: str | None) -> Diagnostic:
+    return _error(
+        "bad-rule-name",
+        span,
+        f"`{visible(span.text)}` cannot be the name of a `{keyword}`: lower-case letters, digits and single hyphens, "
+        "a letter first",
+        f"write `{suggestion}`" if suggestion else None,
+    )
+
+
+def unquoted_title(span: Span) -> Diagnostic:
+    return _error(
+        "unquoted-title", span, "the title of a test stands in quotes", f'write `"{visible(span.text)}"`'
+    )
+
+
+def unquoted_name(span: Span) -> Diagnostic:
+    return _error(
+        "unquoted-name",
+        span,
+        f"`{visible(span.text)}` is no bare name: those have letters, digits, `_` and single `-`, `.`, `:` inside, "
+        "a letter first",
+        f'write `"{visible(span.text)}"`',
+    )
+
+
+def bad_number(span: Span, suggestion: str | None) -> Diagnostic:
+    return _error(
+        "bad-number",
+        span,
+        f"`{visible(span.text)}` is no number: those are written `8192`, `32k`, `1.5M`, `80%`, `$0.05` or `0.25`",
+        f"write `{suggestion}`" if suggestion else None,
+    )
+
+
+def unclosed_string(span: Span) -> Diagnostic:
+    return _error("unclosed-string", span, "this text is not closed on its line", 'close it with `"`')
+
+
+def wrong_quotes(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "wrong-quotes", span, 'only straight double quotes `"` enclose a text', f"write `{suggestion}`"
+    )
+
+
+def bad_escape(span: Span) -> Diagnostic:
+    return _error(
+        "bad-escape",
+        span,
+        f"`{visible(span.text)}` means nothing in a text",
+        'a backslash is written `\\\\` and a quote `\\"`; a text has no others and stands on one line',
+    )
+
+
+def unclosed_bracket(span: Span, closing: str, before: str | None) -> Diagnostic:
+    where = f" before `{visible(before)}`" if before else ""
+    return _error(
+        "unclosed-bracket", span, f"this `{visible(span.text)}` is not closed", f"write `{closing}`{where}"
+    )
+
+
+def unopened_bracket(span: Span) -> Diagnostic:
+    return _error(
+        "unopened-bracket",
+        span,
+        f"this `{visible(span.text)}` closes nothing",
+        "leave it out, or open it before",
+    )
+
+
+def is_in(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "is-in",
+        span,
+        f"`{visible(' '.join(span.text.split()))}` is not written here",
+        f"write `{suggestion}`",
+    )
+
+
+def is_list(span: Span, suggestion: str) -> Diagnostic:
+    return _error("is-list", span, "`is` compares with one value", f"write `{suggestion}`")
+
+
+def has_list(span: Span, written: str) -> Diagnostic:
+    return _error(
+        "has-list",
+        span,
+        "`has` asks for one value",
+        f"write `has any {written}` for one of them or `has all {written}` for every one",
+    )
+
+
+def list_without_brackets(span: Span, suggestion: str) -> Diagnostic:
+    return _error("list-without-brackets", span, "several values stand in brackets", f"write `{suggestion}`")
+
+
+def misplaced_not(span: Span, suggestion: str) -> Diagnostic:
+    return _error("misplaced-not", span, "`not` stands before the whole comparison", f"write `{suggestion}`")
+
+
+def unexpected_word(span: Span, instead: str) -> Diagnostic:
+    return _error(
+        "unexpected-word",
+        span,
+        f"`{visible(span.text)}` is no word of the language here",
+        f"write `{instead}`",
+    )
+
+
+def upper_case_keyword(span: Span) -> Diagnostic:
+    return _error(
+        "upper-case-keyword",
+        span,
+        f"`{visible(span.text)}` is written in small letters",
+        f"write `{visible(span.text.lower())}`",
+    )
+
+
+def unknown_statement(span: Span, known: Iterable[str], near: str | None) -> Diagnostic:
+    return _error(
+        "unknown-statement",
+        span,
+        f"no statement begins with `{visible(span.text)}`; they begin with: {listed(known)}",
+        f"write `{near}`" if near else None,
+    )
+
+
+def missing_value(span: Span, what: str, example: str) -> Diagnostic:
+    return _error(
+        "missing-value",
+        span,
+        f"{what} is missing after `{visible(' '.join(span.text.split()))}`",
+        f"for example `{example}`",
+    )
+
+
+def missing_quantifier(span: Span, suggestions: Iterable[str]) -> Diagnostic:
+    return _error(
+        "missing-quantifier",
+        span,
+        "a proof says `never`, `only` or `some` before its models",
+        "write " + " or ".join(f"`{suggestion}`" for suggestion in suggestions),
+    )
+
+
+def because_before_when(span: Span, word: str) -> Diagnostic:
+    return _error(
+        "because-before-when",
+        span,
+        f"`because` stands before `{word}`",
+        f'write the condition first: `{word} CONDITION because "..."`',
+    )
+
+
+def clause_order(span: Span) -> Diagnostic:
+    return _error(
+        "clause-order", span, "`when` stands after `unless`", "write `when CONDITION unless CONDITION`"
+    )
+
+
+def duplicate_clause(span: Span, first: Span) -> Diagnostic:
+    word = visible(span.text)
+    return _error(
+        "duplicate-clause",
+        span,
+        f"a second `{word}` in one statement",
+        "one text is enough" if word == "because" else "join the two conditions with `and` or `or`",
+        [Note(first, "the first one is here")],
+    )
+
+
+def misplaced_clause(span: Span, keyword: str, taken: str) -> Diagnostic:
+    return _error("misplaced-clause", span, f"`{keyword}` takes {taken}", f"leave `{visible(span.text)}` out")
+
+
+def given_not(span: Span, written: str) -> Diagnostic:
+    return _error(
+        "given-comparison",
+        span,
+        f"`{visible(written)}` does not say which value it has: `given` states facts",
+        "write `FACT is VALUE`, `SET has NAME`, `SET is empty`, or a yes/no fact with or without `not`",
+    )
+
+
+def given_list(span: Span) -> Diagnostic:
+    return _error(
+        "given-list",
+        span,
+        "`given` states one value at a time",
+        "repeat the fact: `given task.labels has pii, task.labels has secret`",
+    )
+
+
+def unexpected_semicolon(span: Span) -> Diagnostic:
+    return _error("unexpected-semicolon", span, "nothing separates statements", "leave `;` out")
+
+
+def odd_space(span: Span) -> Diagnostic:
+    return _error(
+        "odd-space",
+        span,
+        f"this space is the character U+{ord(span.text[0]):04X}, not an ordinary one",
+        "write a plain space",
+    )
+
+
+def foreign_comment(span: Span) -> Diagnostic:
+    return _error(
+        "foreign-comment",
+        span,
+        f"`{visible(span.text)}` begins no comment",
+        "write `#`: it comments to the line's end",
+    )
+
+
+def unexpected_token(span: Span, expected: Iterable[str]) -> Diagnostic:
+    text = visible(span.text)
+    return _error("unexpected-token", span, f"`{text}` cannot stand here; possible is: {listed(expected)}")
+
+
+def unexpected_end(span: Span, expected: Iterable[str]) -> Diagnostic:
+    return _error(
+        "unexpected-end",
+        span,
+        f"the statement ends too early, after `{visible(span.text)}`; possible is: {listed(expected)}",
+    )
 
 
 # --- Meaning: names, types, values --------------------------------------------------------------------
@@ -791,3 +1237,562 @@ def rule_too_complex(span: Span, name: str) -> Diagnostic:
 
 
 # --- Configuration: the two YAML files ----------------------------------------------------------------
+
+
+def file_too_big(span: Span, most_bytes: int) -> Diagnostic:
+    return Diagnostic(
+        "file-too-big",
+        Level.ERROR,
+        f"this file is larger than {most_bytes // 1024} KiB",
+        span,
+        help="split it, or leave out what is generated",
+    )
+
+
+def no_utf8_file(span: Span, is_utf16: bool) -> Diagnostic:
+    what = "this file is UTF-16" if is_utf16 else "this character is not UTF-8"
+    return Diagnostic("not-utf8", Level.ERROR, what, span, help="save the file as UTF-8")
+
+
+def yaml_forbidden_character(span: Span, character: str) -> Diagnostic:
+    return Diagnostic(
+        "hidden-character",
+        Level.ERROR,
+        f"a control character or one that hides or turns text stands here: {visible(character)}",
+        span,
+        help="delete it; lines end with LF or CRLF, and text needs no other control characters",
+    )
+
+
+def yaml_syntax(message: str, span: Span, began: Span | None = None, help: str | None = None) -> Diagnostic:
+    notes = (Note(began, "begun here"),) if began and began.line != span.line else ()
+    return Diagnostic("yaml-syntax", Level.ERROR, message, span, help=help, notes=notes)
+
+
+def yaml_cannot_begin(span: Span) -> Diagnostic:
+    if span.text == "\t":
+        return yaml_syntax("a tab cannot indent a line of YAML", span, help="indent with spaces")
+    return yaml_syntax(
+        f"a value cannot begin with `{visible(span.text)}`", span, help="put the value in quotes"
+    )
+
+
+def yaml_value_over_lines(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "hidden-character",
+        Level.ERROR,
+        "this value holds a line break, a tab or another control character",
+        span,
+        help="write it on one line, without such escapes",
+    )
+
+
+def yaml_alias(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "yaml-alias",
+        Level.ERROR,
+        "anchors (&) and aliases (*) are not read here",
+        span,
+        help="write the value out; a text that begins with & or * goes in quotes",
+    )
+
+
+def yaml_tag(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "yaml-tag",
+        Level.ERROR,
+        "tags (!) are not read here",
+        span,
+        help="leave the tag out; a text that begins with ! goes in quotes",
+    )
+
+
+def yaml_second_document(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "yaml-second-document",
+        Level.ERROR,
+        "a second document begins here",
+        span,
+        help="keep one document a file",
+    )
+
+
+def yaml_too_deep(span: Span, most: int) -> Diagnostic:
+    return Diagnostic(
+        "yaml-too-deep",
+        Level.ERROR,
+        f"this is nested more than {most} deep",
+        span,
+        help="nothing in these files is nested deeper than eight",
+    )
+
+
+def yaml_key_is_no_word(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "yaml-key",
+        Level.ERROR,
+        "a list or a mapping cannot be a key",
+        span,
+        help="write a word before the colon",
+    )
+
+
+def yaml_number_too_long(span: Span, most_digits: int) -> Diagnostic:
+    return Diagnostic(
+        "number-too-long",
+        Level.ERROR,
+        f"this number has more than {most_digits} digits",
+        span,
+        help="put it in quotes when it is a name",
+    )
+
+
+def yaml_repeated_key(key: str, span: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        "repeated-key",
+        Level.ERROR,
+        f"`{visible(key)}` stands here twice",
+        span,
+        help="keep one of the two",
+        notes=(Note(first, "first written here"),),
+    )
+
+
+def secret_in_file(key: str, span: Span) -> Diagnostic:
+    """Never shown: what stands behind the key."""
+    if key.endswith("_env"):
+        return Diagnostic(
+            "secret-in-file",
+            Level.ERROR,
+            f"`{visible(key)}` takes the name of a variable, and what stands here is none; it is not printed, in case it is a key",
+            span,
+            help=f"write the variable's name, such as `{visible(key)}: PROVIDER_API_KEY`; a key that was committed must be replaced",
+        )
+    return Diagnostic(
+        "secret-in-file",
+        Level.ERROR,
+        f"`{visible(key)}` holds a secret, and secrets do not belong in this file",
+        span,
+        help="put it in an environment variable and write its name: `api_key_env: PROVIDER_API_KEY`; a key that was committed must be replaced",
+    )
+
+
+def unknown_key(key: str, parent: str, known: Iterable[str], span: Span) -> Diagnostic:
+    known = list(known)
+    near = nearest(key, known)
+    help = f"write `{near}`" if near else f"known here: {listed(known)}"
+    return Diagnostic(
+        "unknown-key", Level.ERROR, f"`{visible(key)}` is not known in {parent}", span, help=help
+    )
+
+
+def missing_key(key: str, parent: str, span: Span, example: str | None = None) -> Diagnostic:
+    return Diagnostic(
+        "missing-key",
+        Level.ERROR,
+        f"{parent} has no `{key}`",
+        span,
+        help=f"add `{key}: {example}`" if example else f"add `{key}:`",
+    )
+
+
+def no_value(key: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-value", Level.ERROR, f"`{visible(key)}` has no value", span, help="write one, or delete the line"
+    )
+
+
+def wrong_type(key: str, wanted: str, shown: str, span: Span, instead: str | None = None) -> Diagnostic:
+    help = f"write `{visible(instead)}`" if instead else None
+    return Diagnostic("wrong-type", Level.ERROR, f"{key} must be {wanted}, not {shown}", span, help=help)
+
+
+def not_one_of(key: str, value: str, allowed: Iterable[str], span: Span) -> Diagnostic:
+    allowed = list(allowed)
+    near = nearest(value.lower(), allowed)
+    choices = f"one of: {listed(allowed)}" if len(allowed) > 1 else f"it can only be `{allowed[0]}`"
+    help = f"write `{near}`; {choices}" if near else choices
+    return Diagnostic("not-one-of", Level.ERROR, f"`{key}` cannot be `{visible(value)}`", span, help=help)
+
+
+def out_of_bounds(key: str, value: str, bound: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "out-of-bounds", Level.ERROR, f"{key} is {visible(value)}", span, help=f"it must be {bound}"
+    )
+
+
+def too_many_members(key: str, most: int, span: Span) -> Diagnostic:
+    return Diagnostic("too-many", Level.ERROR, f"{key} has more than {most} members", span)
+
+
+def empty_section(key: str, span: Span, help: str) -> Diagnostic:
+    return Diagnostic("empty-section", Level.ERROR, f"{key} is empty", span, help=help)
+
+
+def bad_name(key: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "bad-name",
+        Level.ERROR,
+        f"{key} must have from 1 to 200 characters",
+        span,
+        help="write a shorter name, or any",
+    )
+
+
+def bad_address(key: str, value: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "bad-address",
+        Level.ERROR,
+        f"`{key}` is no address: `{visible(value)}`",
+        span,
+        help=f"write it with its scheme, such as `{key}: http://localhost:11434`",
+    )
+
+
+def too_many_findings(span: Span, most: int) -> Diagnostic:
+    return Diagnostic(
+        "too-many-findings",
+        Level.ERROR,
+        f"more than {most} findings in this file; the rest are left out",
+        span,
+    )
+
+
+def other_currency(value: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "other-currency",
+        Level.ERROR,
+        f"prices are in US dollars, not in {visible(value)}",
+        span,
+        help="write the prices in USD; budgets and scores have no exchange rates",
+    )
+
+
+def both_price_units(span: Span, other: Span) -> Diagnostic:
+    return Diagnostic(
+        "both-price-units",
+        Level.ERROR,
+        "prices stand here per 1k and per 1m tokens",
+        span,
+        help="keep one pair: `input_per_1m` and `output_per_1m`, or `input_per_1k` and `output_per_1k`",
+        notes=(Note(other, "the other unit"),),
+    )
+
+
+def half_a_price(model: str, missing: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "half-a-price",
+        Level.WARNING,
+        f"`{visible(model)}` has no `{missing}`, so its price is unknown and it is never chosen",
+        span,
+        help=f"add `{missing}:`; write 0 if it costs nothing",
+    )
+
+
+def no_price(model: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-price",
+        Level.WARNING,
+        f"cloud model `{visible(model)}` has no price, so it is never chosen",
+        span,
+        help="add `cost_profile:` with `input_per_1m` and `output_per_1m`; write 0 if it costs nothing",
+    )
+
+
+def cost_type_contradicts(model: str, cost_type: str, locality: str, span: Span) -> Diagnostic:
+    counts = (
+        "counts as local: its price in money is not used"
+        if locality == "local"
+        else "counts as cloud: it needs a price in money"
+    )
+    return Diagnostic(
+        "cost-type",
+        Level.WARNING,
+        f"`{cost_type}` contradicts its provider's `type: {locality}`; `{visible(model)}` {counts}",
+        span,
+        help="write `paid` for cloud, `local_cpu` or `local_gpu` for local, or correct the provider's type",
+    )
+
+
+def reserved_name(what: str, name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "reserved-name",
+        Level.ERROR,
+        f"a {what} cannot be called `{visible(name)}`: rules use that word for a whole class of models",
+        span,
+        help=f"call it something else, such as `{visible(name)}-1`",
+    )
+
+
+def repeated_model(model: str, provider: str, span: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        "repeated-model",
+        Level.ERROR,
+        f"`{visible(provider)}` lists the model `{visible(model)}` twice",
+        span,
+        help="keep one of the two",
+        notes=(Note(first, "first listed here"),),
+    )
+
+
+def same_model_key(key: str, span: Span, other: Span) -> Diagnostic:
+    return Diagnostic(
+        "ambiguous-model",
+        Level.ERROR,
+        f"two models are both written `{visible(key)}`",
+        span,
+        help="rename a provider: an id that two providers have is written PROVIDER/ID",
+        notes=(Note(other, "the other one"),),
+    )
+
+
+def no_models(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-models",
+        Level.ERROR,
+        "no provider lists a model, so every task would be refused",
+        span,
+        help="list at least one below `models:`; models that are only discovered are not eligible",
+    )
+
+
+def api_needed(provider: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "missing-key",
+        Level.ERROR,
+        f"the name `{visible(provider)}` does not say how this server is spoken to",
+        span,
+        help="add `api: openai` for a server that speaks like OpenAI's; or `api: ollama`, `api: anthropic`",
+    )
+
+
+def address_needed(provider: str, api: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "missing-key",
+        Level.ERROR,
+        f"`{visible(provider)}` has no address, so its requests would go to {api}'s own",
+        span,
+        help="add `base_url: http://HOST:PORT/v1`, or `base_url_env:` with the name of a variable",
+    )
+
+
+def public_address_called_local(provider: str, host: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "local-is-elsewhere",
+        Level.WARNING,
+        f"`{visible(provider)}` is `type: local`, and {visible(host)} is neither this machine nor a private network",
+        span,
+        help="write `type: cloud`, or use an address of your own network",
+    )
+
+
+def cloud_model_called_local(model: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "local-is-elsewhere",
+        Level.ERROR,
+        f"`{visible(model)}` runs in the vendor's cloud, though a local server hands it on",
+        span,
+        help="list it below a provider with `type: cloud`",
+    )
+
+
+def unknown_default_mode(mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    modes = list(modes)
+    near = nearest(mode, modes)
+    help = f"write `{visible(near)}`" if near else f"the modes are: {listed(modes)}"
+    return Diagnostic(
+        "unknown-mode",
+        Level.ERROR,
+        f"`default_mode` is `{visible(mode)}`, and there is no such mode",
+        span,
+        help=help,
+    )
+
+
+def no_default_mode(built_in: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    return Diagnostic(
+        "missing-key",
+        Level.ERROR,
+        f"`routing` has no `default_mode`, and `{built_in}`, which would be it, is not among the modes",
+        span,
+        help=f"add `default_mode:` with one of: {listed(modes)}",
+    )
+
+
+def weights_of_unknown_mode(mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    modes = list(modes)
+    near = nearest(mode, modes)
+    help = f"write `{visible(near)}`" if near else f"the modes are: {listed(modes)}"
+    return Diagnostic(
+        "unknown-mode", Level.ERROR, f"there is no mode `{visible(mode)}` to weigh", span, help=help
+    )
+
+
+def mode_weights_sum(mode: str, total: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "weights-sum",
+        Level.ERROR,
+        f"the weights of `{visible(mode)}` sum to {total}, not to 1",
+        span,
+        help="change one of cost, quality and latency so that the three make 1",
+    )
+
+
+def strategy_without_cloud(mode: str, strategy: str, span: Span, forbidden: Span) -> Diagnostic:
+    return Diagnostic(
+        "strategy-without-cloud",
+        Level.ERROR,
+        f"`{visible(mode)}` does not allow cloud, so the strategy `{strategy}` says nothing",
+        span,
+        help="delete this line, or write `allow_cloud: true`",
+        notes=(Note(forbidden, "cloud is forbidden here"),),
+    )
+
+
+def cloud_without_strategy(mode: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "strategy-without-cloud",
+        Level.ERROR,
+        f"`{visible(mode)}` allows cloud, and its strategy says none",
+        span,
+        help="write `allow_cloud: false`, or one of: fallback_critical_only, balanced, aggressive",
+    )
+
+
+def override_of_unknown_type(task_type: str, known: Iterable[str], span: Span) -> Diagnostic:
+    known = list(known)
+    near = nearest(task_type, known)
+    help = f"write `{visible(near)}`" if near else "add it to `task_types`"
+    return Diagnostic(
+        "unknown-task-type", Level.ERROR, f"`{visible(task_type)}` is not among `task_types`", span, help=help
+    )
+
+
+def unknown_provider_here(provider: str, where: str, known: Iterable[str], span: Span) -> Diagnostic:
+    near = nearest(provider, known)
+    return Diagnostic(
+        "unknown-provider",
+        Level.WARNING,
+        f"models.yaml has no provider `{visible(provider)}`; this {where} has no effect",
+        span,
+        help=f"write `{visible(near)}`" if near else "add the provider to models.yaml, or delete the name",
+    )
+
+
+def capability_no_model_has(capability: str, known: Iterable[str], span: Span) -> Diagnostic:
+    near = nearest(capability, known)
+    return Diagnostic(
+        "unknown-capability",
+        Level.WARNING,
+        f"no model has the capability `{visible(capability)}`, so its points go to none",
+        span,
+        help=f"write `{visible(near)}`" if near else "add it to a model in models.yaml, or delete the name",
+    )
+
+
+def listed_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        "listed-twice",
+        Level.WARNING,
+        f"`{visible(name)}` is listed twice",
+        span,
+        help="delete one of the two",
+        notes=(Note(first, "first listed here"),),
+    )
+
+
+def differs_in_case_only(name: str, other: str, span: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        "case-only",
+        Level.WARNING,
+        f"`{visible(name)}` and `{visible(other)}` differ in case only, and are two names",
+        span,
+        help=f"keep one spelling, such as `{visible(other)}`",
+        notes=(Note(first, "the other one"),),
+    )
+
+
+def no_limit(window: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-limit",
+        Level.ERROR,
+        f"`{window}` names no maximum, so nothing would be limited",
+        span,
+        help="add `total_usd:` or `per_provider:`, or delete the section",
+    )
+
+
+def unknown_time_zone(name: str, known: Iterable[str], span: Span) -> Diagnostic:
+    near = nearest(name, known)
+    return Diagnostic(
+        "unknown-time-zone",
+        Level.ERROR,
+        f"there is no time zone `{visible(name)}`",
+        span,
+        help=f"write `{near}`" if near else "write an IANA name, such as `Europe/Berlin` or `UTC`",
+    )
+
+
+def no_folder(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-folder",
+        Level.ERROR,
+        "this is no folder that can be read",
+        span,
+        help="name a folder that holds models.yaml; `engine init` writes one",
+    )
+
+
+def no_catalogue(span: Span, misspelt: str | None) -> Diagnostic:
+    help = f"rename `{visible(misspelt)}`" if misspelt else "write one, or let `engine init` write it"
+    return Diagnostic("no-catalogue", Level.ERROR, "this folder has no models.yaml", span, help=help)
+
+
+def file_overlooked(name: str, wanted: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "file-overlooked",
+        Level.WARNING,
+        f"`{visible(name)}` is not read",
+        span,
+        help=f"call it `{visible(wanted)}` if it belongs to the policy",
+    )
+
+
+def no_regular_file(kind: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-regular-file",
+        Level.ERROR,
+        f"this is {kind}, and only plain files are read",
+        span,
+        help="copy the file itself into the folder",
+    )
+
+
+def unreadable_file(reason: str, span: Span) -> Diagnostic:
+    return Diagnostic("unreadable-file", Level.ERROR, f"this file cannot be read: {reason}", span)
+
+
+def folder_too_big(span: Span, most_bytes: int) -> Diagnostic:
+    return Diagnostic(
+        "folder-too-big",
+        Level.ERROR,
+        f"the files of this folder are larger than {most_bytes // (1024 * 1024)} MiB together",
+        span,
+        help="keep generated files elsewhere",
+    )
+
+
+def base_route_in_folder(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "base-route",
+        Level.ERROR,
+        "base.route is the name of the engine's own guards",
+        span,
+        help="call this file something else; it cannot replace them",
+    )
+
+
+def ordinal(number: int) -> str:
+    """`the 3rd`, for the members of a list."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"the {number}{ending}"

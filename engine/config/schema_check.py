@@ -1,0 +1,194 @@
+"""A YAML document against its JSON Schema -> one finding an error, at the line and in the author's words.
+
+The schemas in `schemas/` are the single source of which keys exist and what they hold; editors read the same files.
+What a schema cannot say (sums, references, names that exist) is for the loaders. jsonschema is imported here, on the
+first check, and by nothing else.
+"""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from engine.bundled import bundled_text
+from engine.config.redaction import is_blanked, is_secret_key
+from engine.config.yaml_source import MOST_FINDINGS, Document, Path
+from engine.language import messages
+from engine.language.diagnostics import Diagnostic, Problems, visible
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+
+def check_schema(document: Document, schema_file: str, problems: Problems) -> None:
+    """Adds a finding for each thing in the document that its schema does not allow."""
+    errors = _validator(schema_file).iter_errors(document.value)
+    for count, error in enumerate(islice(errors, MOST_FINDINGS + 1)):
+        if count == MOST_FINDINGS:
+            problems.add(messages.too_many_findings(document.at(), MOST_FINDINGS))
+            return
+        for diagnostic in _diagnostics(document, error):
+            problems.add(diagnostic)
+
+
+@cache
+def _validator(schema_file: str) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(bundled_text("schemas", schema_file)))
+
+
+def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
+    path, keyword, allowed, value = (
+        tuple(error.absolute_path),
+        error.validator,
+        error.validator_value,
+        error.instance,
+    )
+    key = _named(path)
+    at = document.at(*path)
+    last = path[-1] if path else ""
+    if isinstance(value, str) and is_blanked(value):
+        yield messages.secret_in_file(str(last), at)
+        return
+    match keyword:
+        case "additionalProperties":
+            yield from _unknown_keys(document, path, error)
+        case "required":
+            yield from _missing_keys(document, path, error)
+        case "type" | "enum" if value is None:
+            yield messages.no_value(str(last), at)
+        case "enum" if last == "currency":
+            yield messages.other_currency(_written(value), at)
+        case "enum" if isinstance(value, list | dict):
+            yield messages.wrong_type(key, f"one of {messages.listed(_choices(allowed))}", _shown(value), at)
+        case "enum":
+            yield messages.not_one_of(str(last), _written(value), _choices(allowed), at)
+        case "type":
+            wanted = allowed[0] if isinstance(allowed, list) else allowed
+            yield messages.wrong_type(key, _KINDS[wanted], _shown(value), at, _instead(wanted, value))
+        case "minimum" | "exclusiveMinimum":
+            bound = "more than" if keyword == "exclusiveMinimum" else "at least"
+            yield messages.out_of_bounds(key, _written(value), f"{bound} {allowed:,}", at)
+        case "maximum":
+            yield messages.out_of_bounds(key, _written(value), f"at most {allowed:,}", at)
+        case "minItems" | "minProperties":
+            yield messages.empty_section(key, at, "add at least one, or delete the line")
+        case "maxItems":
+            yield messages.too_many_members(key, allowed, at)
+        case "pattern" if str(last).endswith("_env"):
+            yield messages.secret_in_file(str(last), at)
+        case "pattern":
+            yield messages.bad_address(str(last), value, at)
+        case _ if isinstance(value, str) and "propertyNames" in error.absolute_schema_path:
+            yield messages.bad_name("a name", document.key(*path, value))
+        case _:
+            yield messages.bad_name(key, at)
+
+
+def _unknown_keys(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
+    known = error.schema["properties"]
+    for key in error.instance:
+        if key in known:
+            continue
+        span = document.key(*path, key)
+        if is_secret_key(key):
+            yield messages.secret_in_file(key, span)
+        else:
+            yield messages.unknown_key(key, _named(path) if path else "this file", known, span)
+
+
+def _missing_keys(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
+    # jsonschema makes an error of its own for each missing key, and names it in the message only.
+    for key in error.validator_value:
+        if error.message.startswith(repr(key)):
+            yield messages.missing_key(
+                key, _named(path) if path else "this file", document.key(*path), _EXAMPLES.get(key)
+            )
+
+
+def _named(path: Path) -> str:
+    """How the author would call it: `max_context`, `models` number 2, `ollama`."""
+    if not path:
+        return "this file"
+    *above, last = path
+    if isinstance(last, int):
+        return f"{messages.ordinal(last + 1)} of `{above[-1]}`" if above else f"member {last + 1}"
+    return f"`{visible(last)}`"
+
+
+_KINDS = {
+    "object": "a set of `key: value` lines",
+    "array": "a list",
+    "string": "a word or a text",
+    "integer": "a whole number",
+    "number": "a number",
+}
+
+_EXAMPLES = {
+    "type": "local",
+    "id": "NAME",
+    "max_context": "8192",
+    "quality_tier": "medium",
+    "latency_tier": "medium",
+    "allow_cloud": "false",
+}
+
+
+def _shown(value: Any) -> str:
+    """A value as the middle of a sentence."""
+    match value:
+        case dict():
+            return "`key: value` lines"
+        case list():
+            return "a list"
+        case bool():
+            return f"`{_written(value)}`"
+        case int() | Decimal():
+            return f"the number {value}"
+        case _:
+            return f"`{visible(_short(str(value)))}`"
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _choices(allowed: list[Any]) -> list[str]:
+    """The values of an `enum` as an author writes them; of the spellings of a flag, the shorter pair."""
+    words = [value for value in allowed if isinstance(value, str)]
+    return ["true", "false"] if allowed[0] is True else words
+
+
+def _instead(wanted: str, value: Any) -> str | None:
+    """What to write instead of a value of the wrong type, when that can be told."""
+    match wanted, value:
+        case "string", bool() | int() | Decimal():
+            return f'"{_written(value)}"'
+        case "array", str() | int():
+            return f"[{_short(str(value))}]"
+        case (("integer" | "number"), str()):
+            return _number_in(value, wanted)
+        case "integer", Decimal() if value == int(value):
+            return str(int(value))
+        case _:
+            return None
+
+
+def _number_in(text: str, wanted: str) -> str | None:
+    """`32k` is 32000, `200_000` is 200000, `$5` is 5."""
+    bare = text.strip().lstrip("$").replace("_", "").replace(",", "").replace(" ", "")
+    factor = {"k": 1000, "M": 1_000_000}.get(bare[-1:], 1)
+    digits = bare[:-1] if factor > 1 else bare
+    if not digits.replace(".", "", 1).isdecimal() or len(digits) > 18 or not digits.isascii():
+        return None
+    number = Decimal(digits) * factor
+    if number == int(number):
+        return str(int(number))
+    return None if wanted == "integer" else format(number, "f")
