@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar, assert_never, cast
+from typing import Literal, TypeAlias, TypeVar, assert_never, cast
 
 from engine.language import messages
 from engine.language import syntax_tree as tree
@@ -44,7 +44,7 @@ MOST_NESTING = 64
 """How deep brackets and `not` may stand in each other once lets are in place (ruling 68)."""
 
 _NUMBERS = frozenset(BOUNDS)
-_NAMES = frozenset({Kind.NAME, Kind.ORDERED})
+ListForm: TypeAlias = Literal["in", "any", "all"]
 Meant = TypeVar("Meant")
 _TURNED: dict[str, Order] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "is": "is"}
 
@@ -84,7 +84,7 @@ class ConditionChecker:
         self.problems = problems
         self.used: set[str] = set()
         self._lets: dict[str, Checked] = {}
-        self._named_lists: dict[tuple[str, str], tuple[object, ...] | None] = {}
+        self._named_lists: dict[tuple[str, str, ListForm], Condition | None] = {}
         # What the expression at hand has spoken of so far.
         self._fact: Mention | None = None
         self._model: Mention | None = None
@@ -146,7 +146,7 @@ class ConditionChecker:
 
     def _may_nest(self, span: Span, depth: int) -> bool:
         if depth > MOST_NESTING:
-            self.problems.add(messages.nested_too_deep(span, MOST_NESTING, through_let=None))
+            self.problems.add(messages.nesting_too_deep(span, MOST_NESTING))
             return False
         if depth > self._depth:
             self._depth = depth
@@ -175,8 +175,9 @@ class ConditionChecker:
 
     def _term_alone(self, term: Term, span: Span) -> Condition | None:
         if term.kind is Kind.FLAG:
+            self._speaks_of(term, span)
             return self._flag(term, True, span)
-        self.problems.add(messages.must_be_compared(span, term))
+        self.problems.add(messages.must_be_compared(span, term, self.constants.listed(term)))
         return None
 
     def _let(self, word: tree.Word, depth: int) -> tuple[bool, Condition | None]:
@@ -195,7 +196,7 @@ class ConditionChecker:
         # A let stands for its expression in brackets (ruling 9).
         depth += 1 + checked.depth
         if depth > MOST_NESTING:
-            self.problems.add(messages.nested_too_deep(word.span, MOST_NESTING, through_let=name))
+            self.problems.add(messages.nesting_through_let(word.span, name, MOST_NESTING))
             return True, None
         self._depth = max(self._depth, depth)
         if checked.fact is not None and self._fact is None:
@@ -247,20 +248,19 @@ class ConditionChecker:
             return None
         if other is not None:
             return self._cross_test(term, node, other)
-        operator = node.operator
+        condition: Condition | None
         match term.kind:
             case Kind.SET:
-                if operator != "has":
-                    self.problems.add(messages.set_is_single(node.span, term.name, operator, right.span.text))
-                    return None
-                element = self.element(term, right)
-                return None if element is None else self._has(term, element, node.span)
+                condition = self._set_comparison(term, node)
             case Kind.FLAG:
-                return self._flag_comparison(term, node)
+                condition = self._flag_comparison(term, node)
             case Kind.NAME | Kind.ORDERED:
-                return self._name_comparison(term, node)
+                condition = self._name_comparison(term, node)
             case _:
-                return self._number_comparison(term, node)
+                condition = self._number_comparison(term, node)
+        if condition is not None:
+            self._speaks_of(term, node.span)
+        return condition
 
     def _subject(self, value: tree.Value, node: tree.Expression, other: Term | None = None) -> Term | None:
         """The fact or attribute to the left of an operator."""
@@ -291,6 +291,14 @@ class ConditionChecker:
             or text in self.constants.providers
             or bool(self.constants.models_called(text))
         )
+
+    def _set_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
+        if node.operator != "has":
+            right = node.right.span.text
+            self.problems.add(messages.set_is_single(node.span, term.name, node.operator, right))
+            return None
+        element = self.element(term, node.right)
+        return None if element is None else _has(term, element, node.span)
 
     def _name_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
         operator, span = node.operator, node.span
@@ -334,7 +342,6 @@ class ConditionChecker:
             if operator not in ("is", "is not"):
                 self.problems.add(messages.unknown_has_no_order(span, term.name))
                 return None
-            self._speaks_of_model(span)
             return PriceUnknown(span) if operator == "is" else Not(PriceUnknown(span), span)
         value = self.constants.number(term, right)
         if value is None:
@@ -343,8 +350,8 @@ class ConditionChecker:
         if _is_same_for_all(operator, value, least, greatest):
             self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
         if operator == "is not":
-            return Not(self._compare(term, "is", value, span), span)
-        return self._compare(term, operator, value, span)
+            return Not(_compare(term, "is", value, span), span)
+        return _compare(term, operator, value, span)
 
     # --- A model's attribute against a fact ---
 
@@ -352,7 +359,7 @@ class ConditionChecker:
         """Ruling 6: tokens with tokens, names with names, and always one of each side."""
         operator, span = node.operator, node.span
         if isinstance(left, Fact) == isinstance(right, Fact):
-            self.problems.add(messages.same_side(span, left.name, right.name, isinstance(left, Fact)))
+            self.problems.add(messages.same_side(span, left, right, isinstance(left, Fact)))
             return None
         fact, attribute = (left, right) if isinstance(left, Fact) else (right, left)
         condition: Condition | None = None
@@ -390,31 +397,19 @@ class ConditionChecker:
         if term is None:
             return None
         right, span = node.right, node.span
-        condition: Condition | None
+        condition: Condition | None = None
         if isinstance(right, tree.Range):
             condition = self._range(term, right, node)
         elif term.kind is Kind.SET:
             self.problems.add(messages.in_on_set(span, term.name, right.span.text))
-            return None
         elif term.kind is Kind.FLAG:
             self.problems.add(messages.yes_or_no(span, term.name, right.span.text))
-            return None
-        elif term.kind in _NUMBERS:
-            numbers: tuple[int | Decimal, ...] | None
-            numbers = self._members(term, right, partial(self.constants.number, term))
-            condition = self._one_of(term, numbers, span)
         else:
-            names = self._members(term, right, partial(self.constants.name, term))
-            condition = None if names is None else self._in(term, names, span)
+            condition = self._of_list(term, right, "in", span)
         if condition is None:
             return None
+        self._speaks_of(term, span)
         return Not(condition, span) if node.negated else condition
-
-    def _one_of(self, term: Term, numbers: tuple[int | Decimal, ...] | None, span: Span) -> Condition | None:
-        if numbers is None:
-            return None
-        tests = tuple(self._compare(term, "is", number, span) for number in numbers)
-        return tests[0] if len(tests) == 1 else Any(tests, span)
 
     def _has_some(self, node: tree.HasSome) -> Condition | None:
         term = self._subject(node.left, node)
@@ -423,46 +418,62 @@ class ConditionChecker:
         if term.kind is not Kind.SET:
             self.problems.add(messages.has_some_on_single(node.span, term.name, node.right.span.text))
             return None
-        elements = self._members(term, node.right, partial(self.element, term))
-        if elements is None:
-            return None
-        tests = tuple(self._has(term, element, node.span) for element in elements)
-        if len(tests) == 1:
-            return tests[0]
-        return Any(tests, node.span) if node.quantifier == "any" else All(tests, node.span)
+        condition = self._of_list(term, node.right, node.quantifier, node.span)
+        if condition is not None:
+            self._speaks_of(term, node.span)
+        return condition
 
-    def _members(
-        self, term: Term, right: tree.List | tree.Word, read: Callable[[tree.Value], Meant | None]
-    ) -> tuple[Meant, ...] | None:
-        """The members of a list, written out or named, as values of `term`."""
+    def _of_list(
+        self, term: Term, right: tree.List | tree.Word, form: ListForm, span: Span
+    ) -> Condition | None:
+        """What a list says of a term; a named list that is used twice is one node."""
         if isinstance(right, tree.List):
-            return self._list(right, read)
-        name = right.text
+            return self._of_members(term, right, form, span)
+        written = self._named_list(term, right)
+        if written is None:
+            return None
+        key = (right.text, term.name, form)
+        if key not in self._named_lists:
+            self._named_lists[key] = self._of_members(term, written, form, written.span)
+        return self._named_lists[key]
+
+    def _of_members(self, term: Term, written: tree.List, form: ListForm, span: Span) -> Condition | None:
+        tests: tuple[Condition, ...]
+        if term.kind is Kind.SET:
+            elements = self._members(written, partial(self.element, term))
+            tests = tuple(_has(term, element, span) for element in elements)
+        elif term.kind in _NUMBERS:
+            numbers = self._members(written, partial(self.constants.number, term))
+            tests = tuple(_compare(term, "is", number, span) for number in numbers)
+        else:
+            names = self._members(written, partial(self.constants.name, term))
+            return self._in(term, names, span) if names else None
+        if len(tests) < 2:
+            return tests[0] if tests else None
+        return All(tests, span) if form == "all" else Any(tests, span)
+
+    def _named_list(self, term: Term, word: tree.Word) -> tree.List | None:
+        name = word.text
         let = self.namespace.let(name)
         if let is None:
             if name in TERMS:
-                self.problems.add(messages.term_for_list(right.span, term, TERMS[name]))
+                self.problems.add(messages.term_for_list(word.span, term, TERMS[name]))
             elif name not in self.namespace.unreadable:
                 lists = [
                     known.name.text for known in self.namespace.lets if isinstance(known.value, tree.List)
                 ]
-                self.problems.add(messages.not_a_list(right.span, name, lists, declared=None))
+                self.problems.add(messages.not_a_list(word.span, name, lists, declared=None))
             return None
         self.used.add(name)
         if not isinstance(let.value, tree.List):
-            self.problems.add(messages.not_a_list(right.span, name, [], declared=let.name.span))
+            self.problems.add(messages.not_a_list(word.span, name, [], declared=let.name.span))
             return None
-        key = (name, term.name)
-        if key not in self._named_lists:
-            self._named_lists[key] = self._list(let.value, read)
-        return cast(tuple[Meant, ...] | None, self._named_lists[key])
+        return let.value
 
-    def _list(
-        self, written: tree.List, read: Callable[[tree.Value], Meant | None]
-    ) -> tuple[Meant, ...] | None:
+    def _members(self, written: tree.List, read: Callable[[tree.Value], Meant | None]) -> tuple[Meant, ...]:
+        """The values of a list, each once; none when there is an error in it."""
         if not written.items:
             self.problems.add(messages.empty_list(written.span))
-            return None
         places: dict[Meant, Span] = {}
         is_good = True
         for item in written.items:
@@ -474,7 +485,7 @@ class ConditionChecker:
                 is_good = False
             else:
                 places[value] = item.span
-        return tuple(places) if is_good else None
+        return tuple(places) if is_good else ()
 
     def _range(self, term: Term, written: tree.Range, node: tree.Membership) -> Condition | None:
         match term.kind:
@@ -483,7 +494,7 @@ class ConditionChecker:
             case Kind.ORDERED:
                 return self._stretch(term, written, node.span)
             case _:
-                self.problems.add(messages.no_range(node.span, term, written))
+                self.problems.add(messages.no_range(node.span, term, written, node.negated))
                 return None
 
     def _hours(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
@@ -496,12 +507,12 @@ class ConditionChecker:
         if low is None or high is None:
             return None
         if low == high:
-            self.problems.add(messages.empty_range(written.span, written.span.text))
+            self.problems.add(messages.empty_range(written.span, term.name, low))
             return None
-        begun = self._compare(term, ">=", low, span)
+        begun = _compare(term, ">=", low, span)
         if high == 0:
             return begun
-        not_over = self._compare(term, "<", high, span)
+        not_over = _compare(term, "<", high, span)
         if low == 0:
             return not_over
         return All((begun, not_over), span) if low < high else Any((begun, not_over), span)
@@ -515,11 +526,15 @@ class ConditionChecker:
         scale = term.scale
         first, last = scale.index(low), scale.index(high)
         if first <= last:
-            return self._in(term, scale[first : last + 1], span)
-        if scale is not WEEKDAYS:
+            names = scale[first : last + 1]
+        elif term.scale == WEEKDAYS:
+            names = (*scale[first:], *scale[: last + 1])
+        else:
             self.problems.add(messages.backward_range(written.span, term.name, low, high))
             return None
-        return self._in(term, (*scale[first:], *scale[: last + 1]), span)
+        if len(names) == len(scale):
+            self.problems.add(messages.same_for_all(span, always=True))
+        return self._in(term, names, span)
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
         term = self._subject(node.left, node)
@@ -529,12 +544,11 @@ class ConditionChecker:
             # Ruling 13: after anything but a set, `empty` is a value like any other.
             operator: tree.Operator = "is not" if node.negated else "is"
             return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
+        self._speaks_of(term, node.span)
         condition: Condition
         if isinstance(term, Fact):
-            self._speaks_of_fact(node.span)
             condition = FactEmpty(term.name, node.span)
         else:
-            self._speaks_of_model(node.span)
             condition = ModelEmpty(term.name, node.span)
         return Not(condition, node.span) if node.negated else condition
 
@@ -551,31 +565,18 @@ class ConditionChecker:
             self.problems.add(messages.never_exhausted(value.span, element))
         return element
 
-    def _has(self, term: Term, element: str, span: Span) -> Condition:
-        if isinstance(term, Fact):
-            self._speaks_of_fact(span)
-            return FactHas(term.name, element, span)
-        self._speaks_of_model(span)
-        return ModelHas(term.name, element, span)
-
     def _in(self, term: Term, names: Iterable[str], span: Span) -> Condition:
         if not isinstance(term, Fact):
-            self._speaks_of_model(span)
-            chosen = frozenset(names)
-            return ModelIn(term.name, chosen, span) if chosen else Constant(False, span)
-        self._speaks_of_fact(span)
-        fact = term.name
-        if fact == "mode.cloud_usage":
+            return _model_in(term.name, frozenset(names), span)
+        if term.name == "mode.cloud_usage":
             # Derived: what is asked of the strategy is asked of the modes that have it.
-            modes = self.constants.names.modes
             usages = frozenset(names)
-            fact, names = "mode", (mode for mode, meaning in modes.items() if meaning.cloud_usage in usages)
-        chosen = frozenset(names)
-        return FactIn(fact, chosen, span) if chosen else Constant(False, span)
+            modes = self.constants.names.modes.items()
+            return _fact_in("mode", (mode for mode, meaning in modes if meaning.cloud_usage in usages), span)
+        return _fact_in(term.name, names, span)
 
     def _flag(self, term: Term, wanted: bool, span: Span) -> Condition:
         """A yes/no fact; the derived ones by what they follow from."""
-        self._speaks_of_fact(span)
         match term.name:
             case "budget.exhausted":
                 used_up = Any(
@@ -588,25 +589,49 @@ class ConditionChecker:
                 return used_up if wanted else Not(used_up, span)
             case "mode.allow_cloud":
                 modes = self.constants.names.modes.items()
-                allowing = frozenset(mode for mode, meaning in modes if meaning.allow_cloud is wanted)
-                return FactIn("mode", allowing, span) if allowing else Constant(False, span)
+                return _fact_in(
+                    "mode", (mode for mode, meaning in modes if meaning.allow_cloud is wanted), span
+                )
             case _:
-                return FactIn(term.name, frozenset({"yes" if wanted else "no"}), span)
+                return _fact_in(term.name, ("yes" if wanted else "no",), span)
 
-    def _compare(self, term: Term, order: Order, value: int | Decimal, span: Span) -> Condition:
+    # --- What the expression at hand speaks of ---
+
+    def _speaks_of(self, term: Term, span: Span) -> None:
         if isinstance(term, Fact):
-            self._speaks_of_fact(span)
-            return FactCompare(term.name, order, value, span)
-        self._speaks_of_model(span)
-        return ModelCompare(term.name, order, value, span)
-
-    def _speaks_of_fact(self, span: Span) -> None:
-        if self._fact is None:
-            self._fact = Mention(span)
+            if self._fact is None:
+                self._fact = Mention(span)
+        else:
+            self._speaks_of_model(span)
 
     def _speaks_of_model(self, span: Span) -> None:
         if self._model is None:
             self._model = Mention(span)
+
+
+# A test that nothing can pass is the constant it is, so that no later phase meets an empty list of names.
+
+
+def _fact_in(fact: str, names: Iterable[str], span: Span) -> Condition:
+    chosen = frozenset(names)
+    return FactIn(fact, chosen, span) if chosen else Constant(False, span)
+
+
+def _model_in(attribute: str, names: Iterable[str], span: Span) -> Condition:
+    chosen = frozenset(names)
+    return ModelIn(attribute, chosen, span) if chosen else Constant(False, span)
+
+
+def _has(term: Term, element: str, span: Span) -> Condition:
+    if isinstance(term, Fact):
+        return FactHas(term.name, element, span)
+    return ModelHas(term.name, element, span)
+
+
+def _compare(term: Term, order: Order, value: int | Decimal, span: Span) -> Condition:
+    if isinstance(term, Fact):
+        return FactCompare(term.name, order, value, span)
+    return ModelCompare(term.name, order, value, span)
 
 
 def _ordered(scale: tuple[str, ...], operator: str, name: str) -> tuple[str, ...]:

@@ -78,6 +78,12 @@ class Constants:
 
     # --- Names ---
 
+    def listed(self, term: Term) -> tuple[str, ...]:
+        """Every name that `term` can be compared with, where these are listed."""
+        if term.universe is None:
+            return ()
+        return term.scale or self._listed.get(term.universe) or ()
+
     def name(self, term: Term, value: tree.Value) -> str | None:
         """The name that `value` means as a value or an element of `term`; None when it is none, and that is said."""
         if isinstance(value, tree.Number):

@@ -286,6 +286,22 @@ def bad_number(span: Span, suggestion: str | None) -> Diagnostic:
     )
 
 
+def bad_range(span: Span, suggestion: str) -> Diagnostic:
+    return _error("bad-range", span, "a range has two dots between its ends", f"write `{suggestion}`")
+
+
+def unexpected_comma(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "unexpected-comma", span, "a comma joins nothing here", f"write `{suggestion}` where either is enough"
+    )
+
+
+def missing_given(span: Span, suggestion: str) -> Diagnostic:
+    return _error(
+        "missing-given", span, "a test states its facts before what it expects", f"write `{suggestion}`"
+    )
+
+
 def unclosed_string(span: Span) -> Diagnostic:
     return _error("unclosed-string", span, "this text is not closed on its line", 'close it with `"`')
 
@@ -495,9 +511,8 @@ def _warning(
 
 
 def _tick(text: str) -> str:
-    """The author's own text between backticks, on one line and not too long."""
-    text = " ".join(text.split())
-    return f"`{visible(text if len(text) <= 60 else text[:57] + '...')}`"
+    """The author's own text between backticks."""
+    return f"`{shortened(text)}`"
 
 
 def _written(name: str) -> str:
@@ -508,14 +523,21 @@ def _written(name: str) -> str:
 _BARE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*")
 
 
+def _meant(text: str, known: Iterable[str]) -> str | None:
+    """The known name that was meant: the same in another case, else the nearest."""
+    known = list(known)
+    folded = text.casefold()
+    return next((name for name in known if name.casefold() == folded), None) or nearest(text, known)
+
+
 def _similar_or_listed(text: str, known: Iterable[str], what: str, whats: str) -> str:
-    known = [_written(name) for name in known]
+    known = list(known)
     if not known:
         return f"there are no {whats}"
-    similar = nearest(text, known)
+    similar = _meant(text, known)
     if similar is not None:
-        return f"{_tick(similar)} is a similar {what}"
-    return f"the {whats} are {listed(known)}"
+        return f"{_tick(_written(similar))} is a similar {what}"
+    return f"the {whats} are {listed(_written(name) for name in known)}"
 
 
 def _declared(place: Span | None, label: str) -> tuple[Note, ...]:
@@ -554,20 +576,19 @@ def looks_like_a_term(word: str) -> bool:
 
 def unknown_term(span: Span, text: str) -> Diagnostic:
     is_attribute = text.startswith("model.")
-    family = text.split(".")[0] + "."
-    known = ATTRIBUTES if is_attribute else FACTS
-    what, whats = ("attribute", "attributes of a model") if is_attribute else ("fact", "facts")
-    similar = nearest(text, known) or next(
-        (name for name in known if name.split(".")[-1] == text.split(".")[-1]), None
-    )
-    siblings = [name for name in known if name.startswith(family)] or list(known)
-    help = (
-        f"{_tick(similar)} is a similar {what}"
-        if similar
-        else f"the {whats} that begin so are {listed(siblings)}"
-    )
+    known = list(ATTRIBUTES if is_attribute else FACTS)
+    what = "attribute" if is_attribute else "fact"
+    last = text.split(".")[-1]
+    similar = _meant(text, known) or next((name for name in known if name.split(".")[-1] == last), None)
+    siblings = [name for name in known if name.startswith(text.split(".")[0] + ".")]
+    if similar is not None:
+        help = f"{_tick(similar)} is a similar {what}"
+    elif siblings and not is_attribute:
+        help = f"the facts that begin so are {listed(siblings)}"
+    else:
+        help = f"the {what}s are {listed(known, most=24)}"
     message = f"a model has no attribute {_tick(text)}" if is_attribute else f"there is no fact {_tick(text)}"
-    return _error("unknown-attribute" if is_attribute else "unknown-fact", span, message, help)
+    return _error(f"unknown-{what}", span, message, help)
 
 
 def unknown_subject(span: Span, text: str, is_word: bool) -> Diagnostic:
@@ -604,7 +625,7 @@ def unknown_name(span: Span, text: str, *, lets: Iterable[str], names: Names, is
     what = "no provider or model" if is_quoted else "no let, provider or model"
     known = [*lets, *names.providers, *(model.key for model in names.models)]
     known += [] if is_quoted else [*LOCALITIES, "any"]
-    similar = nearest(text, known)
+    similar = _meant(text, known)
     comparisons = _comparisons_with(text, names)
     if is_quoted and (text in LOCALITIES or text == "any" or text in (*FACTS, *ATTRIBUTES)):
         help = f"a name in quotes is only ever a provider or a model; write {_tick(text)} without them"
@@ -648,7 +669,7 @@ def unknown_member(
     """A name that must be one of a closed list, and is not."""
     what, whats = _UNIVERSES[universe]
     known = list(known)
-    similar = nearest(text, known)
+    similar = _meant(text, known)
     notes = _declared(places.get((universe, similar)), "declared here") if similar is not None else ()
     return _error(
         f"unknown-{what.replace(' ', '-')}",
@@ -661,13 +682,13 @@ def unknown_member(
 
 def unknown_value(span: Span, text: str, term: str, scale: Iterable[str]) -> Diagnostic:
     scale = list(scale)
-    similar = nearest(text, scale)
+    similar = _meant(text, scale) or next((name for name in scale if text.lower().startswith(name)), None)
     values = f"it is one of {listed(scale)}"
     return _error(
         "unknown-value",
         span,
         f"{_tick(term)} is never {_tick(span.text)}",
-        f"{_tick(similar)} is similar; {values}" if similar else values,
+        f"{_tick(similar)} is similar; {values}" if similar is not None else values,
     )
 
 
@@ -787,16 +808,15 @@ def not_such_a_rule(span: Span, text: str, declared: Span, noun: str, only_route
 # Form: what stands alone, what is compared, with what.
 
 
-def must_be_compared(span: Span, term: Term) -> Diagnostic:
-    sample = _SAMPLES.get(term.kind)
+def must_be_compared(span: Span, term: Term, values: Sequence[str]) -> Diagnostic:
+    among = f", with one of {listed(_written(name) for name in values)}" if values else ""
     match term.kind:
         case Kind.SET:
-            help = f"write `{term.name} has NAME` or `{term.name} is not empty`"
+            help = f"write `{term.name} has NAME` or `{term.name} is not empty`{among}"
         case Kind.NAME | Kind.ORDERED:
-            values = f", with one of {listed(term.scale)}" if term.scale else ""
-            help = f"write `{term.name} is NAME`{values}"
+            help = f"write `{term.name} is NAME`{among}"
         case _:
-            help = f"write for example `{term.name} >= {sample}`"
+            help = f"write for example `{term.name} >= {_SAMPLES[term.kind]}`"
     return _error(
         "must-be-compared", span, f"{_tick(term.name)} is {term.kind.value}, and not yes or no", help
     )
@@ -887,23 +907,42 @@ def unknown_has_no_order(span: Span, term: str) -> Diagnostic:
     )
 
 
-def same_side(span: Span, left: str, right: str, are_facts: bool) -> Diagnostic:
+def same_side(span: Span, left: Term, right: Term, are_facts: bool) -> Diagnostic:
     what = "facts" if are_facts else "attributes of a model"
+    help = "compare each with a constant"
+    if left.kind in (Kind.NAME, Kind.SET):
+        help += f'; a name that is spelt like the other is written "{right.name}"'
     return _error(
         "compared-with-its-like",
         span,
-        f"{_tick(left)} and {_tick(right)} are both {what}, and two of these are never compared",
-        f'compare each with a constant; a value that is called so is written "{right}"',
+        f"{_tick(left.name)} and {_tick(right.name)} are both {what}, and two of these are never compared",
+        help,
     )
 
 
 def cannot_be_compared(span: Span, left: Term, operator: str, right: Term) -> Diagnostic:
+    """A fact against an attribute of a model, in a way that has no meaning (ruling 6)."""
+    kinds = {left.kind, right.kind}
+    if kinds == {Kind.TOKENS}:
+        help = f"write {_tick(f'{left.name} <= {right.name}')}, with any of `<`, `<=`, `>`, `>=`, `is`"
+    elif kinds == {Kind.NAME} and "scale" not in (left.universe, right.universe):
+        help = f"write {_tick(f'{left.name} is {right.name}')}"
+    elif kinds == {Kind.SET, Kind.NAME} and left.universe != right.universe:
+        holder = left if left.kind is Kind.SET else right
+        help = f"{_tick(holder.name)} holds {holder.universe}; ask it for {_tick(_ATTRIBUTE_OF.get(str(holder.universe), 'a name'))}"
+    elif kinds == {Kind.ORDERED}:
+        help = "each has a scale of its own, and words that are alike mean different things on them; compare each with a constant"
+    else:
+        help = "a fact and an attribute are compared when both count tokens, or when both are names that the author chose"
     return _error(
         "cannot-be-compared",
         span,
-        f"{_tick(left.name)} is {left.kind.value}, {_tick(right.name)} is {right.kind.value}: `{operator}` does not compare them",
-        "a fact and an attribute are compared when both count tokens, or with `is` and `has` when both are names of the same sort",
+        f"`{operator}` does not compare {_tick(left.name)} ({left.kind.value}) with {_tick(right.name)} ({right.kind.value})",
+        help,
     )
+
+
+_ATTRIBUTE_OF = {"providers": "model.provider", "models": "model.id"}
 
 
 def set_on_the_right(span: Span, left: str, right: str) -> Diagnostic:
@@ -968,23 +1007,26 @@ def member_twice(span: Span, text: str, first: Span) -> Diagnostic:
     )
 
 
-def no_range(span: Span, term: Term, written: Range) -> Diagnostic:
+def no_range(span: Span, term: Term, written: Range, negated: bool) -> Diagnostic:
     low, high = written.low.span.text, written.high.span.text
+    name = term.name
     if term.kind in (Kind.NAME, Kind.SET, Kind.FLAG):
-        help = f"the values of {_tick(term.name)} have no order; write them out"
+        help = f"the values of {_tick(name)} have no order; write them out"
+    elif negated:
+        help = f"write {_tick(f'({name} < {low} or {name} > {high})')}"
     else:
-        help = f"write {_tick(f'{term.name} >= {low} and {term.name} <= {high}')}"
+        help = f"write {_tick(f'{name} >= {low} and {name} <= {high}')}"
     return _error(
-        "no-range", span, f"ranges are for hours and for names on a scale, not for {_tick(term.name)}", help
+        "no-range", span, f"ranges are for hours and for names on a scale, not for {_tick(name)}", help
     )
 
 
-def empty_range(span: Span, text: str) -> Diagnostic:
+def empty_range(span: Span, term: str, hour: int | Decimal) -> Diagnostic:
     return _error(
         "empty-range",
         span,
-        f"{_tick(text)} holds no hour, because a range of hours ends before its last",
-        "write the hour after the last one that is meant; for one hour alone, `clock.hour is 5`",
+        f"{_tick(span.text)} holds no hour, because a range of hours ends before its last",
+        f"for this one hour write {_tick(f'{term} is {hour}')}",
     )
 
 
@@ -1026,10 +1068,7 @@ def wrong_unit(span: Span, text: str, term: str, kind: Kind) -> Diagnostic:
     bare = text.strip("$%kM")
     match kind:
         case Kind.PERCENT:
-            share = Decimal(bare)
-            if "." in bare and share <= 1 and text == bare:
-                bare = f"{(share * 100).normalize():f}"
-            help = f"write `{bare}%`"
+            help = f"write `{_as_percent(bare) if '.' in bare and text == bare else bare}%`"
         case Kind.PRICE | Kind.DOLLARS:
             help = f"write `${bare}`; `k` and `M` are for tokens"
         case Kind.TOKENS:
@@ -1057,12 +1096,15 @@ def number_too_long(span: Span, most: int) -> Diagnostic:
 
 
 def unit_on_plain_number(span: Span, text: str, what: str) -> Diagnostic:
-    return _error(
-        "wrong-unit",
-        span,
-        f"{what} are plain decimals, and {_tick(text)} is not",
-        f"write `{text.strip('$%kM')}`",
-    )
+    bare = text.strip("$%kM")
+    share = f"{Decimal(bare).scaleb(-2):f}" if text.endswith("%") and what == "a weight" else bare
+    return _error("wrong-unit", span, f"{what} has no unit, and {_tick(text)} has one", f"write `{share}`")
+
+
+def _as_percent(share: str) -> str:
+    """`0.8` as 80, when it was meant as a share of one; 1.5 as it is."""
+    amount = Decimal(share)
+    return f"{(amount * 100).normalize():f}" if amount <= 1 else share
 
 
 def same_for_all(span: Span, always: bool) -> Diagnostic:
@@ -1086,15 +1128,25 @@ def never_exhausted(span: Span, provider: str) -> Diagnostic:
 # Statements.
 
 
-def fact_in_selector(span: Span, inside: Span | None) -> Diagnostic:
-    text = (inside or span).text
+def fact_in_selector(span: Span, inside: Span | None, is_all: bool, in_test: bool) -> Diagnostic:
+    """`is_all` when the selector is nothing but this; `in_test` when it stands behind `expect`."""
+    if in_test:
+        help = "facts are given before `expect`"
+    elif is_all:
+        help = f"say which models, and move it behind `when`: {_tick(f'any when {span.text}')}"
+    else:
+        help = f"move it behind `when`: {_tick(f'when {span.text}')}"
     return _error(
         "fact-in-selector",
         span,
-        f"{_tick(span.text)} asks nothing of a model, and a selector speaks of models",
-        f"move it behind `when`: {_tick(f'when {span.text}')}",
-        _declared(inside, f"{_tick(text)} is asked here"),
+        f"{_tick(span.text)} asks for a fact, and a selector speaks only of models",
+        help,
+        _asked_inside(inside),
     )
+
+
+def _asked_inside(inside: Span | None) -> tuple[Note, ...]:
+    return () if inside is None else (Note(inside, f"{_tick(inside.text)} is asked here"),)
 
 
 def model_in_condition(span: Span, inside: Span | None, statement: str) -> Diagnostic:
@@ -1108,18 +1160,16 @@ def model_in_condition(span: Span, inside: Span | None, statement: str) -> Diagn
         span,
         f"{_tick(span.text)} asks about a model, and what a `{statement}` asks is asked once for all of them",
         help,
-        _declared(inside, f"{_tick(inside.text)} is asked here" if inside else ""),
+        _asked_inside(inside),
     )
 
 
-def nested_too_deep(span: Span, most: int, through_let: str | None) -> Diagnostic:
+def nesting_through_let(span: Span, name: str, most: int) -> Diagnostic:
     return _error(
-        "nested-too-deep",
+        "nesting-too-deep",
         span,
-        f"with the let {_tick(through_let)} in place, brackets and `not` stand more than {most} deep"
-        if through_let
-        else f"brackets and `not` stand more than {most} deep",
-        "write it flatter" if through_let is None else "build the let from fewer lets",
+        f"with the let {_tick(name)} in place, brackets and `not` stand more than {most} deep",
+        "build the let from fewer lets, or take brackets away",
     )
 
 
@@ -1210,17 +1260,14 @@ def derived_given(span: Span, fact: Fact, modes: Mapping[str, ModeMeaning]) -> D
     return _error("derived-given", span, f"{_tick(fact.name)} follows from other facts", f"give {instead}")
 
 
-def must_be_given(span: Span, fact: Fact) -> Diagnostic:
-    form = (
-        f"{fact.name} has NAME"
-        if fact.kind is Kind.SET
-        else f"{fact.name} is {_SAMPLES.get(fact.kind, 'NAME')}"
-    )
+def must_be_given(span: Span, fact: Fact, values: Sequence[str]) -> Diagnostic:
+    among = f", with one of {listed(_written(name) for name in values)}" if values else ""
+    form = f"{fact.name} {'has' if fact.kind is Kind.SET else 'is'} {_SAMPLES.get(fact.kind, 'NAME')}"
     return _error(
         "must-be-compared",
         span,
         f"{_tick(fact.name)} is {fact.kind.value}, and not yes or no",
-        f"write `{form}`",
+        f"write `{form}`{among}",
     )
 
 

@@ -36,7 +36,7 @@ from engine.language.checked_policy import (
     Use,
     Weigh,
 )
-from engine.language.condition_checker import ConditionChecker, Mention
+from engine.language.condition_checker import ConditionChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
 from engine.language.resolver import Namespace, resolve
@@ -219,10 +219,11 @@ class _StatementChecker:
 
     # --- What may be asked where (ruling 5) ---
 
-    def _selector(self, expression: tree.Expression) -> Condition | None:
+    def _selector(self, expression: tree.Expression, in_test: bool = False) -> Condition | None:
         checked = self.conditions.check(expression)
         if checked.fact is not None:
-            self.problems.add(messages.fact_in_selector(*_places(checked.fact)))
+            span, inside = checked.fact.span, checked.fact.inside
+            self.problems.add(messages.fact_in_selector(span, inside, span == expression.span, in_test))
             return None
         return checked.condition
 
@@ -230,7 +231,7 @@ class _StatementChecker:
         checked = self.conditions.check(expression)
         mention = checked.model or checked.cross
         if mention is not None:
-            self.problems.add(messages.model_in_condition(*_places(mention), statement))
+            self.problems.add(messages.model_in_condition(mention.span, mention.inside, statement))
             return None
         return checked.condition
 
@@ -332,7 +333,7 @@ class _StatementChecker:
             case tree.GivenFlag():
                 if fact.kind is Kind.FLAG:
                     return given.value
-                self.problems.add(messages.must_be_given(given.span, fact))
+                self.problems.add(messages.must_be_given(given.span, fact, self.constants.listed(fact)))
                 return None
             case tree.GivenEmpty():
                 if fact.kind is Kind.SET:
@@ -370,10 +371,10 @@ class _StatementChecker:
     def _expectation(self, written: tree.Expectation) -> Expectation | None:
         match written:
             case tree.ExpectFirst():
-                selector = self._selector(written.selector)
+                selector = self._selector(written.selector, in_test=True)
                 return None if selector is None else FirstIs(selector)
             case tree.ExpectChain():
-                selector = self._selector(written.selector)
+                selector = self._selector(written.selector, in_test=True)
                 return None if selector is None else ChainIs(written.quantifier, selector)
             case tree.ExpectModels():
                 return self._chain(written)
@@ -423,10 +424,6 @@ class _StatementChecker:
             )
         )
         return False
-
-
-def _places(mention: Mention) -> tuple[Span, Span | None]:
-    return mention.span, mention.inside
 
 
 def _noun(statement: tree.Let | tree.Rule | tree.Prove) -> str:
