@@ -113,7 +113,8 @@ def random_models(rng: Random) -> dict[str, Any]:
         provider: dict[str, Any] = {"type": PROVIDERS[name]}
         if name in ("lmstudio", "azure", "mistral"):
             provider["api"] = "openai"
-            provider["base_url"] = "http://localhost:1234/v1"
+            local = PROVIDERS[name] == "local"
+            provider["base_url"] = "http://localhost:1234/v1" if local else f"https://{name}.example/v1"
         if sometimes(rng, 0.4):
             provider["zone"] = rng.choice(ZONES)
         if sometimes(rng, 0.3):
@@ -169,7 +170,9 @@ def random_policies(rng: Random, models: dict[str, Any]) -> dict[str, Any] | Non
         if allowed and sometimes(rng, 0.8):
             modes[mode]["cloud_usage_strategy"] = rng.choice(STRATEGIES)
     weighted = some(rng, list(modes))
-    routing = {"default_mode": rng.choice(list(modes)), "modes": modes}
+    routing: dict[str, Any] = {"modes": modes}
+    if "local-preferred" not in modes or sometimes(rng, 0.8):
+        routing["default_mode"] = rng.choice(list(modes))
     if weighted:
         routing["weights"] = {mode: random_weights(rng) for mode in weighted}
     policies: dict[str, Any] = {"routing": routing}
@@ -182,7 +185,9 @@ def random_policies(rng: Random, models: dict[str, Any]) -> dict[str, Any] | Non
     if overrides:
         policies["task_overrides"] = overrides
     if sometimes(rng, 0.8):
-        policies["budgets"] = {period: random_limits(rng, models) for period in ("daily", "monthly")}
+        limits = {period: random_limits(rng, models) for period in ("daily", "monthly")}
+        # An entry that names no maximum is an error.
+        policies["budgets"] = {period: limit for period, limit in limits.items() if any(limit.values())}
     return policies
 
 
@@ -262,18 +267,15 @@ class Author:
     def files(self) -> dict[str, str]:
         rng = self.rng
         statements = self.declarations()
-        makers: list[tuple[Callable[[], str], int]] = [
-            *(
-                (self.guard, 5),
-                (self.preference, 3),
-                (self.weigh, 2),
-                (self.route, 3),
-                (self.proof, 1),
-                (self.test, 1),
-            ),
-        ]
-        for make, most in makers:
-            statements += [make() for _ in range(rng.randint(0 if most < 5 else 1, most))]
+        for make, least, most in (
+            (self.guard, 1, 5),
+            (self.preference, 0, 3),
+            (self.weigh, 0, 2),
+            (self.route, 0, 3),
+            (self.proof, 0, 1),
+            (self.test, 0, 2),
+        ):
+            statements += [make() for _ in range(rng.randint(least, most))]
         rng.shuffle(statements)
         names = rng.sample(["10-a.route", "9-b.route", "Z.route", "a.route", "main.route"], rng.randint(1, 3))
         files = dict.fromkeys(names, "") | {names[0]: rng.choice(["language 1\n", "# a policy\n", ""])}
@@ -308,7 +310,7 @@ class Author:
     def preference(self) -> str:
         keyword, points = (
             self.rng.choice(["prefer", "avoid"]),
-            self.rng.choice(["5", "0.5", "12.25", "20", "39.5"]),
+            self.rng.choice(["0.001", "0.004", "5", "12.25", "20", "39.5"]),
         )
         return f"{keyword} {self.rule_name(keyword)}: {self.expression('models')} by {points}{self.when('mixed')}"
 
@@ -343,7 +345,7 @@ class Author:
 
     def test(self) -> str:
         cases = " ".join(
-            f"given {self.given()} expect {self.outcome()}" for _ in range(self.rng.randint(1, 2))
+            f"given {self.given()} expect {self.outcome()}" for _ in range(self.rng.randint(1, 3))
         )
         return f'test "case {self.rng.randrange(10**9)}": {cases}'
 
@@ -372,7 +374,11 @@ class Author:
         rng = self.rng
         because = f" because {rng.choice(self.rule_names)}" if self.rule_names and sometimes(rng, 0.2) else ""
         models = [name for name in self.models if name not in self.providers]
-        chain = ", ".join(map(self.spelled, some(rng, models, 1))) if models else json.dumps(self.models[0])
+        chain = (
+            ", ".join(map(self.spelled, rng.sample(models, rng.choice([1, len(models)]))))
+            if models
+            else json.dumps(self.models[0])
+        )
         selector = self.expression("models")
         forms = ["refused", f"chain {chain}", f"chain {chain}, ...", selector]
         forms += [f"{kind} {selector}" for kind in ("only", "never", "some")]

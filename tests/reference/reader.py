@@ -38,6 +38,7 @@ NUMBERS = {
 }
 NAMES = {"task.type", "mode", "mode.cloud_usage", "model.tools", "model.provider", "model.id", "model.zone"}
 SUBJECTS = {*ORDERS, *YES_NO, *SETS, *NUMBERS, *NAMES}
+FACTS = {subject for subject in SUBJECTS if not subject.startswith("model.")}
 
 Number = int | Fraction
 # Every fact under its name and, where a rule is asked about a model, every attribute of that model.
