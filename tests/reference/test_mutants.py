@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from .mutants import MUTANTS, UNCHANGED, Mutant, decisions_until_seen, planted, sample
@@ -10,7 +12,7 @@ BUDGET = 20_000
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_planted_bug_is_seen(mutant: Mutant, record_property: pytest.RecordProperty) -> None:
+def test_a_planted_bug_is_seen(mutant: Mutant, record_property: Callable[[str, object], None]) -> None:
     """Some decision, proof or test within the budget comes out differently."""
     decisions = decisions_until_seen(mutant, BUDGET)
     record_property("decisions", decisions)
