@@ -6,22 +6,176 @@ so no input can exhaust the stack. `grammar/route.lark` alone says what parses.
 
 import re
 import threading
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
-from lark import Lark, Token
+from lark import Lark, Token, UnexpectedInput
 
+from engine.language import messages
 from engine.language import syntax_tree as tree
-from engine.language.diagnostics import Problems
+from engine.language.diagnostics import Diagnostic, Problems
 from engine.language.grammar import load_grammar
+from engine.language.recovery import Recovery
 from engine.language.source import Source, Span
+
+MOST_BYTES = 1024 * 1024
+MOST_NESTING = 64
+
+
+def decode(name: str, data: bytes, problems: Problems) -> Source | None:
+    """A file's bytes as text, its byte-order mark dropped; None, with the reason reported, when they are no policy."""
+    if len(data) > MOST_BYTES:
+        problems.add(messages.file_too_large(Source(name, "").span(0, 0), len(data), MOST_BYTES))
+        return None
+    try:
+        return Source(name, data.decode("utf-8").removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        start = len(data[: error.start].decode("utf-8"))
+        source = Source(name, data.decode("utf-8", errors="replace"))
+        is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        problems.add(messages.file_not_utf8(source.span(start, start + 1), is_utf16))
+        return None
 
 
 def parse(source: Source, problems: Problems) -> tree.File:
     """The well-formed statements of a file, in order; a statement with an error is left out and reported."""
+    if len(source.text) > MOST_BYTES:
+        problems.add(messages.file_too_large(source.span(0, 0), len(source.text.encode()), MOST_BYTES))
+        return tree.File(source, (), broken=("",))
+    unreadable = _unreadable_characters(source, problems)
+    statements, broken = _statements(source, unreadable, problems)
+    kept = []
+    may_be_deep = _most_nesting(source.text, 0, len(source.text)) > MOST_NESTING
+    for statement in statements:
+        if isinstance(statement, tree.Language):
+            problem = _language_problem(statement)
+        else:
+            problem = _nesting_problem(statement) if may_be_deep else None
+        if problem is None:
+            kept.append(statement)
+        else:
+            problems.add(problem)
+            broken.append(_name(statement))
+    return tree.File(source, tuple(kept), _comments(source), tuple(broken))
+
+
+def _statements(
+    source: Source, unreadable: Sequence[int], problems: Problems
+) -> tuple[list[tree.Statement], list[str]]:
+    """What Lark reads in one go; piece by piece when there is something wrong. And the names of what was left out."""
     _BUILDER.source = source
-    statements: list[tree.Statement] = _grammar().parse(source.text)  # type: ignore[assignment]
-    return tree.File(source, tuple(statements), _comments(source))
+    if not unreadable:
+        try:
+            return _grammar().parse(source.text), []  # type: ignore[return-value]
+        except UnexpectedInput:
+            pass
+    recovery = Recovery(source, _grammar(), problems, unreadable)
+    recovery.run()
+    return recovery.statements, recovery.broken
+
+
+# --- Characters -------------------------------------------------------------------------------------
+
+# Besides control characters: what turns or hides text, so that a policy reads otherwise than it is (CVE-2021-42574).
+_UNREADABLE = re.compile(
+    r"(?P<carriage_return>\r(?!\n))"
+    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029])"
+    r"|(?P<bidirectional>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])"
+)
+_MOST_UNREADABLE = 200
+
+
+def _unreadable_characters(source: Source, problems: Problems) -> tuple[int, ...]:
+    """The offsets of characters no policy may have, each reported, up to a cap."""
+    offsets: list[int] = []
+    for match in _UNREADABLE.finditer(source.text):
+        span = source.span(*match.span())
+        if len(offsets) == _MOST_UNREADABLE:
+            problems.add(messages.too_many_errors(span, _MOST_UNREADABLE))
+        if len(offsets) < _MOST_UNREADABLE:
+            match match.lastgroup:
+                case "carriage_return":
+                    problems.add(messages.lone_carriage_return(span))
+                case "bidirectional":
+                    problems.add(messages.bidirectional_character(span))
+                case _:
+                    problems.add(messages.control_character(span))
+        offsets.append(match.start())
+    return tuple(offsets)
+
+
+# --- Limits -----------------------------------------------------------------------------------------
+
+
+def _language_problem(statement: tree.Language) -> Diagnostic | None:
+    if statement.version.text != "1":
+        return messages.unknown_language_version(statement.version.span, statement.version.text)
+    before = statement.span.source.text[: statement.span.start]
+    is_first = all(not line or line.startswith("#") for line in map(str.strip, before.split("\n")))
+    return None if is_first else messages.language_not_first(statement.span)
+
+
+def _nesting_problem(statement: tree.Statement) -> Diagnostic | None:
+    """Whether brackets and `not` stand too deep, as written; the resolver counts again with lets in place."""
+    span = statement.span
+    if _most_nesting(span.source.text, span.start, span.end) <= MOST_NESTING:
+        return None
+    waiting = [(part, 0) for part in _expressions(statement)]
+    while waiting:
+        part, depth = waiting.pop()
+        match part:
+            case tree.Group() | tree.Not():
+                if depth == MOST_NESTING:
+                    return messages.nesting_too_deep(_beginning(part), MOST_NESTING)
+                waiting.append((part.part, depth + 1))
+            case tree.And() | tree.Or():
+                waiting.extend((inner, depth) for inner in part.parts)
+            case _:
+                pass
+    return None
+
+
+def _expressions(statement: tree.Statement) -> tuple[tree.Expression, ...]:
+    match statement:
+        case tree.Language():
+            return ()
+        case tree.Let():
+            return () if isinstance(statement.value, tree.List) else (statement.value,)
+        case tree.Guard() | tree.Preference() | tree.Prove():
+            return (statement.selector, *_conditions(statement.clauses))
+        case tree.Weigh():
+            return _conditions(statement.clauses)
+        case tree.Route():
+            return (*statement.tiers, *_conditions(statement.clauses))
+        case tree.Test():
+            outcomes = [case.expectation for case in statement.cases]
+            return tuple(
+                outcome.selector
+                for outcome in outcomes
+                if isinstance(outcome, tree.ExpectFirst | tree.ExpectChain)
+            )
+        case _:
+            assert_never(statement)
+
+
+def _conditions(clauses: tree.Clauses) -> tuple[tree.Expression, ...]:
+    return tuple(part for part in (clauses.when, clauses.unless) if part is not None)
+
+
+def _most_nesting(text: str, start: int, end: int) -> int:
+    """A bound on how deep a stretch of text can nest, at the price of two searches."""
+    return text.count("(", start, end) + text.count("not", start, end)
+
+
+def _beginning(part: tree.Group | tree.Not) -> Span:
+    """The bracket or `not` itself, not all that it governs."""
+    length = 1 if isinstance(part, tree.Group) else 3
+    return part.span.source.span(part.span.start, part.span.start + length)
+
+
+def _name(statement: tree.Statement) -> str:
+    return "" if isinstance(statement, tree.Language | tree.Test) else statement.name.text
 
 
 # --- Comments ---------------------------------------------------------------------------------------

@@ -1,0 +1,163 @@
+"""A file Lark refused -> its well-formed statements, and a diagnostic for each slip in the others.
+
+The text is cut where statements begin (ruling 70) and every piece is parsed by itself. A piece that fails is
+left out of the tree; it is mended in a draft as often as the slip is plain, so that its other slips
+are found in the same run. No mended text ever becomes a statement.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import cast
+
+from lark import Lark, TextSlice, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from engine.language import messages, slips
+from engine.language import syntax_tree as tree
+from engine.language.diagnostics import Problems
+from engine.language.source import Source
+
+# Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for the next run.
+MOST_BROKEN_STATEMENTS = 200
+_MOST_EDITS_A_STATEMENT = 20
+_MOST_CHARACTERS_REPARSED = 1_000_000
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What could be saved of a file, in order."""
+
+    source: Source
+    grammar: Lark
+    problems: Problems
+    unreadable: Sequence[int] = ()  # offsets of characters already reported
+    statements: list[tree.Statement] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    reparsed: int = 0
+
+    def run(self) -> None:
+        for start, end in _statements(self.source.text):
+            if not self._parse(start, end):
+                for part_start, part_end in _lines_like_statements(self.source.text, start, end):
+                    if not self._parse(part_start, part_end):
+                        self._report(part_start, part_end)
+                        if len(self.broken) == MOST_BROKEN_STATEMENTS and part_end < len(self.source.text):
+                            span = self.source.span(part_end, part_end + 1)
+                            self.problems.add(messages.too_many_errors(span, MOST_BROKEN_STATEMENTS))
+                            return
+
+    def _parse(self, start: int, end: int) -> bool:
+        if any(start <= offset < end for offset in self.unreadable):
+            return False
+        try:
+            found: list[tree.Statement] = self.grammar.parse(TextSlice(self.source.text, start, end))  # type: ignore[assignment]
+        except UnexpectedInput:
+            return False
+        self.statements.extend(found)
+        return True
+
+    def _report(self, start: int, end: int) -> None:
+        self.broken.append(_name(self.source.text, start, end))
+        if any(start <= offset < end for offset in self.unreadable):
+            return
+        draft = slips.Draft(self.source, self.source.text[start:end], range(start, end))
+        struck: set[int] = set()
+        for _ in range(_MOST_EDITS_A_STATEMENT):
+            place = self._place(draft)
+            if place is None:
+                return
+            slip = slips.explain(place)
+            # Twice at one place: the edit was not what was meant, and what follows from it is no slip of the author's.
+            if slip.diagnostic.span.start in struck:
+                return
+            struck.add(slip.diagnostic.span.start)
+            self.problems.add(slip.diagnostic)
+            self.reparsed += len(draft.text)
+            if slip.edit is None or self.reparsed > _MOST_CHARACTERS_REPARSED:
+                return
+            draft = draft.edited(slip.edit)
+
+    def _place(self, draft: slips.Draft) -> slips.Place | None:
+        """Where Lark stops in the draft, or None when it reads it all."""
+        try:
+            self.grammar.parse(draft.text)
+        except (UnexpectedToken, UnexpectedCharacters) as stop:
+            offset = _offset(stop, len(draft.text))
+        else:
+            return None
+        lexemes = slips.lexemes(draft.text)
+        index = next((i for i, lexeme in enumerate(lexemes) if lexeme.end > offset), len(lexemes))
+        return slips.Place(draft, lexemes, index, self._accepts(draft.text[:offset]))
+
+    def _accepts(self, beginning: str) -> frozenset[str]:
+        """The terminals that can really follow.
+
+        Lark reads up to the offending token only: `expected` of its exception holds a whole row of the table, and the
+        state it stops in has already closed what the token would have closed.
+        """
+        reader = self.grammar.parse_interactive(beginning)
+        reader.exhaust_lexer()
+        accepts: Callable[[], set[str]] = reader.accepts
+        return frozenset(accepts())
+
+
+def _offset(stop: UnexpectedToken | UnexpectedCharacters, end: int) -> int:
+    if isinstance(stop, UnexpectedCharacters):
+        return cast(int, stop.pos_in_stream)
+    is_end = stop.token.type == "$END"
+    return end if is_end else int(stop.token.start_pos or 0)
+
+
+# --- Where statements begin -----------------------------------------------------------------------------
+
+_GUARD = r"(?:forbid|require|prefer|avoid|weigh|route|prove)"
+_BEGINNING = (
+    rf"(?i:{_GUARD})(?=\s+[\w.-]+\s*(?:\([^()\n]*\)\s*)?:)"
+    r"|(?i:let)(?=\s+[\w.-]+\s*:?=)"
+    r'|(?i:test)(?=\s*"[^"\n]*"\s*:)'
+    r"|(?i:language)(?=\s+\d)"
+)
+_SKIPPED = r'"(?:[^"\\\n]|\\.)*"?|\#[^\n]*'
+
+# A keyword and what its statement begins with, outside texts and comments. Case is forgiven here and reported later.
+_STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})", re.ASCII)
+
+# Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the slip.
+_LINE_LIKE_STATEMENT = re.compile(
+    rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
+      (?i:{_GUARD}|let|test|language)(?=[ \t]+["\w]|[ \t]*:)
+    | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*(?:\(\w*\)[ \t]*)?:(?:\s|$))
+    )""",
+    re.ASCII | re.VERBOSE,
+)
+
+
+def _statements(text: str) -> Iterable[tuple[int, int]]:
+    starts = [match.start() for match in _STATEMENT.finditer(text) if match.lastgroup]
+    return _between(0, starts, len(text))
+
+
+def _lines_like_statements(text: str, start: int, end: int) -> Iterable[tuple[int, int]]:
+    line = text.rfind("\n", 0, start) + 1
+    indent = start - line if text[line:start].isspace() else 0
+    starts = [
+        match.start("beginning")
+        for match in _LINE_LIKE_STATEMENT.finditer(text, start, end)
+        if match.lastgroup and len(match["indent"]) <= indent
+    ]
+    return _between(start, starts, end)
+
+
+def _between(first: int, starts: list[int], end: int) -> Iterable[tuple[int, int]]:
+    bounds = [first, *(start for start in starts if start > first), end]
+    return pairwise(bounds)
+
+
+_NAMED = re.compile(rf"\s*(?i:{_GUARD}|let)\s+([a-z][a-z0-9-]*)", re.ASCII)
+
+
+def _name(text: str, start: int, end: int) -> str:
+    """The name of a statement that was left out, as far as it can be read."""
+    match = _NAMED.match(text, start, end)
+    return match[1] if match else ""
