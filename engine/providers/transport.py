@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import httpcore2
@@ -295,15 +295,15 @@ class _Incoming(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        with httpx2._transports.default.map_httpcore_exceptions():
-            async for part in self._answer.aiter_stream():
-                size += len(part)
-                if size > ANSWER_BYTES:
-                    raise Truncated(
-                        status=self._call.status, detail="the answer is larger than any answer is"
-                    )
-                self._call.tail = (self._call.tail + part)[-TAIL_BYTES:]
-                yield part
+        # Not `aiter_stream`, which may be begun only once: an SDK drains what is left with a second loop.
+        stream = self._answer.stream
+        assert isinstance(stream, AsyncIterable)
+        async for part in stream:
+            size += len(part)
+            if size > ANSWER_BYTES:
+                raise Truncated(status=self._call.status, detail="the answer is larger than any answer is")
+            self._call.tail = (self._call.tail + part)[-TAIL_BYTES:]
+            yield part
 
     async def aclose(self) -> None:
         await self._answer.aclose()

@@ -8,10 +8,12 @@ something failed are gone from the traceback, because errors travel as values up
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from engine.providers.base import (
     Chunk,
@@ -42,6 +44,9 @@ from engine.providers.faults import reported, request_id
 from engine.providers.secret import Secret
 
 if TYPE_CHECKING:
+    import httpx2
+
+    from engine.providers.addresses import Address
     from engine.providers.transport import Resolve
 
 Clock = Callable[[], float]
@@ -132,6 +137,9 @@ class WireProvider(ABC):
         self._clock = clock
         self._ca_file = ca_file
         self._resolve = resolve
+        self._opened_in: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Lock | None = None
+        self._wire: httpx2.AsyncClient | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target.name!r})"
@@ -139,7 +147,7 @@ class WireProvider(ABC):
     async def complete(self, request: Request) -> Reply:
         """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
         attempt = self._begin(request)
-        outcome = await self._limited(attempt, self._ask(attempt), request.timeouts.answer_s)
+        outcome = await self._limited(attempt, lambda: self._ask(attempt), request.timeouts.answer_s)
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -152,7 +160,7 @@ class WireProvider(ABC):
         try:
             while not ended:
                 limit_s = request.timeouts.idle_s if attempt.shown else request.timeouts.first_token_s
-                outcome = await self._limited(attempt, anext(pieces), limit_s)
+                outcome = await self._limited(attempt, lambda: anext(pieces), limit_s)
                 if isinstance(outcome, BaseException):
                     raise self._interrupted(attempt, outcome)
                 attempt.note(outcome)
@@ -165,7 +173,7 @@ class WireProvider(ABC):
         """Is it there? Raises for nothing but a caller's cancel."""
         started = self._clock() if self._clock else None
         attempt = self._begin(_errand(permit, timeout_s))
-        outcome = await self._limited(attempt, self._greet(attempt), timeout_s)
+        outcome = await self._limited(attempt, lambda: self._greet(attempt), timeout_s)
         if isinstance(outcome, ProviderError):
             return Health(_status_of(outcome), error=outcome)
         if isinstance(outcome, BaseException):
@@ -176,14 +184,20 @@ class WireProvider(ABC):
     async def discover(self, permit: Permit, *, timeout_s: float = 5.0) -> tuple[DiscoveredModel, ...]:
         """The models it has, sorted by id. Raises ProviderError."""
         attempt = self._begin(_errand(permit, timeout_s))
-        outcome = await self._limited(attempt, self._list(attempt), timeout_s)
+        outcome = await self._limited(attempt, lambda: self._list(attempt), timeout_s)
         if isinstance(outcome, BaseException):
             raise outcome
         return tuple(sorted(outcome, key=lambda model: model.id))
 
-    @abstractmethod
     async def aclose(self) -> None:
-        """Close its connections. Idempotent."""
+        """Close its connections. Idempotent; a later call opens new ones."""
+        wire, self._wire = self._wire, None
+        if wire is not None and self._opened_in is asyncio.get_running_loop():
+            await wire.aclose()
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Import what is needed and make the client, over `_client()`."""
 
     @abstractmethod
     async def _ask(self, attempt: Attempt) -> Reply:
@@ -204,16 +218,36 @@ class WireProvider(ABC):
     def _begin(self, request: Request) -> Attempt:
         return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)
 
+    async def _client(self, headers: Mapping[str, str] | None = None) -> tuple[httpx2.AsyncClient, Address]:
+        """The guarded client of this target, the only one a provider may send with."""
+        transport = await imported("engine.providers.transport")
+        opened: tuple[httpx2.AsyncClient, Address] = transport.open_client(
+            self.target, api_key=self._api_key, headers=headers, ca_file=self._ca_file, resolve=self._resolve
+        )
+        self._wire = opened[0]
+        return opened
+
+    async def _opened(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opened_in is not loop:
+            # Connections belong to the event loop they were made in; another loop gets its own.
+            self._opening, self._opened_in, self._wire = asyncio.Lock(), loop, None
+        async with self._opening:
+            if self._wire is None:
+                await self._open()
+
     async def _limited(
-        self, attempt: Attempt, work: Awaitable[_T], limit_s: float
+        self, attempt: Attempt, work: Callable[[], Awaitable[_T]], limit_s: float
     ) -> _T | ProviderError | asyncio.CancelledError:
         """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that raised it."""
-        until = min(asyncio.get_running_loop().time() + limit_s, attempt.give_up_at)
-        limit = asyncio.timeout_at(until)
+        limit = asyncio.timeout_at(attempt.give_up_at)
         try:
             async with limit:
+                # Not under limit_s: an SDK takes seconds to import, once.
+                await self._opened()
+                limit.reschedule(min(asyncio.get_running_loop().time() + limit_s, attempt.give_up_at))
                 attempt.limit = limit
-                return await work
+                return await work()
         except asyncio.CancelledError as cancel:
             # The caller's own, to be raised again: same object, none of the frames it came through.
             cancel.__cause__ = cancel.__context__ = None
@@ -283,6 +317,12 @@ class WireProvider(ABC):
             tool_calls=tuple(attempt.tool_calls),
             usage_estimate=attempt.usage_estimate(),
         )
+
+
+async def imported(name: str) -> Any:
+    """Import a module when it is first needed, off the event loop: the SDKs take seconds."""
+    module = sys.modules.get(name)
+    return module if module is not None else await asyncio.to_thread(importlib.import_module, name)
 
 
 def _errand(permit: Permit, timeout_s: float) -> Request:

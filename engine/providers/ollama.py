@@ -1,0 +1,495 @@
+"""Ollama, in its native API: the only one that takes `num_ctx` and says which models are not local at all.
+
+A daemon on loopback is not yet a local model: a model can be backed by a remote host, under a plain name. So before
+each prompt the daemon is asked what it would run, and a remote-backed, unknown or changed model gets no prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.providers.base import (
+    Chunk,
+    DiscoveredModel,
+    Egress,
+    FinishReason,
+    Reply,
+    Request,
+    Target,
+    ToolCall,
+    Usage,
+    text_bytes,
+)
+from engine.providers.calls import Call
+from engine.providers.errors import (
+    ContextOverflow,
+    ContextTruncated,
+    EgressAlarm,
+    EgressRefused,
+    InvalidRequest,
+    ProviderError,
+    Truncated,
+)
+from engine.providers.messages import Turn, arguments_of, read_messages, read_tools, tool_call_of
+from engine.providers.secret import Secret
+from engine.providers.wire_provider import Attempt, Clock, WireProvider
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from engine.providers.transport import Resolve
+
+BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
+"""Context windows asked for, in tokens. Every other value makes the daemon load the model again."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,350}")
+# Below this many expected tokens a low count says nothing about truncation.
+_COUNTABLE = 512
+_LINE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the daemon said of a model, all of it before a prompt: `name` is what to call it by."""
+
+    name: str
+    digest: str | None
+    window: int | None
+    loaded: int | None
+
+
+class OllamaProvider(WireProvider):
+    """Ollama at `target.base_url`, for instance http://127.0.0.1:11434.
+
+    `strict` also wants the daemon's cloud features switched off (`/api/status`), and refuses otherwise.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        api_key: Secret | None = None,
+        clock: Clock | None = None,
+        ca_file: str | None = None,
+        resolve: Resolve | None = None,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(target, api_key=api_key, clock=clock, ca_file=ca_file, resolve=resolve)
+        self._strict = strict
+        self._shown: dict[tuple[str, str | None], tuple[str, int | None]] = {}
+        self._quarantined: set[str] = set()
+
+    async def _open(self) -> None:
+        self._http, self._address = await self._client()
+
+    async def _ask(self, attempt: Attempt) -> Reply:
+        body, checked = await self._prepared(attempt, stream=False)
+        call = attempt.call(carries_prompt=True)
+        answer = await self._fetch(attempt, call, "/api/chat", body)
+        attempt.usage = _usage(answer)
+        self._check_answer(attempt, checked, body, answer)
+        if answer.get("done") is not True:
+            raise Truncated(status=call.status, usage=attempt.usage)
+        message = _message(answer)
+        calls = tuple(_tool_calls(message, 0))
+        told = str(message.get("content") or ""), calls, str(message.get("thinking") or "")
+        return _reply(attempt, body, answer, *told)
+
+    async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+        body, checked = await self._prepared(attempt, stream=True)
+        call = attempt.call(carries_prompt=True)
+        response = await self._send(call, "POST", "/api/chat", body)
+        try:
+            async for line in self._lines(attempt, call, response):
+                attempt.usage = _usage(line) if line.get("done") else attempt.usage
+                self._check_answer(attempt, checked, body, line)
+                message = _message(line)
+                text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
+                if text or thinking:
+                    yield Chunk(text=text, reasoning=thinking)
+                for tool_call in _tool_calls(message, len(attempt.tool_calls)):
+                    yield Chunk(tool_call=tool_call)
+                if line.get("done") is True:
+                    calls = tuple(attempt.tool_calls)
+                    told = "".join(attempt.text), calls, "".join(attempt.reasoning)
+                    yield Chunk(reply=_reply(attempt, body, line, *told))
+                    return
+        finally:
+            await response.aclose()
+
+    async def _greet(self, attempt: Attempt) -> str | None:
+        answer = await self._fetch(attempt, attempt.call(carries_prompt=False), "/api/version", None)
+        version = answer.get("version")
+        return version if isinstance(version, str) and re.fullmatch(r"[\w.+-]{1,40}", version) else None
+
+    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+        tags = await self._models(attempt, "/api/tags")
+        loaded = await self._models(attempt, "/api/ps")
+        return [await self._discovered(attempt, model, loaded) for model in tags]
+
+    async def _discovered(
+        self, attempt: Attempt, listed: Mapping[str, Any], loaded: Iterable[Mapping[str, Any]]
+    ) -> DiscoveredModel:
+        name = str(listed.get("name") or listed.get("model") or "")
+        remote = _remote(listed)
+        shown: Mapping[str, Any] = {}
+        if remote is None and not cloud_name(name):
+            try:
+                shown = await self._fetch(
+                    attempt, attempt.call(carries_prompt=False), "/api/show", {"model": name}
+                )
+            except ProviderError as gone:
+                if gone.status != 404:
+                    raise
+            remote = _remote(shown)
+        running = _find(loaded, name)
+        capabilities = shown.get("capabilities") or listed.get("capabilities") or ()
+        known = (
+            tuple(str(capability) for capability in capabilities) if isinstance(capabilities, list) else ()
+        )
+        return DiscoveredModel(
+            id=name,
+            digest=_text(listed.get("digest")),
+            context_tokens=_window(shown),
+            loaded_context_tokens=_count(running or {}, "context_length"),
+            capabilities=known,
+            tools="tools" in known if known else None,
+            warm=running is not None,
+            remote_host=remote or ("ollama.com" if cloud_name(name) else None),
+        )
+
+    async def _prepared(self, attempt: Attempt, *, stream: bool) -> tuple[dict[str, Any], _Checked]:
+        """The body of /api/chat, once the daemon has shown that it would run the model itself."""
+        request = attempt.request
+        turns = read_messages(request.messages, image_urls=False)
+        tools = read_tools(request.tools)
+        checked = await self._checked(attempt)
+        body: dict[str, Any] = {
+            "model": checked.name,
+            "messages": [_written(turn) for turn in turns],
+            "stream": stream,
+            "truncate": False,
+            "options": {"num_ctx": _num_ctx(request, checked)},
+        }
+        if tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description or "",
+                        "parameters": dict(tool.parameters),
+                    },
+                }
+                for tool in tools
+            ]
+        if request.max_tokens is not None:
+            body["options"]["num_predict"] = request.max_tokens
+        if request.temperature is not None:
+            body["options"]["temperature"] = request.temperature
+        return body, checked
+
+    async def _checked(self, attempt: Attempt) -> _Checked:
+        name = attempt.request.model
+        held_local = self.target.egress is Egress.LOCAL
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(dispatched=False, detail="the model's name is not one Ollama has")
+        if held_local and cloud_name(name):
+            raise EgressRefused(
+                dispatched=False, detail="its name asks Ollama for a model in the vendor's cloud"
+            )
+        if held_local and _canonical(name) in self._quarantined:
+            raise EgressRefused(
+                dispatched=False, detail="it answered through a remote host before and is quarantined"
+            )
+        if held_local and self._strict:
+            await self._demand_no_cloud(attempt)
+        listed = _find(await self._models(attempt, "/api/tags"), name)
+        if listed is None:
+            raise InvalidRequest(status=404, dispatched=False, detail="the model is not on this machine")
+        self._demand_local(listed, held_local=held_local)
+        called, window = await self._show(attempt, name, _text(listed.get("digest")), held_local=held_local)
+        running = _find(await self._models(attempt, "/api/ps"), name)
+        attempt.cold = running is None
+        if running is None:
+            attempt.expect_load()
+        return _Checked(called, _text(listed.get("digest")), window, _count(running or {}, "context_length"))
+
+    async def _show(
+        self, attempt: Attempt, name: str, digest: str | None, *, held_local: bool
+    ) -> tuple[str, int | None]:
+        """What to call the model by and its window; asked again whenever the manifest's digest has changed."""
+        known = self._shown.get((name, digest))
+        if known is not None and digest is not None:
+            return known
+        called = name
+        shown: Mapping[str, Any] | None = None
+        if held_local and not _canonical(name).endswith(":local"):
+            # `name:local` makes a daemon that knows the suffix refuse a remote-backed model by itself.
+            try:
+                shown = await self._fetch(
+                    attempt, attempt.call(carries_prompt=False), "/api/show", {"model": f"{name}:local"}
+                )
+                called = f"{name}:local"
+            except ProviderError as unknown:
+                if unknown.status not in (400, 404):
+                    raise
+        if shown is None:
+            shown = await self._fetch(
+                attempt, attempt.call(carries_prompt=False), "/api/show", {"model": name}
+            )
+        self._demand_local(shown, held_local=held_local)
+        self._shown = {key: value for key, value in self._shown.items() if key[0] != name}
+        self._shown[name, digest] = called, _window(shown)
+        return self._shown[name, digest]
+
+    async def _demand_no_cloud(self, attempt: Attempt) -> None:
+        status = await self._fetch(attempt, attempt.call(carries_prompt=False), "/api/status", None)
+        cloud = status.get("cloud")
+        if not isinstance(cloud, Mapping) or cloud.get("disabled") is not True:
+            raise EgressRefused(
+                dispatched=False, detail="its cloud features are on, and the policy wants them off"
+            )
+
+    @staticmethod
+    def _demand_local(described: Mapping[str, Any], *, held_local: bool) -> None:
+        if held_local and _remote(described) is not None:
+            raise EgressRefused(dispatched=False, detail="the model is backed by a remote host")
+
+    def _check_answer(
+        self, attempt: Attempt, checked: _Checked, body: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> None:
+        if self.target.egress is Egress.LOCAL and _remote(answer) is not None:
+            self._quarantined.add(_canonical(attempt.request.model))
+            raise EgressAlarm(
+                usage=attempt.usage, detail="the answer names a remote host; the prompt went there"
+            )
+        counted = _count(answer, "prompt_eval_count")
+        expected = _expected_tokens(attempt.request)
+        if answer.get("done") is True and counted and expected > _COUNTABLE and 2 * counted < expected:
+            raise ContextTruncated(
+                status=200,
+                usage=attempt.usage,
+                detail=f"{counted} prompt tokens were read where about {expected} were sent,"
+                f" in a window of {body['options']['num_ctx']}",
+            )
+
+    async def _models(self, attempt: Attempt, path: str) -> list[Mapping[str, Any]]:
+        answer = await self._fetch(attempt, attempt.call(carries_prompt=False), path, None)
+        models = answer.get("models")
+        return [model for model in models if isinstance(model, Mapping)] if isinstance(models, list) else []
+
+    async def _fetch(
+        self, attempt: Attempt, call: Call, path: str, body: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        """One whole answer: an object. Raises what the daemon reported, also when it did so under status 200."""
+        response = await self._send(call, "GET" if body is None else "POST", path, body)
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        try:
+            answer = json.loads(response.content)
+        except ValueError:
+            answer = None
+        if response.status_code >= 400 or (isinstance(answer, dict) and "error" in answer):
+            raise self._reported(call, answer, attempt)
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is not a JSON object")
+        return answer
+
+    async def _send(
+        self, call: Call, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> httpx2.Response:
+        content = None if body is None else json.dumps(body).encode("utf-8")
+        headers = {"accept": "application/json"} | (
+            {} if body is None else {"content-type": "application/json"}
+        )
+        request = self._http.build_request(
+            method, f"{self._address.url}{path}", content=content, headers=headers
+        )
+        with call.in_force():
+            return await self._http.send(request, stream=True)
+
+    async def _lines(
+        self, attempt: Attempt, call: Call, response: httpx2.Response
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """The objects of an NDJSON stream. Raises the error that a line reports, and Truncated for half a line."""
+        if response.status_code >= 400:
+            await response.aread()
+            raise self._reported(call, _lenient(response.content), attempt)
+        rest = b""
+        async for part in response.aiter_bytes():
+            # Not `aiter_lines`: it also breaks at characters that JSON leaves bare inside strings.
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield self._line(attempt, call, line)
+            if len(rest) > _LINE_BYTES:
+                raise Truncated(status=call.status, detail="a line of the stream has no end")
+        if rest.strip():
+            yield self._line(attempt, call, rest)
+
+    def _line(self, attempt: Attempt, call: Call, line: bytes) -> Mapping[str, Any]:
+        read = _lenient(line)
+        if not isinstance(read, dict):
+            raise Truncated(
+                status=call.status, usage=attempt.usage_estimate(), detail="a line cannot be read"
+            )
+        if "error" in read:
+            raise self._reported(call, read, attempt)
+        return read
+
+
+def cloud_name(name: str) -> bool:
+    """True when the daemon would take the name as a wish for the vendor's cloud, or might in another version.
+
+    >>> [cloud_name(name) for name in ("gpt-oss:120b-cloud", "x:CLOUD", "my-cloud-model", "qwen3:8b")]
+    [True, True, False, False]
+    """
+    tags = [tag.strip().lower() for tag in name.split(":")[1:]]
+    return any(tag == "cloud" or tag.endswith("-cloud") for tag in tags)
+
+
+def _canonical(name: str) -> str:
+    """One spelling for one model: `llama3`, `library/llama3` and `llama3:latest` are the same."""
+    plain = name.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    plain = plain.removesuffix(":local")
+    return plain if ":" in plain.rsplit("/", 1)[-1] else f"{plain}:latest"
+
+
+def _find(models: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
+    wanted = _canonical(name)
+    return next(
+        (
+            model
+            for model in models
+            for told in (model.get("name"), model.get("model"))
+            if isinstance(told, str) and _canonical(told) == wanted
+        ),
+        None,
+    )
+
+
+def _remote(described: Mapping[str, Any]) -> str | None:
+    for name in ("remote_host", "remote_model"):
+        value = described.get(name)
+        if value:
+            return value if isinstance(value, str) else name
+    return None
+
+
+def _window(shown: Mapping[str, Any]) -> int | None:
+    info = shown.get("model_info")
+    if not isinstance(info, Mapping):
+        return None
+    found = [
+        value
+        for key, value in info.items()
+        if str(key).endswith(".context_length") and isinstance(value, int)
+    ]
+    return max(found, default=None)
+
+
+def _num_ctx(request: Request, checked: _Checked) -> int:
+    """The loaded window when the request fits it, else the smallest bucket it fits. Raises ContextOverflow."""
+    answer_tokens = request.max_tokens if request.max_tokens is not None else 1024
+    needed = _expected_tokens(request) * 5 // 4 + answer_tokens
+    if checked.loaded is not None and needed <= checked.loaded:
+        return checked.loaded
+    most = checked.window or BUCKETS[-1]
+    if _expected_tokens(request) > most:
+        raise ContextOverflow(dispatched=False, detail=f"about {_expected_tokens(request)} tokens, of {most}")
+    return min(next((bucket for bucket in BUCKETS if bucket >= needed), BUCKETS[-1]), most)
+
+
+def _expected_tokens(request: Request) -> int:
+    if request.context_tokens is not None:
+        return request.context_tokens
+    return text_bytes(request.messages) // 4
+
+
+def _written(turn: Turn) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": turn.text}
+    if turn.images:
+        message["images"] = [image.data for image in turn.images]
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call["id"],
+                "function": {"name": call["function"]["name"], "arguments": arguments_of(call)},
+            }
+            for call in turn.tool_calls
+        ]
+    if turn.tool_call_id is not None:
+        message["tool_call_id"] = turn.tool_call_id
+    if turn.tool_name is not None:
+        message["tool_name"] = turn.tool_name
+    return message
+
+
+def _message(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = answer.get("message")
+    return message if isinstance(message, Mapping) else {}
+
+
+def _tool_calls(message: Mapping[str, Any], before: int) -> Iterable[ToolCall]:
+    for place, call in enumerate(message.get("tool_calls") or (), start=before):
+        function = call["function"]
+        yield tool_call_of(call.get("id"), str(function["name"]), function.get("arguments") or {}, place)
+
+
+def _usage(answer: Mapping[str, Any]) -> Usage:
+    return Usage(
+        input_tokens=_count(answer, "prompt_eval_count"),
+        output_tokens=_count(answer, "eval_count"),
+        cached_read_tokens=None,
+        cache_write_tokens=None,
+        reasoning_tokens=None,
+    )
+
+
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "None": "stop"}
+
+
+def _reply(
+    attempt: Attempt,
+    body: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    text: str,
+    calls: tuple[ToolCall, ...],
+    thinking: str,
+) -> Reply:
+    finish: FinishReason = "tool_calls" if calls else _FINISH.get(str(answer.get("done_reason")), "other")
+    counted, window = attempt.usage.input_tokens or 0, body["options"]["num_ctx"]
+    nearly_full = f"the prompt fills {counted} of {window} tokens: its beginning may have been cut"
+    return Reply(
+        model=attempt.request.model,
+        content=text,
+        tool_calls=calls,
+        finish_reason=finish,
+        usage=attempt.usage,
+        reasoning=thinking,
+        cold=attempt.cold,
+        notes=(nearly_full,) if counted * 100 >= window * 95 else (),
+    )
+
+
+def _count(answer: Mapping[str, Any], name: str) -> int | None:
+    value = answer.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _lenient(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None

@@ -1,0 +1,234 @@
+"""OpenAI, and every server that speaks its chat completions, local or cloud, through the OpenAI SDK.
+
+The SDK is handed a client over the guarded transport, a key that is not the key (the transport writes the real one),
+and an explicit base URL; what it would read from OPENAI_* variables reaches no wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, ToolCall, Usage
+from engine.providers.calls import Call
+from engine.providers.errors import AuthFailed, Refused, Truncated
+from engine.providers.faults import request_id
+from engine.providers.messages import Image, Text, Tool, Turn, read_messages, read_tools, tool_call_of
+from engine.providers.wire_provider import Attempt, WireProvider, imported
+
+if TYPE_CHECKING:
+    import openai
+
+VENDOR_HOST = "api.openai.com"
+
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+class OpenAIProvider(WireProvider):
+    """Chat completions at `target.base_url`, for instance https://api.openai.com/v1 or http://127.0.0.1:8080/v1.
+
+    A cloud target needs an `api_key`. OpenAI itself is sent `max_completion_tokens`, every other server `max_tokens`,
+    which is the one they all know.
+    """
+
+    async def _open(self) -> None:
+        sdk = await imported("openai")
+        http, address = await self._client()
+        self._is_vendor = address.host == VENDOR_HOST
+        self._sdk: openai.AsyncOpenAI = sdk.AsyncOpenAI(
+            api_key="unused", base_url=address.url, http_client=http, max_retries=0, timeout=None
+        )
+
+    async def _ask(self, attempt: Attempt) -> Reply:
+        asked = self._asked(attempt)
+        call = attempt.call(carries_prompt=True)
+        with call.in_force():
+            answer = await self._sdk.chat.completions.create(**asked)
+        self._raise_reported(attempt, call, answer)
+        attempt.usage = _usage(answer.usage)
+        choice = answer.choices[0]
+        message = choice.message
+        attempt.text.append(message.content or "")
+        attempt.reasoning.append(_reasoning(message))
+        for place, made in enumerate(message.tool_calls or ()):
+            attempt.tool_calls.append(_tool_call(made, place))
+        return _reply(attempt, call, choice.finish_reason, getattr(message, "refusal", None), answer.model)
+
+    async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+        asked = self._asked(attempt) | {"stream": True, "stream_options": {"include_usage": True}}
+        call = attempt.call(carries_prompt=True)
+        with call.in_force():
+            events = await self._sdk.chat.completions.create(**asked)
+        finish: str | None = None
+        refusal: list[str] = []
+        model = attempt.request.model
+        building: dict[int, _Building] = {}
+        try:
+            while (event := await _next(call, events)) is not None:
+                self._raise_reported(attempt, call, event)
+                attempt.usage = _usage(event.usage) if event.usage is not None else attempt.usage
+                model = event.model or model
+                for choice in event.choices or ():
+                    finish = choice.finish_reason or finish
+                    refusal.append(getattr(choice.delta, "refusal", None) or "")
+                    _build(building, choice.delta)
+                    if choice.delta.content or _reasoning(choice.delta):
+                        yield Chunk(text=choice.delta.content or "", reasoning=_reasoning(choice.delta))
+        finally:
+            await events.close()
+        # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end mark.
+        if finish is None or not (attempt.usage != Usage() or b"[DONE]" in call.tail):
+            raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
+        for place, made in enumerate(building.values()):
+            yield Chunk(tool_call=tool_call_of(made.id, made.name, "".join(made.arguments), place))
+        yield Chunk(reply=_reply(attempt, call, finish, "".join(refusal), model))
+
+    async def _greet(self, attempt: Attempt) -> str | None:
+        await self._list(attempt)
+        return None
+
+    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+        self._demand_key()
+        call = attempt.call(carries_prompt=False)
+        with call.in_force():
+            page = await self._sdk.models.list()
+        return [DiscoveredModel(id=model.id, context_tokens=_window(model)) for model in page.data]
+
+    def _asked(self, attempt: Attempt) -> dict[str, Any]:
+        self._demand_key()
+        request = attempt.request
+        turns = read_messages(request.messages, image_urls=self.target.egress is Egress.CLOUD)
+        tools = read_tools(request.tools)
+        asked: dict[str, Any] = {"model": request.model, "messages": [_written(turn) for turn in turns]}
+        if tools:
+            asked["tools"] = [_written_tool(tool) for tool in tools]
+        if request.max_tokens is not None:
+            asked["max_completion_tokens" if self._is_vendor else "max_tokens"] = request.max_tokens
+        if request.temperature is not None:
+            asked["temperature"] = request.temperature
+        if self._is_vendor:
+            asked["store"] = False
+        return asked
+
+    def _demand_key(self) -> None:
+        if self.target.egress is Egress.CLOUD and not self._api_key:
+            raise AuthFailed(dispatched=False, detail="no key is set for it")
+
+    def _raise_reported(self, attempt: Attempt, call: Call, answer: object) -> None:
+        """Some servers report an error as a body under status 200."""
+        error = getattr(answer, "error", None)
+        if error:
+            raise self._reported(call, error if isinstance(error, Mapping | str) else None, attempt)
+
+
+@dataclass(slots=True, repr=False)
+class _Building:
+    """A tool call whose pieces are still coming."""
+
+    id: str | None = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+def _build(building: dict[int, _Building], delta: Any) -> None:
+    for piece in getattr(delta, "tool_calls", None) or ():
+        made = building.setdefault(piece.index if piece.index is not None else len(building), _Building())
+        made.id = made.id or piece.id
+        if piece.function is not None:
+            made.name += piece.function.name or ""
+            made.arguments.append(piece.function.arguments or "")
+
+
+async def _next(call: Call, events: Any) -> Any:
+    with call.in_force():
+        try:
+            return await anext(events)
+        except StopAsyncIteration:
+            return None
+
+
+def _reply(attempt: Attempt, call: Call, finish: str | None, refusal: str | None, model: str | None) -> Reply:
+    identity = request_id(call)
+    if finish == "content_filter" or refusal:
+        raise Refused(status=200, request_id=identity, usage=attempt.usage_estimate())
+    if finish is None:
+        raise Truncated(status=200, request_id=identity, usage=attempt.usage_estimate())
+    return Reply(
+        model=model or attempt.request.model,
+        content="".join(attempt.text),
+        tool_calls=tuple(attempt.tool_calls),
+        finish_reason="tool_calls" if attempt.tool_calls else _FINISH.get(finish, "other"),
+        usage=attempt.usage,
+        request_id=identity,
+        reasoning="".join(attempt.reasoning),
+    )
+
+
+def _written(turn: Turn) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": _content(turn)}
+    if turn.tool_calls:
+        message["tool_calls"] = [dict(call) for call in turn.tool_calls]
+        message["content"] = turn.text or None
+    if turn.tool_call_id is not None:
+        message["tool_call_id"] = turn.tool_call_id
+    return message
+
+
+def _content(turn: Turn) -> str | list[dict[str, Any]]:
+    return [_part(part) for part in turn.parts] if turn.images else turn.text
+
+
+def _part(part: Text | Image) -> dict[str, Any]:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(media_type, data, url):
+            return {"type": "image_url", "image_url": {"url": url or f"data:{media_type};base64,{data}"}}
+
+
+def _written_tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
+    if tool.description is not None:
+        function["description"] = tool.description
+    return {"type": "function", "function": function}
+
+
+def _tool_call(made: Any, place: int) -> ToolCall:
+    return tool_call_of(made.id, str(made.function.name), made.function.arguments or {}, place)
+
+
+def _reasoning(message: Any) -> str:
+    told = getattr(message, "reasoning_content", None)
+    return told if isinstance(told, str) else ""
+
+
+def _usage(told: Any) -> Usage:
+    if told is None:
+        return Usage()
+    prompt, completion = told.prompt_tokens_details, told.completion_tokens_details
+    return Usage(
+        input_tokens=_count(told, "prompt_tokens"),
+        output_tokens=_count(told, "completion_tokens"),
+        cached_read_tokens=_count(prompt, "cached_tokens"),
+        cache_write_tokens=_count(prompt, "cache_write_tokens"),
+        reasoning_tokens=_count(completion, "reasoning_tokens"),
+    )
+
+
+def _count(told: Any, name: str) -> int | None:
+    value = getattr(told, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _window(model: Any) -> int | None:
+    """The window where a compatible server tells it: vLLM at the top, llama.cpp under `meta`."""
+    meta = getattr(model, "meta", None)
+    told = [getattr(model, name, None) for name in ("max_model_len", "context_length", "context_window")]
+    told += [meta.get("n_ctx")] if isinstance(meta, Mapping) else []
+    return next((value for value in told if isinstance(value, int)), None)
