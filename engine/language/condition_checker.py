@@ -350,7 +350,7 @@ class ConditionChecker:
         if _is_same_for_all(operator, value, least, greatest):
             self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
         if operator == "is not":
-            return Not(_compare(term, "is", value, span), span)
+            return _is_not(term, _compare(term, "is", value, span), span)
         return _compare(term, operator, value, span)
 
     # --- A model's attribute against a fact ---
@@ -409,7 +409,7 @@ class ConditionChecker:
         if condition is None:
             return None
         self._speaks_of(term, span)
-        return Not(condition, span) if node.negated else condition
+        return _is_not(term, condition, span) if node.negated else condition
 
     def _has_some(self, node: tree.HasSome) -> Condition | None:
         term = self._subject(node.left, node)
@@ -443,7 +443,7 @@ class ConditionChecker:
             elements = self._members(written, partial(self.element, term))
             tests = tuple(_has(term, element, span) for element in elements)
         elif term.kind in _NUMBERS:
-            numbers = self._members(written, partial(self.constants.number, term))
+            numbers: tuple[int | Decimal, ...] = self._members(written, partial(self.constants.number, term))
             tests = tuple(_compare(term, "is", number, span) for number in numbers)
         else:
             names = self._members(written, partial(self.constants.name, term))
@@ -632,6 +632,13 @@ def _compare(term: Term, order: Order, value: int | Decimal, span: Span) -> Cond
     if isinstance(term, Fact):
         return FactCompare(term.name, order, value, span)
     return ModelCompare(term.name, order, value, span)
+
+
+def _is_not(term: Term, condition: Condition, span: Span) -> Condition:
+    """`is not` and `not in` are comparisons too, and one with an unknown price is false (ruling 29)."""
+    if term.kind in (Kind.PRICE, Kind.DOLLARS):
+        return All((Not(PriceUnknown(span), span), Not(condition, span)), span)
+    return Not(condition, span)
 
 
 def _ordered(scale: tuple[str, ...], operator: str, name: str) -> tuple[str, ...]:

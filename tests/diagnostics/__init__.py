@@ -1,0 +1,1 @@
+"""Diagnostics as data: files that say on each line what is wrong with it."""
