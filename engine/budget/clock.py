@@ -5,6 +5,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A wall time in microseconds, and the uptime just before and just after it was read: a process may be stopped
+    between two readings for any time."""
+
+    now_us: int
+    read_between_us: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """`wall_ns`: nanoseconds since 1970-01-01 UTC; may step. `uptime_ns`: nanoseconds of a clock that never steps
     and goes on while the machine sleeps. `boot_id`: one text per boot of this machine, "" when it has none.
@@ -17,6 +26,16 @@ class Clock:
     def wall_us(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
         return self.wall_ns() // 1000
+
+    def reading(self) -> "Reading":
+        """Both clocks at once, as nearly as can be."""
+        return self.reading_of(self.wall_us)
+
+    def reading_of(self, wall_us: Callable[[], int]) -> "Reading":
+        """The same with another wall clock, such as a server's."""
+        before_us = self.uptime_us()
+        now_us = wall_us()
+        return Reading(now_us, (before_us, self.uptime_us()))
 
     def uptime_us(self) -> int:
         """Microseconds of the clock that never steps."""

@@ -328,10 +328,11 @@ class Ledger:
 
         A lost attempt may have been billed, so it is forfeited, never refunded. Raises LedgerUnavailable.
         """
-        ended = 0
-        while swept := self._store.write(self._expire, durable=False):
+        ended, swept = 0, _EXPIRED_AT_ONCE
+        while swept == _EXPIRED_AT_ONCE:
+            swept = self._store.write(self._expire, durable=False)
             ended += swept
-            self._fresh_until_us = None
+        self._fresh_until_us = None
         return ended
 
     # -- reading
@@ -389,7 +390,7 @@ class Ledger:
         """Take the wall clock as it is now for right, after ClockSuspect. Raises LedgerUnavailable."""
 
         def accept(session: Session) -> int:
-            offset_us = session.now_us - self._clock.uptime_us()
+            offset_us = session.now_us - session.read_between_us[0]
             if self._clock.boot_id:
                 session.run(
                     "INSERT INTO ledger_clock_anchors (boot_id, offset_us) VALUES (?, ?) "
@@ -488,8 +489,10 @@ class Ledger:
         return Window(period, window.time_zone, _int(later[0][0]), _int(later[0][1]))
 
     def _refuse_clock_jump(self, session: Session) -> None:
-        offset_us = session.now_us - self._clock.uptime_us()
-        anchor_us = self._anchor(session, offset_us)
+        # A pause between two readings never looks like a jump: it only makes the clock seem late here, the anchor early.
+        before_us, after_us = session.read_between_us
+        offset_us = session.now_us - after_us
+        anchor_us = self._anchor(session, session.now_us - before_us)
         if offset_us - anchor_us > _CLOCK_TOLERANCE_US:
             ahead_s = (offset_us - anchor_us) // 1_000_000
             raise ClockSuspect(

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from engine.budget.clock import Clock
+from engine.budget.clock import Clock, Reading
 from engine.budget.errors import LedgerUnavailable, NewerSchema
 from engine.budget.schema import APPLICATION_ID, STEPS
 from engine.budget.store import WAIT_MS, Row, Session, Value
@@ -109,12 +109,14 @@ class PostgresStore:
             return work(self._session(self._reader))
 
     def _session(self, connection: Connection) -> "_PostgresSession":
-        if not self._server_time:
-            return _PostgresSession(connection, self._clock.wall_us())
-        row = connection.execute(_SERVER_NOW).fetchone()
-        assert row is not None
-        assert isinstance(row[0], int)
-        return _PostgresSession(connection, row[0])
+        def server_us() -> int:
+            row = connection.execute(_SERVER_NOW).fetchone()
+            assert row is not None
+            assert isinstance(row[0], int)
+            return row[0]
+
+        reading = self._clock.reading_of(server_us) if self._server_time else self._clock.reading()
+        return _PostgresSession(connection, reading)
 
     def _open_writer(self) -> Connection:
         if self._writer is None:
@@ -131,13 +133,16 @@ class PostgresStore:
         if self._clock.uptime_us() < self._retry_at_us:
             raise LedgerUnavailable("the shared ledger could not be reached a moment ago")
         try:
-            return psycopg.connect(
+            connection = psycopg.connect(
                 self._url,
                 autocommit=True,
                 connect_timeout=_CONNECT_S,
                 application_name="local-first-router ledger",
-                options=f"-c idle_in_transaction_session_timeout={WAIT_MS} -c statement_timeout={2 * WAIT_MS}",
             )
+            connection.execute(
+                f"SET idle_in_transaction_session_timeout = {WAIT_MS}; SET statement_timeout = {2 * WAIT_MS}"
+            )
+            return connection
         except psycopg.Error:
             self._retry_at_us = self._clock.uptime_us() + _RETRY_AFTER_US
             # The url may hold a password, and the driver's words may hold the url.
@@ -159,11 +164,11 @@ class PostgresStore:
 
 
 class _PostgresSession:
-    __slots__ = ("_connection", "now_us")
+    __slots__ = ("_connection", "now_us", "read_between_us")
 
-    def __init__(self, connection: Connection, now_us: int) -> None:
+    def __init__(self, connection: Connection, reading: Reading) -> None:
         self._connection = connection
-        self.now_us = now_us
+        self.now_us, self.read_between_us = reading.now_us, reading.read_between_us
 
     def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         return self._connection.execute(_placeholders(sql), parameters).fetchall()

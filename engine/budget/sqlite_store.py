@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.budget import gate
-from engine.budget.clock import Clock
+from engine.budget.clock import Clock, Reading
 from engine.budget.errors import LedgerUnavailable, NewerSchema
 from engine.budget.gate import Gate
 from engine.budget.schema import APPLICATION_ID, STEPS
@@ -69,7 +69,7 @@ class SqliteStore:
                 reader = self._open_reader()
                 reader.execute("BEGIN")
                 try:
-                    return work(_SqliteSession(reader, self._clock.wall_us()))
+                    return work(_SqliteSession(reader, self._clock.reading()))
                 finally:
                     reader.execute("ROLLBACK")
         except (sqlite3.Error, OSError) as error:
@@ -90,7 +90,7 @@ class SqliteStore:
         try:
             writer.execute("PRAGMA synchronous = " + ("FULL" if durable else "NORMAL"))
             writer.execute("BEGIN IMMEDIATE")
-            result = work(_SqliteSession(writer, self._clock.wall_us()))
+            result = work(_SqliteSession(writer, self._clock.reading()))
             writer.execute("COMMIT")
         except sqlite3.Error:
             # How much went wrong is not known: begin again with a new connection, which rolls this one back.
@@ -157,11 +157,11 @@ class SqliteStore:
 
 
 class _SqliteSession:
-    __slots__ = ("_connection", "now_us")
+    __slots__ = ("_connection", "now_us", "read_between_us")
 
-    def __init__(self, connection: sqlite3.Connection, now_us: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, reading: Reading) -> None:
         self._connection = connection
-        self.now_us = now_us
+        self.now_us, self.read_between_us = reading.now_us, reading.read_between_us
 
     def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         return self._connection.execute(sql, parameters).fetchall()

@@ -21,6 +21,10 @@ class Session(Protocol):
     def now_us(self) -> int:
         """Microseconds since the epoch by the store's clock, read after the transaction's lock was taken."""
 
+    @property
+    def read_between_us(self) -> tuple[int, int]:
+        """This machine's uptime just before and just after `now_us` was read, in microseconds."""
+
     def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """The rows a query gives, or a RETURNING clause."""
 

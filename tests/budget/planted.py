@@ -1,0 +1,239 @@
+"""Planted bugs: each is a fault some gateway really had. A soak that does not see one proves nothing when it is green.
+
+`plant(name)` patches the ledger in this process; a soak's workers call it after the fork. The tables of a planted run
+have no CHECK constraints on money (`unchecked_steps`), so that the soak's own eyes are tested and not the database's.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from engine.budget import errors, ledger
+from engine.budget.ledger import Attempt, Ledger, Reservation
+from engine.budget.money import Usage
+from engine.budget.schema import STEPS
+
+_original: dict[str, Any] = {
+    name: getattr(ledger, name)
+    for name in (
+        "_admit",
+        "_book",
+        "_settle",
+        "_release",
+        "_forfeit",
+        "_close",
+        "_ensure_window",
+        "cost_micro_usd",
+    )
+}
+_original_reserve = Ledger.reserve
+_original_settle = Ledger.settle
+
+
+def unchecked_steps() -> tuple[tuple[str, ...], ...]:
+    """The schema without the constraints that would catch a planted bug for us."""
+
+    def unchecked(statement: str) -> str:
+        without = re.sub(r"DEFAULT 0 CHECK \(\w+_micro_usd >= 0\)", "DEFAULT 0", statement)
+        if "CREATE TABLE ledger_windows" in without:
+            head = without.split("CHECK (start_s < end_s)")[0].rstrip().rstrip(",")
+            return head + ") {strict}"
+        if "CREATE TABLE ledger_attempts" in without:
+            head = without.split("CHECK (state NOT IN")[0].rstrip().rstrip(",")
+            return head + ") {strict}"
+        return without
+
+    return tuple(tuple(unchecked(statement) for statement in step) for step in STEPS)
+
+
+def charge_after_the_call() -> None:
+    """Nothing is held; the answer is charged when it came."""
+
+    def admit(session: Any, account: Any, window: Any, amount: int) -> None:
+        _original["_admit"](session, account, window, 0)
+
+    def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
+        _original["_book"](session, row, **moves)
+
+    ledger._admit, ledger._book = admit, book
+
+
+def check_outside_the_lock() -> None:
+    """What is left is read first, and booked unseen in a second transaction."""
+
+    def reserve(self: Ledger, attempt: Attempt) -> Reservation:
+        left = self.left_micro_usd(attempt.provider)
+        if left is not None and left < attempt.amount_micro_usd:
+            raise errors.BudgetExceeded("some", 0, attempt.amount_micro_usd, left)
+        return _original_reserve(self, attempt)
+
+    def admit(session: Any, account: Any, window: Any, amount: int) -> None:
+        _original["_admit"](session, replace(account, limit_micro_usd=None), window, amount)
+
+    Ledger.reserve, ledger._admit = reserve, admit  # type: ignore[method-assign]
+
+
+def shrink_to_the_remainder() -> None:
+    """A reservation that does not fit is made as small as what is left."""
+
+    def reserve(self: Ledger, attempt: Attempt) -> Reservation:
+        try:
+            return _original_reserve(self, attempt)
+        except errors.BudgetExceeded as refusal:
+            if refusal.left_micro_usd <= 0:
+                raise
+            smaller = replace(attempt, amount_micro_usd=min(refusal.left_micro_usd, attempt.amount_micro_usd))
+            return _original_reserve(self, smaller)
+
+    Ledger.reserve = reserve  # type: ignore[method-assign]
+
+
+def refund_on_expiry() -> None:
+    """A lost attempt gets its reservation back."""
+
+    def forfeit(session: Any, attempt_id: str, reason: str) -> Any:
+        end = "_release" if reason == "lease over" else "_forfeit"
+        return _original[end](session, attempt_id, reason)
+
+    ledger._forfeit = forfeit
+
+
+def early_settle() -> None:
+    """The charge is guessed when the call begins, and the real usage comes too late."""
+
+    def dispatched(self: Ledger, reservation: Reservation) -> None:
+        _original_settle(self, reservation, Usage(1, 1))
+
+    def settle(self: Ledger, reservation: Reservation, usage: Usage, **_: Any) -> Any:
+        return ledger.Outcome(reservation.attempt_id, ledger.State.SETTLED, 0)
+
+    Ledger.dispatched, Ledger.settle = dispatched, settle  # type: ignore[method-assign]
+
+
+def swapped_account_order() -> None:
+    """Receipts come back in another order, and the wrong provider's account is given its money back."""
+
+    def book(session: Any, row: Any, **moves: Any) -> None:
+        other = {"north": "south", "south": "north"}[row.provider]
+        _original["_book"](session, replace(row, provider=other), **moves)
+
+    ledger._book = book
+
+
+def float_rounding() -> None:
+    """Costs go through binary fractions and are rounded to the nearest."""
+
+    def cost(prices: Any, usage: Usage) -> int:
+        rates = prices.rates
+        dollars = usage.input_tokens * (rates.input / 1e12) + usage.output_tokens * (rates.output / 1e12)
+        return round(dollars * 1e6)
+
+    ledger.cost_micro_usd = cost
+
+
+def reset_by_last_write() -> None:
+    """Whoever sees a new day first sets its counters to zero; so does whoever sees it second."""
+    seen: set[tuple[str, int]] = set()
+
+    def ensure(session: Any, name: str, provider: Any, window: Any) -> None:
+        _original["_ensure_window"](session, name, provider, window)
+        if (name, window.start_s) not in seen:
+            seen.add((name, window.start_s))
+            session.run(
+                "UPDATE ledger_windows SET settled_micro_usd = 0, forfeited_micro_usd = 0, corrected_micro_usd = 0 "
+                "WHERE account_id = ? AND start_s = ?",
+                (name, window.start_s),
+            )
+
+    ledger._ensure_window = ensure
+
+
+def settled_twice() -> None:
+    """A repeated settle charges again."""
+
+    def settle(session: Any, attempt_id: str, usage: Any, basis: Any, served: Any, stated: Any) -> Any:
+        row = ledger._load(session, attempt_id)
+        outcome = _original["_settle"](session, attempt_id, usage, basis, served, stated)
+        if row.state is ledger.State.SETTLED:
+            _original["_book"](session, row, settled=row.charge_micro_usd, breach=False)
+        return outcome
+
+    ledger._settle = settle
+
+
+def refund_when_unknown() -> None:
+    """A call that failed without an answer is taken for unbilled."""
+    ledger._forfeit = _original["_release"]
+
+
+def charge_moves_with_the_clock() -> None:
+    """The charge goes into the window of the answer instead of the reservation's."""
+
+    def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
+        _original["_book"](session, row, reserved=reserved, breach=False)
+        now = {
+            period: ledger.window_at(period, row.time_zone, session.now_us // 1_000_000)
+            for period in ledger.Period
+        }
+        for period, window in now.items():
+            for provider in (None, row.provider):
+                _original["_ensure_window"](session, ledger.account_id(period, provider), provider, window)
+        starts = {period: window.start_s for period, window in now.items()}
+        _original["_book"](session, replace(row, starts_s=starts), **moves)
+
+    ledger._book = book
+
+
+def part_of_the_accounts() -> None:
+    """Only the first account that refuses is heard; provider limits come after it and are not asked."""
+
+    def admit(session: Any, account: Any, window: Any, amount: int) -> None:
+        limit = account.limit_micro_usd if account.provider is None else None
+        _original["_admit"](session, replace(account, limit_micro_usd=limit), window, amount)
+
+    ledger._admit = admit
+
+
+def forgotten_reservation() -> None:
+    """Settling charges and does not give the hold back: phantom exhaustion."""
+
+    def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
+        _original["_book"](session, row, **moves)
+
+    ledger._book = book
+
+
+def priced_at_the_cheapest() -> None:
+    """Cached tokens are taken for free."""
+
+    def cost(prices: Any, usage: Usage) -> int:
+        return int(_original["cost_micro_usd"](prices, replace(usage, cached_input_tokens=0)))
+
+    ledger.cost_micro_usd = cost
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__.replace("_", "-"): bug
+    for bug in (
+        charge_after_the_call,
+        check_outside_the_lock,
+        shrink_to_the_remainder,
+        refund_on_expiry,
+        early_settle,
+        swapped_account_order,
+        float_rounding,
+        reset_by_last_write,
+        settled_twice,
+        refund_when_unknown,
+        charge_moves_with_the_clock,
+        part_of_the_accounts,
+        forgotten_reservation,
+        priced_at_the_cheapest,
+    )
+}
+
+
+def plant(name: str) -> None:
+    """Put the bug into this process."""
+    BUGS[name]()
