@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from engine.decision.cubes import LOWEST, OTHER, Cube, Edge, Interval, NameSet
@@ -17,6 +18,10 @@ from engine.language.vocabulary import FACTS, Kind
 
 MOST_REMEMBERED = 65_536
 """Values of one set fact, and combinations of cells, that are remembered before the memory starts afresh."""
+
+
+UNHEARD_OF = "something-else"
+"""A name for the cell of all the names that a policy never mentions."""
 
 
 def mask_of(bits: Iterable[int]) -> int:
@@ -84,6 +89,11 @@ class Column:
         raise NotImplementedError
 
     def questions(self) -> Sequence[Question]:
+        """What the decision tree may ask of this fact."""
+        raise NotImplementedError
+
+    def samples(self) -> Iterable[Any]:
+        """One value for each cell, the smallest or first there is."""
         raise NotImplementedError
 
 
@@ -110,7 +120,8 @@ class NameColumn(Column):
         inside: list[list[int]] = [[] for _ in range(len(self.names) + 1)]
         outside: list[list[int]] = [[] for _ in range(len(self.names) + 1)]
         for bit, names in constraints:
-            for name in names.members:
+            # A closed fact never has a name outside its list, whatever an attribute of a model may be called.
+            for name in names.members & cells.keys():
                 (inside if names.inside else outside)[cells[name]].append(bit)
         confined = mask_of(bit for bit, names in constraints if names.inside)
         self.masks = [
@@ -132,6 +143,11 @@ class NameColumn(Column):
             labels.append(", ".join(self._others))
         branches = tuple(Branch(cell, label) for cell, label in enumerate(labels))
         return [Question(self.fact, None, False, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup)]
+
+
+    def samples(self) -> Iterable[Any]:
+        named: list[str] = [*self.names, *([UNHEARD_OF] if self._others is None else self._others[:1])]
+        return [name == "yes" for name in named] if FACTS[self.fact].kind is Kind.FLAG else named
 
 
 class NumberColumn(Column):
@@ -185,6 +201,17 @@ class NumberColumn(Column):
         parts = [] if low is None else [f"{'>=' if low[1] == 0 else '>'} {_percent(low[0])}"]
         parts += [] if high is None else [f"{'<' if high[1] == 0 else '<='} {_percent(high[0])}"]
         return " and ".join(parts)
+
+
+    def samples(self) -> Iterable[Any]:
+        whole = FACTS[self.fact].kind is not Kind.PERCENT
+        yield 0 if whole else Decimal(0)
+        for edge, following in zip(self.edges, [*self.edges[1:], None], strict=True):
+            value, side = edge
+            if side == 0:
+                yield value
+            else:
+                yield (value + following[0]) / Decimal(2) if following else value + Decimal(1)
 
 
 def _percent(value: int | Decimal) -> str:
@@ -272,6 +299,15 @@ class SetColumn(Column):
     def _membership(self, element: str) -> Callable[[frozenset[str]], int]:
         project = self.lookup
         return lambda value: int(element in project(value))
+
+
+    def samples(self) -> Iterable[Any]:
+        # Every subset while that is feasible, else the small ones: what rules ask of sets they ask of few elements.
+        names = [UNHEARD_OF if element == OTHER else element for element in self.elements]
+        largest = len(names) if len(names) <= 8 else 2
+        for size in range(largest + 1):
+            for members in combinations(names, size):
+                yield frozenset(members)
 
 
 def columns_of(cubes: Sequence[Cube], closed: Mapping[str, tuple[str, ...] | None]) -> tuple[Column, ...]:

@@ -121,7 +121,7 @@ class _Compilation:
             try:
                 self._add(index, rule, scale)
             except TooManyCubes:
-                self._problems.add(messages.rule_too_complex(rule.name, rule.name_span))
+                self._problems.add(messages.rule_too_complex(rule.name_span, rule.name))
         return CompiledPolicy(
             rules=rules,
             models=self._models,

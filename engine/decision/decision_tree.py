@@ -7,7 +7,7 @@ once, that can still change the outcome: names with few values first, numbers wi
 does; it shows why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -97,14 +97,14 @@ class DecisionTree:
             question = node.question
             cell = question.answer(facts[INDEX[question.fact]])
             steps.append(Step(question, next(branch for branch in question.branches if branch.cell == cell)))
-            node = self._child(node, cell)
+            node = self.child(node, cell)
         return steps
 
     def leaf(self, facts: Facts) -> Leaf:
         """Where these facts end."""
         node = self.root
         while isinstance(node, Node):
-            node = self._child(node, node.question.answer(facts[INDEX[node.question.fact]]))
+            node = self.child(node, node.question.answer(facts[INDEX[node.question.fact]]))
         return node
 
     def drawn(self, fixed: Mapping[str, object], most: int = MOST_NODES, *, scores: bool = False) -> DrawnNode | DrawnLeaf:
@@ -113,7 +113,8 @@ class DecisionTree:
         Raises TooManyNodes when more than `most` nodes would have to be looked at."""
         return _Drawing(self, fixed, most, scores).draw(self.root)
 
-    def _child(self, node: Node, cell: int) -> Node | Leaf:
+    def child(self, node: Node, cell: int) -> Node | Leaf:
+        """Where one branch of a node leads."""
         child = node.children.get(cell)
         if child is None:
             child = self._reach(node.position + 1, node.live & node.question.masks[cell], node.blocked)
@@ -164,34 +165,47 @@ class _Drawing:
         self._drawn: dict[Node | Leaf, DrawnNode | DrawnLeaf] = {}
         self._unique: dict[object, DrawnNode | DrawnLeaf] = {}
 
-    def draw(self, node: Node | Leaf) -> DrawnNode | DrawnLeaf:
-        # The depth is bounded by the number of questions; each fact of a policy asks few.
-        known = self._drawn.get(node)
-        if known is None:
-            if len(self._drawn) >= self._most:
-                raise TooManyNodes
-            known = self._drawn[node] = self._draw_leaf(node) if isinstance(node, Leaf) else self._draw_node(node)
-        return known
+    def draw(self, root: Node | Leaf) -> DrawnNode | DrawnLeaf:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node not in self._drawn:
+                if isinstance(node, Leaf):
+                    self._drawn[node] = self._leaf(node)
+                elif waiting := [child for _, child in self._children(node) if child not in self._drawn]:
+                    stack += waiting
+                    continue
+                else:
+                    self._drawn[node] = self._node(node)
+                if len(self._drawn) > self._most:
+                    raise TooManyNodes
+            stack.pop()
+        return self._drawn[root]
 
-    def _draw_leaf(self, leaf: Leaf) -> DrawnLeaf:
+    def _children(self, node: Node) -> list[tuple[Branch, Node | Leaf]]:
+        question = node.question
+        branches: Iterable[Branch] = question.branches
+        if question.fact in self._fixed:
+            cell = question.answer(self._fixed[question.fact])
+            branches = [branch for branch in branches if branch.cell == cell]
+        return [(branch, self._tree.child(node, branch.cell)) for branch in branches]
+
+    def _leaf(self, leaf: Leaf) -> DrawnLeaf:
         key = (tuple(model.key for model in leaf.chain), leaf.totals if self._scores else None)
         drawn = self._unique.setdefault(key, DrawnLeaf(len(self._unique), leaf))
         assert isinstance(drawn, DrawnLeaf)
         return drawn
 
-    def _draw_node(self, node: Node) -> DrawnNode | DrawnLeaf:
-        question = node.question
-        if question.fact in self._fixed:
-            return self.draw(self._tree._child(node, question.answer(self._fixed[question.fact])))
+    def _node(self, node: Node) -> DrawnNode | DrawnLeaf:
         merged: dict[int, tuple[list[str], DrawnNode | DrawnLeaf]] = {}
-        for branch in question.branches:
-            child = self.draw(self._tree._child(node, branch.cell))
-            merged.setdefault(child.number, ([], child))[0].append(branch.label)
+        for branch, child in self._children(node):
+            drawn = self._drawn[child]
+            merged.setdefault(drawn.number, ([], drawn))[0].append(branch.label)
         if len(merged) == 1:
             return next(iter(merged.values()))[1]
         branches = tuple((tuple(labels), child) for labels, child in merged.values())
-        key = (question.title, tuple((labels, child.number) for labels, child in branches))
-        return self._unique.setdefault(key, DrawnNode(len(self._unique), question, branches))
+        key = (node.question.title, tuple((labels, child.number) for labels, child in branches))
+        return self._unique.setdefault(key, DrawnNode(len(self._unique), node.question, branches))
 
 
 def _rank(question: Question) -> tuple[int, int, int, str]:

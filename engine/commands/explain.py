@@ -1,0 +1,119 @@
+"""`engine explain`: the decision for one task, or a file of tasks, and why it fell so."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
+from engine.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.decision.explanation import Explanation
+    from engine.policy import Policy
+
+SUMMARY = "show which model a task gets, and why"
+DESCRIPTION = """Decides one task and says why. Facts are written FACT=VALUE and `task.` may be left out:
+engine explain type=planning criticality=high labels=pii,secret mode=balanced budget.daily.used=85%%"""
+REFUSED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("facts", nargs="*", metavar="FACT=VALUE", help="what is known; the rest takes its default")
+    add_config_argument(parser)
+    add_format_argument(parser, "text", "json")
+    parser.add_argument("--full", action="store_true", help="every model, fact and step, not just one glance")
+    parser.add_argument("--why-not", metavar="MODEL", help="what keeps this model from being chosen, and the smallest change")
+    parser.add_argument("--batch", metavar="FILE", help="decide one JSON object of facts a line (- for standard input)")
+    parser.add_argument("--live", action="store_true", help="with this machine's mode, keys and clock for what is not given")
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    policy = load_policy(arguments, terminal)
+    if policy is None:
+        return COULD_NOT_RUN
+    if arguments.batch:
+        return _batch(policy, arguments, terminal)
+    explanation = _explain(policy, arguments)
+    if arguments.why_not:
+        return _why_not(policy, explanation, arguments, terminal)
+    if arguments.format == "json":
+        terminal.say(json.dumps(explanation.to_json(), indent=1))
+    else:
+        from engine.decision.explanation_text import explanation_text
+
+        terminal.say(explanation_text(explanation, full=arguments.full))
+    return 0 if explanation.chain else REFUSED
+
+
+def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
+    from engine.commands.fact_arguments import given_facts
+
+    given = given_facts(arguments.facts, policy.names)
+    if arguments.live:
+        from engine.model_router import ModelRouter
+
+        return ModelRouter.of(policy).explain(given)
+    return policy.explain(given, {name: "command line" for name in given})
+
+
+def _why_not(policy: "Policy", explanation: "Explanation", arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.analysis.why_not import why_not
+    from engine.commands.why_not_text import why_not_json, why_not_text
+    from engine.language.messages import listed, nearest
+
+    keys = [model.key for model in policy.catalogue.models]
+    if arguments.why_not not in keys:
+        near = nearest(arguments.why_not, keys)
+        hint = f"did you mean {near}" if near else f"models are {listed(keys, most=30)}"
+        terminal.note(f"engine explain: there is no model {arguments.why_not!r}; {hint}")
+        return COULD_NOT_RUN
+    answer = why_not(policy.explainer, explanation, arguments.why_not)
+    if arguments.format == "json":
+        terminal.say(json.dumps(why_not_json(answer, explanation), indent=1))
+    else:
+        terminal.say(why_not_text(answer, explanation))
+    return 0
+
+
+def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """One explanation a line, in order; a bad line gives an error in its place (ruling 54)."""
+    if arguments.facts or arguments.why_not or arguments.live:
+        terminal.note("engine explain: --batch takes its facts from the file; give no FACT=VALUE, --why-not or --live with it")
+        return COULD_NOT_RUN
+    if arguments.batch == "-":
+        return _answer_lines(policy, sys.stdin, terminal)
+    try:
+        with open(arguments.batch, encoding="utf-8") as lines:
+            return _answer_lines(policy, lines, terminal)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        terminal.note(f"engine explain: cannot read {arguments.batch}: {reason}")
+        return COULD_NOT_RUN
+
+
+def _answer_lines(policy: "Policy", lines: Iterable[str], terminal: Terminal) -> int:
+    from engine.decision.facts import InvalidFact, fact_named, read_json
+    from engine.language.checked_policy import FactValue
+
+    code = 0
+    dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
+    names = policy.names
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            written = json.loads(line)
+            if not isinstance(written, dict):
+                raise InvalidFact("a line is a JSON object of facts")
+            given: Mapping[str, FactValue] = {
+                (fact := fact_named(name)).name: read_json(fact, value, names) for name, value in written.items()
+            }
+            answer = policy.explain(given, dict.fromkeys(given, "batch")).to_json()
+        except (json.JSONDecodeError, RecursionError):
+            code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: this is no JSON object"}
+        except InvalidFact as error:
+            code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: {error}"}
+        terminal.out.write(dumps(answer) + "\n")
+    return code

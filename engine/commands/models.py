@@ -1,0 +1,72 @@
+"""`engine models`: every model of the catalogue, with what a policy can ask of it."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
+from engine.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.config.catalogue import Model
+
+SUMMARY = "list the models of the catalogue"
+DESCRIPTION = "Lists every model of models.yaml with its price, window, tiers and tools."
+COLUMNS = ("model", "provider", "where", "price", "context", "quality", "latency", "tools", "capabilities")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    add_format_argument(parser, "text", "json")
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    policy = load_policy(arguments, terminal)
+    if policy is None:
+        return COULD_NOT_RUN
+    models = policy.catalogue.models
+    if arguments.format == "json":
+        terminal.say(json.dumps({"version": 1, "models": [model_json(model) for model in models]}, indent=1))
+    else:
+        from engine.commands.tables import table
+
+        terminal.say(table(COLUMNS, [_row(model) for model in models], right={"price", "context"}))
+        terminal.say("\nprice: US dollars per million tokens, blended 3 input to 1 output")
+    return 0
+
+
+def model_json(model: "Model") -> dict[str, Any]:
+    """A model as plain values; prices in US dollars per million tokens, None when unknown."""
+    prices = model.prices
+    return {
+        "model": model.key,
+        "id": model.id,
+        "provider": model.provider,
+        "locality": model.locality,
+        "display_name": model.display_name,
+        "price": None if model.price is None else float(model.price),
+        "input_per_1m": None if prices is None else float(prices.input),
+        "output_per_1m": None if prices is None else float(prices.output),
+        "max_context": model.max_context,
+        "quality": model.quality,
+        "latency": model.latency,
+        "tools": model.tools,
+        "capabilities": list(model.capabilities),
+        "zone": model.zone,
+        "tags": list(model.tags),
+    }
+
+
+def _row(model: "Model") -> tuple[str, ...]:
+    price = "local" if model.locality == "local" else "unknown" if model.price is None else f"${float(model.price):.2f}"
+    return (
+        model.key,
+        model.provider,
+        model.locality,
+        price,
+        f"{model.max_context:,}",
+        model.quality,
+        model.latency,
+        model.tools,
+        ", ".join(model.capabilities),
+    )

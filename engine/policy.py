@@ -1,0 +1,121 @@
+"""START HERE. A policy folder -> a policy that decides: read, parse, resolve and check, lower, compile.
+
+Every phase is a function from value to value that adds what it finds to `problems` and goes on, so that one run tells everything.
+A policy with an error decides nothing (ruling 70).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.bundled import bundled_path
+from engine.config.catalogue import Catalogue, load_catalogue
+from engine.config.folder import PolicyFolder, locate_folder, read_folder
+from engine.config.lowering import lower, names_of
+from engine.config.settings import Settings, load_settings
+from engine.config.yaml_source import read_yaml
+from engine.decision.compiler import CompiledPolicy, compile_policy
+from engine.decision.decision_tree import DecisionTree
+from engine.decision.evaluator import Evaluator
+from engine.decision.explanation import Explainer, Explanation
+from engine.decision.facts import Gathered, facts_from
+from engine.errors import EngineError
+from engine.language.checked_policy import CheckedPolicy, FactValue
+from engine.language.diagnostics import Level, Problems
+from engine.language.parser import parse
+from engine.language.syntax_tree import File, Language, Statement
+from engine.language.type_checker import check
+from engine.language.vocabulary import Names
+
+
+class ConfigurationError(EngineError):
+    """A policy folder that cannot be found, or whose policy has errors; `problems` holds them all."""
+
+    def __init__(self, message: str, problems: Problems | None = None) -> None:
+        super().__init__(message)
+        self.problems = problems or Problems()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """A policy without errors, ready to decide. `problems` holds its warnings."""
+
+    folder: PolicyFolder
+    catalogue: Catalogue
+    settings: Settings
+    names: Names
+    statements: tuple[Statement, ...]
+    checked: CheckedPolicy
+    compiled: CompiledPolicy
+    evaluator: Evaluator
+    tree: DecisionTree
+    explainer: Explainer
+    problems: Problems
+
+    def explain(self, given: Mapping[str, FactValue], sources: Mapping[str, str]) -> Explanation:
+        """Decides on the given facts and a test's defaults for the rest; never looks at the machine.
+
+        Raises InvalidFact when `task.type` is not given.
+        """
+        return self.explainer.explain(Gathered(facts_from(given, self.names), {"mode": self.default_mode_source, **sources}))
+
+    @property
+    def default_mode_source(self) -> str:
+        """Where the default mode is written: `policies.yaml:3`."""
+        span = self.settings.default_mode_span
+        return "built in" if span is None else f"{span.source.name}:{span.line}"
+
+
+def load(folder: Path, problems: Problems) -> Policy | None:
+    """Reads a folder, once and whole, and builds its policy."""
+    files = read_folder(folder, problems)
+    return None if files is None else build(files, problems)
+
+
+def build(files: PolicyFolder, problems: Problems) -> Policy | None:
+    """All phases in order. None when there are errors; warnings are in `problems` of the result."""
+    user = [parse(source, problems) for source in files.routes]
+    base = [parse(files.base, problems)]
+
+    models = read_yaml(files.models, problems)
+    policies = files.policies and read_yaml(files.policies, problems)
+    if models is None or (files.policies is not None and policies is None):
+        return None  # without its YAML nothing in a rule has a meaning
+    catalogue = load_catalogue(models, problems)
+    settings = load_settings(policies, catalogue, problems)
+
+    lowered = lower(settings)
+    names = names_of(catalogue, settings)
+    checked = check(user, lowered, base, names, problems)
+    if problems.has_errors:
+        return None
+
+    compiled = compile_policy(checked, catalogue.models, names, problems)
+    if problems.has_errors:
+        return None
+    evaluator = Evaluator(compiled)
+    tree = DecisionTree(compiled)
+    explainer = Explainer(evaluator, tree, files.policy_digest, files.catalogue_digest)
+    statements = (*_statements(user), *lowered, *_statements(base))
+    return Policy(files, catalogue, settings, names, statements, checked, compiled, evaluator, tree, explainer, problems)
+
+
+def _statements(files: Iterable[File]) -> Iterator[Statement]:
+    return (statement for file in files for statement in file.statements if not isinstance(statement, Language))
+
+
+def load_or_raise(folder: Path) -> Policy:
+    """As `load`. Raises ConfigurationError with every error rendered."""
+    problems = Problems()
+    policy = load(folder, problems)
+    if policy is None:
+        from engine.language.rendering import render
+
+        told = "\n\n".join(render(problem) for problem in problems if problem.level is Level.ERROR)
+        raise ConfigurationError(f"the policy in {folder} has errors\n\n{told}", problems)
+    return policy
+
+
+def find_folder(explicit: str | Path | None, from_environment: str | None) -> Path:
+    """The policy folder in force (interfaces.md, "Files a user has"). Raises ConfigurationError when a named one is not there."""
+    return locate_folder(explicit, from_environment, Path.cwd(), bundled_path("policies", "default"))
