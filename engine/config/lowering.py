@@ -111,7 +111,7 @@ def _of_weights(mode: Mode) -> Rule:
     weights, place = mode.weights, mode.weights.span
     parts = {"cost": weights.cost, "quality": weights.quality, "latency": weights.latency}
     shares = tuple(Share(Word(part, place), _number(share, place), place) for part, share in parts.items())
-    because = Text(f"what counts in mode {mode.name}", place)
+    because = Text(f"how much each part of the score counts in mode {mode.name}", place)
     clauses = Clauses(when=_is("mode", mode.name, place), because=because)
     return Weigh(Identifier(f"weights-{kebab(mode.name)}", place), shares, clauses, place)
 
@@ -126,7 +126,7 @@ def _of_capabilities(override: Override) -> Iterator[Rule]:
         share = (POINTS / count).quantize(Decimal("0.01"), ROUND_HALF_UP)
         name = Identifier(f"override-{kebab(override.task_type)}-capability-{number}", place)
         selector = Comparison(Word("model.capabilities", place), "has", _value(wanted.name, place), place)
-        because = Text(f"{override.task_type} goes better to a model good at {wanted.name}", place)
+        because = Text(f"{override.task_type} tasks suit a model with the capability {wanted.name}", place)
         clauses = Clauses(when=_is("task.type", override.task_type, place), because=because)
         yield Preference("prefer", name, selector, _number(share, place), clauses, place)
 
@@ -144,7 +144,7 @@ def _of_providers(override: Override) -> Iterator[Rule]:
     )
     name = Identifier(f"override-{kebab(override.task_type)}-providers", place)
     listed = ", ".join(wanted.name for wanted in override.providers)
-    because = Text(f"{override.task_type} is preferably served by {listed}", place)
+    because = Text(f"{override.task_type} tasks go to {listed} where it makes no greater difference", place)
     clauses = Clauses(when=_is("task.type", override.task_type, place), because=because)
     yield Preference("prefer", name, selector, _number(POINTS, place), clauses, place)
 

@@ -54,7 +54,7 @@ def is_secret_key(key: str) -> bool:
 
 def _blank_assignment(found: re.Match[str]) -> str:
     key, value = found[1], found[2]
-    bare = value.strip("\"'")
+    bare = value.strip(" \t\"'")
     holds_a_name = key.endswith("_env") and _VARIABLE.fullmatch(bare) and not _looks_random(bare)
     if holds_a_name or not bare or not (key.endswith("_env") or is_secret_key(key)):
         return found[0]
