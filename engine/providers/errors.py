@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from engine.providers.base import ToolCall, Usage
 
 DETAIL_CHARACTERS = 200
+# A gateway that gave up waiting does not know whether the provider worked on: 504, and 524 of a well-known one.
+_GATEWAY_TIMEOUTS = (504, 524)
 
 
 class ErrorClass(Enum):
@@ -123,7 +125,7 @@ CONDUCT: dict[ErrorClass, Conduct] = {
         SameTarget.AFTER_RETRY_AFTER, NextTarget.YES, Billed.NO, HealthMark.FAILING
     ),
     ErrorClass.OVERLOADED: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    # 504 is kept instead of released, see ProviderError.conduct.
+    # A gateway's time-out is kept instead of released, see ProviderError.conduct.
     ErrorClass.SERVER: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
     ErrorClass.TRANSIENT: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
     ErrorClass.OVERFLOW: Conduct(SameTarget.NEVER, NextTarget.LARGER_WINDOW, Billed.NO, HealthMark.NEUTRAL),
@@ -198,7 +200,7 @@ class ProviderError(EngineError):
     def conduct(self) -> Conduct:
         """What may be done now: the class's row, corrected by what is known of this one failure."""
         row = CONDUCT[self.kind]
-        if self.kind is ErrorClass.SERVER and self.status == 504:
+        if self.kind is ErrorClass.SERVER and self.status in _GATEWAY_TIMEOUTS:
             return replace(row, billed=Billed.UNKNOWN)
         if self.kind is ErrorClass.CANCELLED and not self.dispatched:
             return replace(row, billed=Billed.NO)
