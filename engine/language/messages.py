@@ -261,6 +261,15 @@ def bad_rule_name(span: Span, keyword: str, suggestion: str | None) -> Diagnosti
     )
 
 
+def unknown_mark(span: Span) -> Diagnostic:
+    return _error(
+        "unknown-mark",
+        span,
+        f"a rule cannot be marked `{visible(span.text)}`",
+        "write `(watch)` to try it unarmed",
+    )
+
+
 def unquoted_title(span: Span) -> Diagnostic:
     return _error(
         "unquoted-title", span, "the title of a test stands in quotes", f'write `"{visible(span.text)}"`'

@@ -88,6 +88,8 @@ class Recovery:
             return None
         lexemes = slips.lexemes(draft.text)
         index = next((i for i, lexeme in enumerate(lexemes) if lexeme.end > offset), len(lexemes))
+        if index < len(lexemes):
+            offset = min(offset, lexemes[index].start)
         return slips.Place(draft, lexemes, index, self._accepts(draft.text[:offset]))
 
     def _accepts(self, beginning: str) -> frozenset[str]:

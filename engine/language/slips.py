@@ -15,6 +15,7 @@ from engine.language.source import Source, Span
 
 STATEMENTS = ("forbid", "require", "prefer", "avoid", "weigh", "route", "let", "test", "prove", "language")
 _CLAUSES = ("when", "unless", "because")
+_FOREIGN_WHEN = ("if", "where", "while", "provided", "whenever")
 _OTHER_WORDS = [
     "all",
     "and",
@@ -330,7 +331,7 @@ def _unquoted_name(place: Place) -> Slip | None:
         return None
     if _BARE_NAME.fullmatch(here.text) or _GOOD_NUMBER.fullmatch(here.text):
         return None
-    if here.text.startswith("$"):
+    if here.text.startswith("$") or place.previous.text in ("<", "<=", ">", ">=", "by"):
         return Slip(messages.bad_number(place.span(here), None))
     return Slip(messages.unquoted_name(place.span(here)), place.replace(here, f'"{here.text}"'))
 
@@ -422,6 +423,12 @@ def _missing_colon(place: Place) -> Slip | None:
         right = f"{place.words(place.lexemes[0], previous)} = {value}"
         edit = place.replace(here, "=") if foreign else place.insert("=")
         return Slip(messages.missing_equals(place.span(previous), right), edit)
+    return None
+
+
+def _mark(place: Place) -> Slip | None:
+    if place.accepts == {"WATCH"} and place.here.kind == "word":
+        return Slip(messages.unknown_mark(place.span(place.here)), place.replace(place.here, "watch"))
     return None
 
 
@@ -591,6 +598,12 @@ def _trailing_comma(place: Place) -> Slip | None:
                 messages.trailing_comma(place.span(previous), _what(here)), place.replace(previous, " ")
             )
         return None
+    if (
+        here.text == ","
+        and "COMMA" not in place.accepts
+        and (place.at(1).text in _CLAUSES or not place.at(1).text)
+    ):
+        return Slip(messages.trailing_comma(place.span(here), _what(place.at(1))), place.replace(here, " "))
     # `given a, expect local`: there `expect` was read as the name of a fact.
     if place.at(-2).text == "," and previous.text in (*_CLAUSES, "expect") and here.text not in (",", "]"):
         comma = place.at(-2)
@@ -697,7 +710,7 @@ def _unexpected_comma(place: Place) -> Slip | None:
     here, following = place.here, place.at(1)
     if here.text != "," or "OR" not in place.accepts or following.kind not in _VALUES:
         return None
-    if place.keyword in ("route", "weigh"):
+    if place.keyword in ("route", "weigh") or following.text in _ENDINGS:
         return None
     right = f"{place.previous.text} or {following.text}"
     return Slip(messages.unexpected_comma(place.span(here), right), place.replace(here, " or "))
@@ -731,7 +744,7 @@ def _missing_given(place: Place) -> Slip | None:
 
 def _route_words(place: Place) -> Slip | None:
     here, previous = place.here, place.previous
-    if "USE" in place.accepts and here.text in ("when", "unless"):
+    if "USE" in place.accepts and here.text in ("when", "unless", *_FOREIGN_WHEN):
         return Slip(messages.condition_first(place.span(here), here.text, "use cloud when ..."))
     if "USE" in place.accepts and here.kind != "end":
         first = place.at(1) if here.text == "then" else here
@@ -811,9 +824,6 @@ def _clauses(place: Place) -> Slip | None:
     return None
 
 
-_FOREIGN_WHEN = ("if", "where", "while", "provided", "whenever")
-
-
 def _missing_when(place: Place) -> Slip | None:
     here, previous = place.here, place.previous
     if previous.text in ("if", "where") and place.at(-2).text == ":":
@@ -823,6 +833,11 @@ def _missing_when(place: Place) -> Slip | None:
                 place.span(previous), previous.text, example.get(place.keyword, "cloud when ...")
             )
         )
+    if previous.text == "not" and place.accepts == {"IN"} and place.at(-2).kind in _VALUES:
+        # `cloud not private`: read as the beginning of `not in`.
+        right = messages.shortened(f"when not {place.rest_of_clause()}")
+        edit = Edit(previous.start, previous.start, "when ")
+        return Slip(messages.missing_when(place.span(previous), right), edit)
     if "WHEN" in place.accepts:
         if here.text in _FOREIGN_WHEN:
             right = messages.shortened(f"when {_after_first_word(place.rest_of_clause())}")
@@ -889,6 +904,7 @@ _SLIPS: tuple[Callable[[Place], Slip | None], ...] = (
     _range,
     _bad_number,
     _unquoted_name,
+    _mark,
     _double_equals_in_let,
     _missing_colon,
     _is_in,
