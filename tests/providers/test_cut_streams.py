@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.providers.base import Chunk
+from engine.providers.base import Reply, Request
 from engine.providers.errors import ErrorClass, ProviderError, StreamInterrupted
+from engine.providers.wire_provider import WireProvider
 
 from .dialects import TEXT, Dialect, asked
 from .wire_server import Answer, Framing, Received, in_events, wire_server
@@ -40,23 +41,31 @@ async def test_cut_anywhere(dialect: Dialect, framing: Framing, step: int) -> No
     async with wire_server(handler) as served:
         provider = dialect.at(served.url)
         for cut in cuts:
-            said: list[str] = []
-            try:
-                async for chunk in provider.stream(asked(provider.target)):
-                    said.append(chunk.text)
-                    last: Chunk = chunk
-            except ProviderError as failed:
-                assert failed.kind is ErrorClass.TRUNCATED, f"cut at {cut}"
-                assert isinstance(failed, StreamInterrupted) == bool("".join(said)), f"cut at {cut}"
-                partial = failed.partial if isinstance(failed, StreamInterrupted) else ""
-                assert partial == "".join(said)
-                assert TEXT.startswith(partial)
-                assert failed.conduct.health.name == "FAILING"
-                continue
-            assert cut >= whole_from, f"cut at {cut} of {len(body)} passed for a whole answer"
-            assert last.reply is not None
-            assert (last.reply.content, last.reply.usage.output_tokens) == (TEXT, 5)
+            said, end = await _read(provider, asked(provider.target))
+            if isinstance(end, ProviderError):
+                assert end.kind is ErrorClass.TRUNCATED, f"cut at {cut}"
+                assert isinstance(end, StreamInterrupted) == bool(said), f"cut at {cut}"
+                assert (end.partial if isinstance(end, StreamInterrupted) else "") == said
+                assert TEXT.startswith(said)
+                assert end.conduct.health.name == "FAILING"
+            else:
+                assert cut >= whole_from, f"cut at {cut} of {len(body)} passed for a whole answer"
+                assert (end.content, end.usage.output_tokens) == (TEXT, 5)
         await provider.aclose()
+
+
+async def _read(provider: WireProvider, request: Request) -> tuple[str, Reply | ProviderError]:
+    """What a stream says, and how it ends."""
+    said: list[str] = []
+    reply = None
+    try:
+        async for chunk in provider.stream(request):
+            said.append(chunk.text)
+            reply = chunk.reply
+    except ProviderError as failed:
+        return "".join(said), failed
+    assert reply is not None
+    return "".join(said), reply
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
@@ -82,12 +91,7 @@ async def test_a_finish_reason_without_what_follows_is_not_an_end() -> None:
     for tail, whole in (([], False), ([events[-1]], True), ([events[-2]], True)):
         async with wire_server(OPENAI.handler(streamed=in_events([*events[:-2], *tail]))) as served:
             provider = OPENAI.at(served.url)
-            try:
-                chunks = [chunk async for chunk in provider.stream(asked(provider.target))]
-            except StreamInterrupted as cut:
-                assert not whole
-                assert cut.kind is ErrorClass.TRUNCATED
-            else:
-                assert whole
-                assert chunks[-1].reply is not None
+            _, end = await _read(provider, asked(provider.target))
+            assert isinstance(end, Reply) == whole
+            assert whole or (isinstance(end, StreamInterrupted) and end.kind is ErrorClass.TRUNCATED)
             await provider.aclose()
