@@ -6,6 +6,7 @@ A policy with an error decides nothing (ruling 70).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from engine.bundled import bundled_path
@@ -18,7 +19,7 @@ from engine.decision.compiler import CompiledPolicy, compile_policy
 from engine.decision.decision_tree import DecisionTree
 from engine.decision.evaluator import Evaluator
 from engine.decision.explanation import Explainer, Explanation
-from engine.decision.facts import Gathered, facts_from
+from engine.decision.facts import DEFAULTS, INDEX, Facts, Gathered, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
 from engine.language.diagnostics import Level, Problems
@@ -51,19 +52,21 @@ class Policy:
     tree: DecisionTree
     explainer: Explainer
     problems: Problems
+    assumed: Gathered
+    """What a test assumes here: nothing spent, except where a limit is zero (ruling 46). Its task type is empty."""
 
     def explain(self, given: Mapping[str, FactValue], sources: Mapping[str, str]) -> Explanation:
         """Decides on the given facts and a test's defaults for the rest; never looks at the machine.
 
         Raises InvalidFact when `task.type` is not given.
         """
-        return self.explainer.explain(Gathered(facts_from(given, self.names), {"mode": self.default_mode_source, **sources}))
+        facts = facts_from(given, self.names, self.assumed.facts)
+        return self.explainer.explain(Gathered(facts, {**self.assumed.sources, **sources}))
 
     @property
     def default_mode_source(self) -> str:
         """Where the default mode is written: `policies.yaml:3`."""
-        span = self.settings.default_mode_span
-        return "built in" if span is None else f"{span.source.name}:{span.line}"
+        return _mode_source(self.settings)
 
 
 def load(folder: Path, problems: Problems) -> Policy | None:
@@ -78,7 +81,7 @@ def build(files: PolicyFolder, problems: Problems) -> Policy | None:
     base = [parse(files.base, problems)]
 
     models = read_yaml(files.models, problems)
-    policies = files.policies and read_yaml(files.policies, problems)
+    policies = None if files.policies is None else read_yaml(files.policies, problems)
     if models is None or (files.policies is not None and policies is None):
         return None  # without its YAML nothing in a rule has a meaning
     catalogue = load_catalogue(models, problems)
@@ -97,11 +100,50 @@ def build(files: PolicyFolder, problems: Problems) -> Policy | None:
     tree = DecisionTree(compiled)
     explainer = Explainer(evaluator, tree, files.policy_digest, files.catalogue_digest)
     statements = (*_statements(user), *lowered, *_statements(base))
-    return Policy(files, catalogue, settings, names, statements, checked, compiled, evaluator, tree, explainer, problems)
+    return Policy(
+        files,
+        catalogue,
+        settings,
+        names,
+        statements,
+        checked,
+        compiled,
+        evaluator,
+        tree,
+        explainer,
+        problems,
+        assume(settings),
+    )
+
+
+def assume(settings: Settings) -> Gathered:
+    """A test's defaults: the default mode, and a limit of zero is used up before the first call (ruling 46)."""
+    values: dict[str, FactValue] = {"mode": settings.default_mode}
+    sources = {"mode": _mode_source(settings)}
+    spent: dict[str, str] = {}
+    for window, limits in (("daily", settings.budgets.daily), ("monthly", settings.budgets.monthly)):
+        if limits.total_usd == 0:
+            values[f"budget.{window}.used"] = Decimal(100)
+            sources[f"budget.{window}.used"] = f"policies.yaml: budgets.{window}.total_usd is 0"
+        for provider, limit in limits.per_provider.items():
+            if limit == 0:
+                spent.setdefault(provider, f"budgets.{window}.per_provider.{provider} is 0")
+    if spent:
+        values["budget.exhausted_providers"] = frozenset(spent)
+        sources["budget.exhausted_providers"] = f"policies.yaml: {', '.join(spent.values())}"
+    facts = Facts._make(values.get(fact, DEFAULTS[position]) for fact, position in INDEX.items())
+    return Gathered(facts, sources)
+
+
+def _mode_source(settings: Settings) -> str:
+    span = settings.default_mode_span
+    return "built in" if span is None else f"{span.source.name}:{span.line}"
 
 
 def _statements(files: Iterable[File]) -> Iterator[Statement]:
-    return (statement for file in files for statement in file.statements if not isinstance(statement, Language))
+    return (
+        statement for file in files for statement in file.statements if not isinstance(statement, Language)
+    )
 
 
 def load_or_raise(folder: Path) -> Policy:

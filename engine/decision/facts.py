@@ -51,7 +51,7 @@ DEFAULTS = Facts("")
 """What a test assumes where it says nothing; `task.type` has no default (ruling 19)."""
 
 
-class InvalidFact(EngineError, ValueError):
+class InvalidFact(EngineError, ValueError):  # noqa: N818
     """A fact that does not exist, cannot be given, or has a value that it cannot have."""
 
 
@@ -77,7 +77,9 @@ def fact_named(name: str) -> Fact:
             "mode.allow_cloud": "mode=NAME",
             "mode.cloud_usage": "mode=NAME",
         }
-        raise InvalidFact(f"{fact.name} cannot be given, it follows from {' and '.join(fact.follows)}: write {instead[fact.name]}")
+        raise InvalidFact(
+            f"{fact.name} cannot be given, it follows from {' and '.join(fact.follows)}: write {instead[fact.name]}"
+        )
     return fact
 
 
@@ -109,9 +111,9 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
             return _percentage(fact, str(value))
         case Kind.PERCENT, str() if value.endswith("%"):
             return _percentage(fact, value.removesuffix("%"))
-        case (Kind.TOKENS | Kind.HOUR | Kind.BUCKET), int() if not isinstance(value, bool):
+        case ((Kind.TOKENS | Kind.HOUR | Kind.BUCKET), int()) if not isinstance(value, bool):
             return _checked(fact, value, names)
-        case (Kind.NAME | Kind.ORDERED), str():
+        case ((Kind.NAME | Kind.ORDERED), str()):
             return _checked(fact, value, names)
     wanted = {
         Kind.SET: "a list of names",
@@ -123,13 +125,12 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
     raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {value!r}")
 
 
-def facts_from(given: Mapping[str, FactValue], names: Names) -> Facts:
-    """Facts with a test's defaults for what is not given. Raises InvalidFact when `task.type` is missing (ruling 19)."""
+def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts) -> Facts:
+    """Facts with what is assumed where nothing is given. Raises InvalidFact when `task.type` is missing (ruling 19)."""
     if "task.type" not in given:
         types = f": one of {listed(names.task_types)}" if names.task_types else ""
         raise InvalidFact(f"task.type must be given{types}")
-    values: list[FactValue] = list(DEFAULTS)
-    values[INDEX["mode"]] = names.default_mode
+    values: list[FactValue] = list(assumed)
     for name, value in given.items():
         values[INDEX[name]] = value
     return Facts._make(values)
@@ -193,7 +194,10 @@ def _whole(fact: Fact, text: str) -> int:
         value = Decimal(digits) * scale
     except InvalidOperation:
         value = Decimal("-1")
-    if not (digits.replace(".", "", 1).isdecimal() and digits.isascii()) or value != value.to_integral_value():
+    if (
+        not (digits.replace(".", "", 1).isdecimal() and digits.isascii())
+        or value != value.to_integral_value()
+    ):
         raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {text!r}")
     return int(value)
 
