@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.errors import EngineError
 
 
-class InvalidEnvironment(EngineError, ValueError):
+class InvalidEnvironment(EngineError, ValueError):  # noqa: N818
     """A documented variable with a value it cannot have; the message names the variable, never a secret."""
 
 

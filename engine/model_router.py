@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.config.catalogue import Model
+from engine.config.model_values import model_values
 from engine.decision.explanation import Explanation
 from engine.decision.facts import Facts, Gathered, InvalidFact
 from engine.environment import Environment
@@ -27,7 +28,7 @@ from engine.task_profiles import InvalidTask, TaskProfile
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
 
 
-class NoEligibleModel(EngineError):
+class NoEligibleModel(EngineError):  # noqa: N818
     """No model may have this task. `explanation` says for every model what blocks it."""
 
     def __init__(self, explanation: Explanation) -> None:
@@ -80,7 +81,9 @@ class ModelRouter:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         environment = Environment.read(os.environ)
-        self._begin(load_or_raise(find_folder(config_dir, environment.config_dir)), environment, mode, dry_run, clock)
+        self._begin(
+            load_or_raise(find_folder(config_dir, environment.config_dir)), environment, mode, dry_run, clock
+        )
 
     @classmethod
     def of(cls, policy: Policy) -> "ModelRouter":
@@ -135,14 +138,16 @@ class ModelRouter:
             "clock.weekday": WEEKDAYS[now.weekday()],
         }
         return self.policy.explain(
-            {**live, **given}, {**{fact: self._sources.get(fact, "") for fact in live if fact in self._sources}, **dict.fromkeys(given, "command line")}
+            {**live, **given},
+            {
+                **{fact: self._sources.get(fact, "") for fact in live if fact in self._sources},
+                **dict.fromkeys(given, "command line"),
+            },
         )
 
     def get_available_models(self) -> list[dict[str, Any]]:
         """Every model of the catalogue as plain values: prices in US dollars per million tokens, window, tools, tiers."""
-        from engine.commands.models import model_json
-
-        return [model_json(model) for model in self.policy.catalogue.models]
+        return [model_values(model) for model in self.policy.catalogue.models]
 
     def _facts(self, task: TaskProfile) -> Facts:
         if self._task_types is not None and task.task_type not in self._task_types:
@@ -173,7 +178,9 @@ class ModelRouter:
         missing = {
             provider.name: provider.api_key_env
             for provider in self.policy.catalogue.providers
-            if provider.locality == "cloud" and provider.api_key_env and not environment.value(provider.api_key_env)
+            if provider.locality == "cloud"
+            and provider.api_key_env
+            and not environment.value(provider.api_key_env)
         }
         if self.dry_run or not missing:
             return frozenset(), ""
@@ -199,4 +206,6 @@ def _planned(model: Model) -> PlannedModel:
 
 def _unknown(what: str, name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     near = nearest(name, known)
-    return f"there is no {what} {name!r}; " + (f"did you mean {near}" if near else f"there are {listed(known, most=30)}")
+    return f"there is no {what} {name!r}; " + (
+        f"did you mean {near}" if near else f"there are {listed(known, most=30)}"
+    )

@@ -10,7 +10,7 @@ CRITICALITIES = ("low", "medium", "high", "critical")
 SENSITIVITIES = ("low", "medium", "high")
 
 
-class InvalidTask(EngineError, ValueError):
+class InvalidTask(EngineError, ValueError):  # noqa: N818
     """A TaskProfile with a value that it cannot have; the message lists the values that exist."""
 
 
@@ -45,7 +45,9 @@ class TaskProfile:
         if self.budget_sensitivity not in SENSITIVITIES:
             raise InvalidTask(_not_one_of("budget_sensitivity", self.budget_sensitivity, SENSITIVITIES))
         if type(self.context_size) is not int or self.context_size < 0:
-            raise InvalidTask(f"context_size is a whole number of tokens from 0 up, not {self.context_size!r}")
+            raise InvalidTask(
+                f"context_size is a whole number of tokens from 0 up, not {self.context_size!r}"
+            )
         if type(self.tool_use_required) is not bool:
             raise InvalidTask(f"tool_use_required is True or False, not {self.tool_use_required!r}")
         if type(self.labels) is not frozenset:

@@ -30,7 +30,9 @@ class WhyNot:
     is_complete: bool
 
 
-def why_not(explainer: Explainer, explanation: Explanation, model_key: str, most_work: int = MOST_WORK) -> WhyNot:
+def why_not(
+    explainer: Explainer, explanation: Explanation, model_key: str, most_work: int = MOST_WORK
+) -> WhyNot:
     """Why this model was not chosen. Raises KeyError for a model the catalogue does not have."""
     candidate = {candidate.model.key: candidate for candidate in explanation.candidates}[model_key]
     if candidate.verdict == "chosen":
@@ -44,7 +46,7 @@ def why_not(explainer: Explainer, explanation: Explanation, model_key: str, most
         return WhyNot(candidate, None, is_complete=False)
 
 
-class _OutOfWork(Exception):
+class _OutOfWork(Exception):  # noqa: N818
     pass
 
 
@@ -55,7 +57,9 @@ class _Search:
         policy = explainer.policy
         self._policy, self._work_left = policy, most_work
         self._model = next(index for index, model in enumerate(policy.models) if model.key == model_key)
-        self._now = {column.fact: column.mask(column.lookup(facts[column.position])) for column in policy.columns}
+        self._now = {
+            column.fact: column.mask(column.lookup(facts[column.position])) for column in policy.columns
+        }
         self._others = {
             column.fact: [
                 (value, column.mask(column.lookup(value)))

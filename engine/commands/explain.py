@@ -20,13 +20,21 @@ REFUSED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("facts", nargs="*", metavar="FACT=VALUE", help="what is known; the rest takes its default")
+    parser.add_argument(
+        "facts", nargs="*", metavar="FACT=VALUE", help="what is known; the rest takes its default"
+    )
     add_config_argument(parser)
     add_format_argument(parser, "text", "json")
     parser.add_argument("--full", action="store_true", help="every model, fact and step, not just one glance")
-    parser.add_argument("--why-not", metavar="MODEL", help="what keeps this model from being chosen, and the smallest change")
-    parser.add_argument("--batch", metavar="FILE", help="decide one JSON object of facts a line (- for standard input)")
-    parser.add_argument("--live", action="store_true", help="with this machine's mode, keys and clock for what is not given")
+    parser.add_argument(
+        "--why-not", metavar="MODEL", help="what keeps this model from being chosen, and the smallest change"
+    )
+    parser.add_argument(
+        "--batch", metavar="FILE", help="decide one JSON object of facts a line (- for standard input)"
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="with this machine's mode, keys and clock for what is not given"
+    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -55,10 +63,12 @@ def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
         from engine.model_router import ModelRouter
 
         return ModelRouter.of(policy).explain(given)
-    return policy.explain(given, {name: "command line" for name in given})
+    return policy.explain(given, dict.fromkeys(given, "command line"))
 
 
-def _why_not(policy: "Policy", explanation: "Explanation", arguments: argparse.Namespace, terminal: Terminal) -> int:
+def _why_not(
+    policy: "Policy", explanation: "Explanation", arguments: argparse.Namespace, terminal: Terminal
+) -> int:
     from engine.analysis.why_not import why_not
     from engine.commands.why_not_text import why_not_json, why_not_text
     from engine.language.messages import listed, nearest
@@ -80,7 +90,9 @@ def _why_not(policy: "Policy", explanation: "Explanation", arguments: argparse.N
 def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -> int:
     """One explanation a line, in order; a bad line gives an error in its place (ruling 54)."""
     if arguments.facts or arguments.why_not or arguments.live:
-        terminal.note("engine explain: --batch takes its facts from the file; give no FACT=VALUE, --why-not or --live with it")
+        terminal.note(
+            "engine explain: --batch takes its facts from the file; give no FACT=VALUE, --why-not or --live with it"
+        )
         return COULD_NOT_RUN
     if arguments.batch == "-":
         return _answer_lines(policy, sys.stdin, terminal)
@@ -108,7 +120,8 @@ def _answer_lines(policy: "Policy", lines: Iterable[str], terminal: Terminal) ->
             if not isinstance(written, dict):
                 raise InvalidFact("a line is a JSON object of facts")
             given: Mapping[str, FactValue] = {
-                (fact := fact_named(name)).name: read_json(fact, value, names) for name, value in written.items()
+                (fact := fact_named(name)).name: read_json(fact, value, names)
+                for name, value in written.items()
             }
             answer = policy.explain(given, dict.fromkeys(given, "batch")).to_json()
         except (json.JSONDecodeError, RecursionError):

@@ -16,11 +16,16 @@ LEVELS = ("error", "warning", "info")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", metavar="PATH", help="the policy folder (default: as for --config)")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="the policy folder (default: as for --config)"
+    )
     add_config_argument(parser)
     add_format_argument(parser, "text", "json")
     parser.add_argument(
-        "--fail-level", choices=LEVELS, default="error", help="the lowest level that makes the exit code 1 (default: error)"
+        "--fail-level",
+        choices=LEVELS,
+        default="error",
+        help="the lowest level that makes the exit code 1 (default: error)",
     )
 
 
@@ -60,7 +65,12 @@ def _finding(problem: "Diagnostic") -> dict[str, Any]:
         "end_line": end_line,
         "end_column": end_column,
         "notes": [
-            {"file": note.span.source.name, "line": note.span.line, "column": note.span.column, "label": note.label}
+            {
+                "file": note.span.source.name,
+                "line": note.span.line,
+                "column": note.span.column,
+                "label": note.label,
+            }
             for note in problem.notes
         ],
     }

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from engine.policy import Policy
 
 COULD_NOT_RUN = 2
-COLOURS: dict[str, Style] = {"error": "red", "warning": "yellow", "info": "blue", "place": "dim", "caret": "red"}
+COLOURS: dict[str, Style] = {
+    "error": "red",
+    "warning": "yellow",
+    "info": "blue",
+    "place": "dim",
+    "caret": "red",
+}
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +31,9 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_format_argument(parser: argparse.ArgumentParser, *formats: str) -> None:
-    parser.add_argument("--format", choices=formats, default=formats[0], help="how to print (default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=formats, default=formats[0], help="how to print (default: %(default)s)"
+    )
 
 
 def load_policy(arguments: argparse.Namespace, terminal: Terminal) -> "Policy | None":
@@ -55,7 +63,7 @@ def tell(problems: "Iterable[Diagnostic]", terminal: Terminal) -> None:
 
 def summary(problems: "Problems") -> str:
     """`2 errors, 1 warning`."""
-    counts = {}
+    counts: dict[str, int] = {}
     for problem in problems:
         counts[problem.level.word] = counts.get(problem.level.word, 0) + 1
     words = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items()]

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
 from engine.commands.terminal import Terminal
@@ -26,7 +26,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return COULD_NOT_RUN
     models = policy.catalogue.models
     if arguments.format == "json":
-        terminal.say(json.dumps({"version": 1, "models": [model_json(model) for model in models]}, indent=1))
+        from engine.config.model_values import model_values
+
+        terminal.say(
+            json.dumps({"version": 1, "models": [model_values(model) for model in models]}, indent=1)
+        )
     else:
         from engine.commands.tables import table
 
@@ -35,30 +39,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def model_json(model: "Model") -> dict[str, Any]:
-    """A model as plain values; prices in US dollars per million tokens, None when unknown."""
-    prices = model.prices
-    return {
-        "model": model.key,
-        "id": model.id,
-        "provider": model.provider,
-        "locality": model.locality,
-        "display_name": model.display_name,
-        "price": None if model.price is None else float(model.price),
-        "input_per_1m": None if prices is None else float(prices.input),
-        "output_per_1m": None if prices is None else float(prices.output),
-        "max_context": model.max_context,
-        "quality": model.quality,
-        "latency": model.latency,
-        "tools": model.tools,
-        "capabilities": list(model.capabilities),
-        "zone": model.zone,
-        "tags": list(model.tags),
-    }
-
-
 def _row(model: "Model") -> tuple[str, ...]:
-    price = "local" if model.locality == "local" else "unknown" if model.price is None else f"${float(model.price):.2f}"
+    price = (
+        "local"
+        if model.locality == "local"
+        else "unknown"
+        if model.price is None
+        else f"${float(model.price):.2f}"
+    )
     return (
         model.key,
         model.provider,

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
     add_format_argument(parser, "text", "mermaid", "dot", "svg", "json")
     parser.add_argument("--depth", type=int, metavar="N", help="draw no more than N questions deep")
-    parser.add_argument("--all", action="store_true", help="leave every fact open, health, budget and clock too")
+    parser.add_argument(
+        "--all", action="store_true", help="leave every fact open, health, budget and clock too"
+    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -50,7 +52,9 @@ def _draw(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -
     try:
         root = policy.tree.drawn(fixed, scores=arguments.format == "json")
     except TooManyNodes:
-        terminal.note("engine tree: the tree is too large to draw whole; fix a fact, such as mode=NAME or type=NAME")
+        terminal.note(
+            "engine tree: the tree is too large to draw whole; fix a fact, such as mode=NAME or type=NAME"
+        )
         return COULD_NOT_RUN
     match arguments.format:
         case "json":
@@ -63,7 +67,11 @@ def _draw(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -
             terminal.say(tree_drawing.svg(root, arguments.depth))
         case _:
             told = [f"{fact} {shown(value)}" for fact, value in given.items()]
-            told += [] if arguments.all else ["everything up, nothing spent, Monday noon (--all asks about these too)"]
+            told += (
+                []
+                if arguments.all
+                else ["everything up, nothing spent, Monday noon (--all asks about these too)"]
+            )
             if told:
                 terminal.say(f"with {'; '.join(told)}\n")
             terminal.say(tree_drawing.text(root, arguments.depth))

@@ -18,7 +18,9 @@ def why_not_text(answer: WhyNot, explanation: Explanation) -> str:
         because = f': "{visible(rule.because)}"' if rule.because else ""
         lines.append(f"  {visible(rule.name)} ({visible(rule.span.source.name)}:{rule.span.line}){because}")
     if answer.change is not None:
-        change = " ".join(f"{fact.removeprefix('task.')}={shown(value)}" for fact, value in answer.change.items())
+        change = " ".join(
+            f"{fact.removeprefix('task.')}={shown(value)}" for fact, value in answer.change.items()
+        )
         lines.append(f"it would be chosen with {change}")
     elif answer.is_complete:
         lines.append("no change of the task, the mode or the clock would choose it")
@@ -53,7 +55,12 @@ def why_not_json(answer: WhyNot, explanation: Explanation) -> dict[str, Any]:
         "verdict": candidate.verdict,
         "reason": "" if candidate.verdict == "chosen" else _reason(answer, explanation),
         "blockers": [
-            {"rule": rule.name, "file": rule.span.source.name, "line": rule.span.line, "because": rule.because}
+            {
+                "rule": rule.name,
+                "file": rule.span.source.name,
+                "line": rule.span.line,
+                "because": rule.because,
+            }
             for rule in candidate.blockers
         ],
         "change": None if change is None else {fact: json_value(value) for fact, value in change.items()},

@@ -22,7 +22,7 @@ MOST_NODES = 50_000
 """Nodes that are kept; a path beyond them is still found, but not remembered."""
 
 
-class TooManyNodes(Exception):
+class TooManyNodes(Exception):  # noqa: N818
     """The whole tree has more than the stated number of nodes; draw a slice of it."""
 
 
@@ -107,7 +107,9 @@ class DecisionTree:
             node = self.child(node, node.question.answer(facts[INDEX[node.question.fact]]))
         return node
 
-    def drawn(self, fixed: Mapping[str, object], most: int = MOST_NODES, *, scores: bool = False) -> DrawnNode | DrawnLeaf:
+    def drawn(
+        self, fixed: Mapping[str, object], most: int = MOST_NODES, *, scores: bool = False
+    ) -> DrawnNode | DrawnLeaf:
         """The reduced tree below the fixed facts. Leaves with one chain are one leaf, unless scores matter.
 
         Raises TooManyNodes when more than `most` nodes would have to be looked at."""
@@ -217,4 +219,3 @@ def _up_to_first(live: int, settled: int) -> int:
     """The live bits up to and with the first settled one: nothing behind it can be first."""
     first = live & settled
     return live & ((first & -first) * 2 - 1) if first else live
-

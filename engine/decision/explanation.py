@@ -115,7 +115,9 @@ class Explanation:
         """Every model of the catalogue: the chain in order, then the rest as the catalogue lists them."""
         models = self._explainer.policy.models
         place = {model.key: number for number, model in enumerate(self.chain)}
-        order = sorted(range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index))
+        order = sorted(
+            range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index)
+        )
         return tuple(self._candidate(index, place.get(models[index].key)) for index in order)
 
     def _candidate(self, index: int, place: int | None) -> Candidate:
@@ -158,9 +160,11 @@ class Explanation:
             return True
         tiers = self._tier_members
         return any(
-            any(rule.name == name for rule in candidate.blockers) and candidate.model.key in tiers
-            or candidate.score is not None
-            and any(rule.name == name for rule, _ in candidate.score.preferences)
+            (any(rule.name == name for rule in candidate.blockers) and candidate.model.key in tiers)
+            or (
+                candidate.score is not None
+                and any(rule.name == name for rule, _ in candidate.score.preferences)
+            )
             for candidate in self.candidates
         )
 
@@ -208,7 +212,10 @@ class Explanation:
         if decision.route is not None:
             route = place(decision.route)
             result["route"] = {
-                "name": route["rule"], "file": route["file"], "line": route["line"], "because": route["because"]
+                "name": route["rule"],
+                "file": route["file"],
+                "line": route["line"],
+                "because": route["because"],
             }
         return result
 
@@ -262,7 +269,9 @@ def _candidate_json(candidate: Candidate, place: Any) -> dict[str, Any]:
             "cost": json_number(score.parts.cost),
             "quality": json_number(score.parts.quality),
             "latency": json_number(score.parts.latency),
-            "preferences": [{"rule": rule.name, "points": json_number(points)} for rule, points in score.preferences],
+            "preferences": [
+                {"rule": rule.name, "points": json_number(points)} for rule, points in score.preferences
+            ],
         },
         "blockers": [place(rule) for rule in candidate.blockers],
         "watched": [place(rule) for rule in candidate.watched],

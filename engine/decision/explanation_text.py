@@ -66,10 +66,8 @@ def _scores(explanation: "Explanation", full: bool) -> Iterator[str]:
     weights = weigh.effect
     shown = chain if full else chain[: MOST_FALLBACKS + 1]
     wide = max(len(visible(candidate.model.key)) for candidate in shown)
-    rows = [
-        f"{'':{wide}}   total = cost x {weights.cost} + quality x {weights.quality} + latency x {weights.latency}"
-        f"  ({visible(weigh.name)}, {_place(weigh)})"
-    ]
+    formula = f"total = cost x {weights.cost} + quality x {weights.quality} + latency x {weights.latency}"
+    rows = [f"{'':{wide}}   {formula}  ({visible(weigh.name)}, {_place(weigh)})"]
     rows += [_score_row(candidate, wide) for candidate in shown]
     if len(chain) > len(shown):
         rows.append(f"and {len(chain) - len(shown)} more")
@@ -104,14 +102,18 @@ def _blocked(explanation: "Explanation", full: bool) -> Iterator[str]:
         shown = rules if full else rules[:2]
         rows += [f"  {_named(rule)}" for rule in shown]
         if len(rules) > len(shown):
-            rows.append(f"  and {len(rules) - len(shown)} more: {', '.join(visible(rule.name) for rule in rules[2:])}")
+            rows.append(
+                f"  and {len(rules) - len(shown)} more: {', '.join(visible(rule.name) for rule in rules[2:])}"
+            )
     if not full and len(groups) > MOST_BLOCKED:
         rows.append(f"and {sum(len(members) for _, members in groups[MOST_BLOCKED:])} more models")
     yield from _section("blocked", rows)
 
 
 def _unused(explanation: "Explanation", full: bool) -> Iterator[str]:
-    unused = [visible(candidate.model.key) for candidate in explanation.candidates if candidate.verdict == "unused"]
+    unused = [
+        visible(candidate.model.key) for candidate in explanation.candidates if candidate.verdict == "unused"
+    ]
     if unused:
         shown = unused if full else unused[:8]
         more = f" and {len(unused) - len(shown)} more" if len(unused) > len(shown) else ""
@@ -120,12 +122,17 @@ def _unused(explanation: "Explanation", full: bool) -> Iterator[str]:
 
 def _watched(explanation: "Explanation") -> Iterator[str]:
     rules = {rule.name: rule for candidate in explanation.candidates for rule in candidate.watched}
-    yield from _section("watching", [f"{_named(rule)} (would block, but is only watched)" for rule in rules.values()])
+    yield from _section(
+        "watching", [f"{_named(rule)} (would block, but is only watched)" for rule in rules.values()]
+    )
 
 
 def _facts(explanation: "Explanation", full: bool) -> Iterator[str]:
     told = explanation.told_facts
-    rows = [f"{name} {visible(value)}" + (f" ({visible(source)})" if source else "") for name, value, source in told]
+    rows = [
+        f"{name} {visible(value)}" + (f" ({visible(source)})" if source else "")
+        for name, value, source in told
+    ]
     if full:
         yield from _section("facts", rows)
     else:
@@ -157,7 +164,13 @@ def _section(title: str, rows: list[str], *, fold: bool = True) -> Iterator[str]
     for row in rows:
         deeper = len(row) - len(row.lstrip()) + 2
         folded = (
-            wrap(row, WIDTH - INDENT, subsequent_indent=" " * deeper, break_long_words=False, break_on_hyphens=False)
+            wrap(
+                row,
+                WIDTH - INDENT,
+                subsequent_indent=" " * deeper,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
             if fold and len(row) > WIDTH - INDENT
             else [row]
         )

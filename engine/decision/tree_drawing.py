@@ -33,7 +33,9 @@ def json_values(root: Drawn, scale: int) -> dict[str, Any]:
                 nodes.append({"id": number, "chain": [model.key for model in leaf.chain], "scores": scores})
             case DrawnNode(number, question, branches):
                 ways = [{"labels": list(labels), "to": child.number} for labels, child in branches]
-                nodes.append({"id": number, "question": question.title, "fact": question.fact, "branches": ways})
+                nodes.append(
+                    {"id": number, "question": question.title, "fact": question.fact, "branches": ways}
+                )
     return {"version": 1, "root": root.number, "nodes": nodes}
 
 
@@ -96,7 +98,9 @@ def _outline(root: Drawn, depth: int | None) -> list[Row]:
         cut = isinstance(node, DrawnNode) and level >= limit
         title = _title(node) if not cut else f"{visible(node.question.title)}? ..."  # type: ignore[union-attr]
         refusal = isinstance(node, DrawnLeaf) and not node.leaf.chain
-        rows.append(Row(number, parent, level, branch, title, isinstance(node, DrawnNode), refusal, met, last))
+        rows.append(
+            Row(number, parent, level, branch, title, isinstance(node, DrawnNode), refusal, met, last)
+        )
         if isinstance(node, DrawnNode) and met is None and not cut:
             first_met[node.number] = number
             for place, (labels, child) in enumerate(reversed(node.branches)):
@@ -126,7 +130,9 @@ def _text_lines(rows: list[Row]) -> Iterator[str]:
         if row.parent is None:
             head = ""
         else:
-            head = "".join("│  " if is_open else "   " for is_open in open_levels) + ("└─ " if row.last else "├─ ")
+            head = "".join("│  " if is_open else "   " for is_open in open_levels) + (
+                "└─ " if row.last else "├─ "
+            )
             open_levels.append(not row.last)
         if row.again is not None:
             body = f"{row.title} as at #{row.again}"
@@ -174,11 +180,21 @@ def svg(root: Drawn, depth: int | None = None) -> str:
             parent = rows[row.parent]
             px, py = place(parent)
             start, middle = px + _width(_shown(parent)), x - GAP / 2 - _width(row.branch) - 8
-            shapes.append(f'<path d="M{start:.0f} {py:.0f} C{middle:.0f} {py:.0f} {start:.0f} {y:.0f} {middle:.0f} {y:.0f} H{x:.0f}"/>')
+            shapes.append(
+                f'<path d="M{start:.0f} {py:.0f} C{middle:.0f} {py:.0f} {start:.0f} {y:.0f} {middle:.0f} {y:.0f} H{x:.0f}"/>'
+            )
             shapes.append(
                 f'<text class="branch" x="{x - GAP / 2:.0f}" y="{y - 4:.0f}" text-anchor="end">{escape(row.branch)}</text>'
             )
-        kind = "again" if row.again is not None else "question" if row.is_question else "refused" if row.is_refusal else "leaf"
+        kind = (
+            "again"
+            if row.again is not None
+            else "question"
+            if row.is_question
+            else "refused"
+            if row.is_refusal
+            else "leaf"
+        )
         shapes.append(
             f'<g class="{kind}"><rect x="{x:.0f}" y="{y - 11:.0f}" width="{_width(_shown(row)):.0f}" height="22" rx="5"/>'
             f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{escape(_shown(row))}</text></g>'
@@ -188,9 +204,11 @@ def svg(root: Drawn, depth: int | None = None) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" viewBox="0 0 {wide:.0f} {high:.0f}">',
-            "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}path{fill:none;stroke:#8c959f}"
-            ".branch{font-size:11px;fill:#57606a}.question rect{fill:#ddf4ff;stroke:#54aeff}.leaf rect{fill:#dafbe1;stroke:#4ac26b}"
-            ".refused rect{fill:#ffebe9;stroke:#ff8182}.again rect{fill:#f6f8fa;stroke:#d0d7de;stroke-dasharray:3}</style>",
+            (
+                "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}path{fill:none;stroke:#8c959f}"
+                ".branch{font-size:11px;fill:#57606a}.question rect{fill:#ddf4ff;stroke:#54aeff}.leaf rect{fill:#dafbe1;stroke:#4ac26b}"
+                ".refused rect{fill:#ffebe9;stroke:#ff8182}.again rect{fill:#f6f8fa;stroke:#d0d7de;stroke-dasharray:3}</style>"
+            ),
             f'<rect width="{wide:.0f}" height="{high:.0f}" fill="#fff"/>',
             *shapes,
             "</svg>",

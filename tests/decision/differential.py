@@ -44,7 +44,12 @@ class Disagreement:
         lines += [f"  {fact} = {value}" for fact, value in self.facts.items()]
         for name, text in self.world.route_files.items():
             lines += [f"--- {name}", text]
-        lines += ["--- models.yaml", self.world.models_yaml, "--- policies.yaml", self.world.policies_yaml or "(none)"]
+        lines += [
+            "--- models.yaml",
+            self.world.models_yaml,
+            "--- policies.yaml",
+            self.world.policies_yaml or "(none)",
+        ]
         return "\n".join(lines)
 
 
@@ -61,7 +66,9 @@ def triples(count: int, seed: int, decide: Decide = reference_decide) -> Iterato
             yield compare(policy, naive, world, world_seed, facts, decide)
 
 
-def compare(policy: Any, naive: Any, world: World, seed: int, facts: dict[str, Any], decide: Decide) -> Disagreement | None:
+def compare(
+    policy: Any, naive: Any, world: World, seed: int, facts: dict[str, Any], decide: Decide
+) -> Disagreement | None:
     expected = decide(naive, facts)
     given = facts_of(facts)
     from engine.decision.explanation import Explanation
@@ -80,7 +87,9 @@ def compare(policy: Any, naive: Any, world: World, seed: int, facts: dict[str, A
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--triples", type=int, default=5_000_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -60,4 +60,3 @@ def told(policy: Policy, explanation: Explanation) -> Result:
 def same_outcome(decision: Decision, leaf: Leaf) -> bool:
     """Whether the evaluator and the tree end in one chain with one set of scores."""
     return decision.chain == leaf.chain and decision.totals == leaf.totals
-
