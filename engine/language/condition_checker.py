@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar, assert_never, cast
+from typing import Literal, TypeAlias, TypeVar, assert_never
 
 from engine.language import messages
 from engine.language import syntax_tree as tree
@@ -222,28 +222,41 @@ class ConditionChecker:
                 return None
             self._speaks_of_model(value.span)
             return ModelIn("model.id", frozenset({key}), value.span)
-        names = self.constants.names
+        self._unknown(value)
+        return None
+
+    def _unknown(self, value: tree.Word | tree.Text) -> None:
+        text = value.text
         if isinstance(value, tree.Word) and messages.looks_like_a_term(text):
             self.problems.add(messages.unknown_term(value.span, text))
-        else:
-            lets = [let.name.text for let in self.namespace.lets]
-            self.problems.add(
-                messages.unknown_name(
-                    value.span,
-                    text,
-                    lets=lets if isinstance(value, tree.Word) else [],
-                    names=names,
-                    is_quoted=isinstance(value, tree.Text),
-                )
+            return
+        declaration = self.namespace.declared.get(text)
+        if isinstance(value, tree.Word) and declaration is not None:
+            noun, place = declaration.noun, declaration.statement.name.span
+            self.problems.add(messages.rule_alone(value.span, text, noun, place))
+            return
+        lets, names = self.namespace.lets, self.constants.names
+        search = self.constants.may_search(len(lets) + len(names.models))
+        self.problems.add(
+            messages.unknown_name(
+                value.span,
+                text,
+                lets=[let.name.text for let in lets] if search else [],
+                names=names,
+                is_quoted=isinstance(value, tree.Text),
+                search=search,
             )
-        return None
+        )
 
     # --- Comparisons ---
 
     def _comparison(self, node: tree.Comparison) -> Condition | None:
         right = node.right
         other = TERMS.get(right.text) if isinstance(right, tree.Word) else None
-        term = self._subject(node.left, node, other)
+        if other is not None and not self._could_be_a_term(node.left):
+            self.problems.add(messages.turned_round(node.span, node.left.span.text, other, node.operator))
+            return None
+        term = self._subject(node.left)
         if term is None:
             return None
         if other is not None:
@@ -262,7 +275,14 @@ class ConditionChecker:
             self._speaks_of(term, node.span)
         return condition
 
-    def _subject(self, value: tree.Value, node: tree.Expression, other: Term | None = None) -> Term | None:
+    def _could_be_a_term(self, value: tree.Value) -> bool:
+        return isinstance(value, tree.Word) and (
+            value.text in TERMS
+            or value.text in self.namespace.unreadable
+            or messages.looks_like_a_term(value.text)
+        )
+
+    def _subject(self, value: tree.Value) -> Term | None:
         """The fact or attribute to the left of an operator."""
         text = value.text
         if isinstance(value, tree.Word):
@@ -274,13 +294,10 @@ class ConditionChecker:
                 return None
             if text in self.namespace.unreadable:
                 return None
-            if other is None and self._stands_alone(text):
+            if self._stands_alone(text):
                 self.problems.add(messages.stands_alone(value.span, text))
                 return None
-        if other is not None:
-            self.problems.add(messages.turned_round(node.span, value.span.text, cast(tree.Comparison, node)))
-        else:
-            self.problems.add(messages.unknown_subject(value.span, text, isinstance(value, tree.Word)))
+        self.problems.add(messages.unknown_subject(value.span, text, isinstance(value, tree.Word)))
         return None
 
     def _stands_alone(self, text: str) -> bool:
@@ -393,10 +410,15 @@ class ConditionChecker:
     # --- Lists and ranges ---
 
     def _membership(self, node: tree.Membership) -> Condition | None:
-        term = self._subject(node.left, node)
+        right, span = node.right, node.span
+        other = TERMS.get(right.text) if isinstance(right, tree.Word) else None
+        if other is not None and not self._could_be_a_term(node.left):
+            operator = "not in" if node.negated else "in"
+            self.problems.add(messages.turned_round(span, node.left.span.text, other, operator))
+            return None
+        term = self._subject(node.left)
         if term is None:
             return None
-        right, span = node.right, node.span
         condition: Condition | None = None
         if isinstance(right, tree.Range):
             condition = self._range(term, right, node)
@@ -412,7 +434,7 @@ class ConditionChecker:
         return _is_not(term, condition, span) if node.negated else condition
 
     def _has_some(self, node: tree.HasSome) -> Condition | None:
-        term = self._subject(node.left, node)
+        term = self._subject(node.left)
         if term is None:
             return None
         if term.kind is not Kind.SET:
@@ -459,9 +481,10 @@ class ConditionChecker:
             if name in TERMS:
                 self.problems.add(messages.term_for_list(word.span, term, TERMS[name]))
             elif name not in self.namespace.unreadable:
-                lists = [
-                    known.name.text for known in self.namespace.lets if isinstance(known.value, tree.List)
-                ]
+                lists: list[str] = []
+                lets = self.namespace.lets
+                if self.constants.may_search(len(lets)):
+                    lists = [known.name.text for known in lets if isinstance(known.value, tree.List)]
                 self.problems.add(messages.not_a_list(word.span, name, lists, declared=None))
             return None
         self.used.add(name)
@@ -537,7 +560,7 @@ class ConditionChecker:
         return self._in(term, names, span)
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
-        term = self._subject(node.left, node)
+        term = self._subject(node.left)
         if term is None:
             return None
         if term.kind is not Kind.SET:

@@ -5,7 +5,7 @@ read exactly: `32k` is the int 32000, `80%` the Decimal 80.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -43,6 +43,9 @@ _NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
 _MOST_DIGITS = 18
 
 # Universes whose names must exist in the catalogue or the settings; None in `Names` leaves one open.
+# Names compared, over a whole run, to find similar ones: 20 microseconds each. After that the names are only listed.
+_MOST_SIMILARITY = 50_000
+
 _OPEN_BUT_LISTED: frozenset[Universe] = frozenset({"capabilities", "zones", "tags"})
 
 
@@ -73,8 +76,10 @@ class Constants:
             universe: None if listed is None else frozenset(listed)
             for universe, listed in self._listed.items()
         }
+        self._similarity_left = _MOST_SIMILARITY
         self._label_spellings: dict[str, tuple[str, Span]] = {}
-        self._numbers: dict[str, tuple[str, Decimal] | None] = {}
+        self._read: dict[str, tuple[str, Decimal] | None] = {}
+        self._good: dict[tuple[Kind, str], int | Decimal] = {}
 
     # --- Names ---
 
@@ -87,7 +92,7 @@ class Constants:
     def name(self, term: Term, value: tree.Value) -> str | None:
         """The name that `value` means as a value or an element of `term`; None when it is none, and that is said."""
         if isinstance(value, tree.Number):
-            self.problems.add(messages.number_for_name(value.span, term.name, term.kind.value))
+            self.problems.add(messages.number_for_name(value.span, term))
             return None
         if isinstance(value, tree.Word) and value.text in TERMS:
             self.problems.add(messages.term_as_value(value.span, term.name))
@@ -113,10 +118,25 @@ class Constants:
             return text
         listed = self._listed[universe] or ()
         if universe in _OPEN_BUT_LISTED:
-            self.problems.add(messages.nobody_has(value.span, text, universe, listed))
+            self.problems.add(
+                messages.nobody_has(value.span, text, universe, listed, self.may_search(len(listed)))
+            )
             return text
-        self.problems.add(messages.unknown_member(value.span, text, universe, listed, self.names.places))
+        self._unknown(value, universe, listed)
         return None
+
+    def _unknown(self, value: tree.Word | tree.Text, universe: Universe, listed: Sequence[str]) -> None:
+        places = self.names.places
+        self.problems.add(
+            messages.unknown_member(
+                value.span, value.text, universe, listed, places, self.may_search(len(listed))
+            )
+        )
+
+    def may_search(self, among: int) -> bool:
+        """Whether a name similar to an unknown one is still to be looked for among so many."""
+        self._similarity_left -= among
+        return self._similarity_left >= 0
 
     def _label(self, value: tree.Word | tree.Text) -> str | None:
         text = value.text
@@ -124,8 +144,7 @@ class Constants:
         if known is not None:
             if text in known or self.forgiving:
                 return text
-            listed = self._listed["labels"] or ()
-            self.problems.add(messages.unknown_member(value.span, text, "labels", listed, self.names.places))
+            self._unknown(value, "labels", self._listed["labels"] or ())
             return None
         first, place = self._label_spellings.setdefault(text.casefold(), (text, value.span))
         if first != text:
@@ -148,10 +167,7 @@ class Constants:
         elif self.forgiving:
             return value.text
         else:
-            keys = [model.key for model in self.names.models]
-            self.problems.add(
-                messages.unknown_member(value.span, value.text, "models", keys, self.names.places)
-            )
+            self._unknown(value, "models", [model.key for model in self.names.models])
         return None
 
     # --- Numbers ---
@@ -162,7 +178,10 @@ class Constants:
         if not isinstance(value, tree.Number):
             self.problems.add(messages.name_for_number(value.span, term.name, kind))
             return None
-        read = self._read(value)
+        known = self._good.get((kind, value.text))
+        if known is not None:
+            return known
+        read = self._unit_and_amount(value)
         if read is None:
             return None
         unit, amount = read
@@ -170,6 +189,7 @@ class Constants:
             self.problems.add(messages.wrong_unit(value.span, value.text, term.name, kind))
             return None
         if kind not in _WHOLE:
+            self._good[kind, value.text] = amount
             return amount
         whole = Fraction(amount) * _THOUSANDS.get(unit, 1)
         if whole.denominator != 1:
@@ -179,11 +199,12 @@ class Constants:
         if greatest is not None and whole.numerator > greatest:
             self.problems.add(messages.out_of_range(value.span, value.text, term.name, kind))
             return None
+        self._good[kind, value.text] = whole.numerator
         return whole.numerator
 
     def plain(self, value: tree.Number, what: str) -> Decimal | None:
         """A decimal without a unit: points, weights."""
-        read = self._read(value)
+        read = self._unit_and_amount(value)
         if read is None:
             return None
         unit, amount = read
@@ -192,11 +213,11 @@ class Constants:
             return None
         return amount
 
-    def _read(self, value: tree.Number) -> tuple[str, Decimal] | None:
+    def _unit_and_amount(self, value: tree.Number) -> tuple[str, Decimal] | None:
         text = value.text
-        if text not in self._numbers:
-            self._numbers[text] = _unit_and_amount(text)
-        read = self._numbers[text]
+        if text not in self._read:
+            self._read[text] = _unit_and_amount(text)
+        read = self._read[text]
         if read is None:
             self.problems.add(messages.number_too_long(value.span, _MOST_DIGITS))
         return read

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from engine.language.diagnostics import Diagnostic, Level, Note, visible
 from engine.language.source import Span
-from engine.language.syntax_tree import Comparison, Range
+from engine.language.syntax_tree import Range
 from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, Fact, Kind, ModeMeaning, Names, Term
 
 # --- Wording shared by many ---------------------------------------------------------------------------
@@ -173,6 +173,16 @@ def missing_then(span: Span, suggestion: str) -> Diagnostic:
 def missing_colon(span: Span, suggestion: str) -> Diagnostic:
     return _error(
         "missing-colon", span, f"a colon is missing after `{visible(span.text)}`", f"write `{suggestion}`"
+    )
+
+
+def unexpected_colon(span: Span, word: str, suggestion: str) -> Diagnostic:
+    return _error("unexpected-colon", span, f"no colon stands after `{word}`", f"write `{suggestion}`")
+
+
+def missing_space(span: Span) -> Diagnostic:
+    return _error(
+        "missing-space", span, f"something is glued to `{visible(span.text)}`", "put a space between the two"
     )
 
 
@@ -539,14 +549,19 @@ def _meant(text: str, known: Iterable[str]) -> str | None:
     return next((name for name in known if name.casefold() == folded), None) or nearest(text, known)
 
 
-def _similar_or_listed(text: str, known: Iterable[str], what: str, whats: str) -> str:
+def _similar_or_listed(text: str, known: Iterable[str], what: str, whats: str, search: bool = True) -> str:
+    """`search` is false once a run has looked for so many similar names that looking on would be work without end."""
     known = list(known)
     if not known:
         return f"there are no {whats}"
-    similar = _meant(text, known)
+    similar = _meant(text, known) if search else None
     if similar is not None:
         return f"{_tick(_written(similar))} is a similar {what}"
-    return f"the {whats} are {listed(_written(name) for name in known)}"
+    return f"the {whats} are {_names(known)}"
+
+
+def _names(known: Sequence[str]) -> str:
+    return listed([*map(_written, known[:12]), *known[12:]])
 
 
 def _declared(place: Span | None, label: str) -> tuple[Note, ...]:
@@ -618,33 +633,50 @@ def unknown_subject(span: Span, text: str, is_word: bool) -> Diagnostic:
     return _error("unknown-fact", span, f"there is no fact or attribute {_tick(text)}", help)
 
 
-def turned_round(span: Span, text: str, node: Comparison) -> Diagnostic:
-    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-    operator = turned.get(node.operator, node.operator)
+def turned_round(span: Span, left: str, term: Term, operator: str) -> Diagnostic:
+    """A value to the left of a fact or attribute: `32k < task.context_size`, `pii in task.labels`."""
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "in": "is", "not in": "is not"}.get(
+        operator, operator
+    )
+    if term.kind is Kind.SET:
+        turned = "has"
+    says = f"{term.name} {turned} {left}"
     return _error(
         "turned-round",
         span,
-        f"{_tick(text)} is a value, and a comparison begins with the fact or attribute",
-        f"write {_tick(f'{node.right.span.text} {operator} {text}')}",
+        f"{_tick(left)} is a value, and a comparison begins with the fact or attribute",
+        f"write {_tick(f'not {says}' if turned == 'has' and operator == 'not in' else says)}",
     )
 
 
-def unknown_name(span: Span, text: str, *, lets: Iterable[str], names: Names, is_quoted: bool) -> Diagnostic:
+def unknown_name(
+    span: Span, text: str, *, lets: Sequence[str], names: Names, is_quoted: bool, search: bool
+) -> Diagnostic:
     """A name standing alone is no let, provider or model."""
     what = "no provider or model" if is_quoted else "no let, provider or model"
-    known = [*lets, *names.providers, *(model.key for model in names.models)]
-    known += [] if is_quoted else [*LOCALITIES, "any"]
-    similar = _meant(text, known)
+    known = [*names.providers, *(model.key for model in names.models)]
+    known += [] if is_quoted else [*lets, *LOCALITIES, "any"]
+    similar = _meant(text, known) if search else None
     comparisons = _comparisons_with(text, names)
-    if is_quoted and (text in LOCALITIES or text == "any" or text in (*FACTS, *ATTRIBUTES)):
+    if is_quoted and text in (*lets, *LOCALITIES, "any", *FACTS, *ATTRIBUTES):
         help = f"a name in quotes is only ever a provider or a model; write {_tick(text)} without them"
     elif similar is not None:
         help = f"{_tick(_written(similar))} is a similar name"
     elif comparisons:
         help = "a value does not stand alone; write " + " or ".join(_tick(one) for one in comparisons)
     else:
-        help = f"the names that can stand alone are {listed(_written(name) for name in known)}"
+        help = f"the names that can stand alone are {_names(known)}"
     return _error("unknown-name", span, f"{_tick(span.text)} is {what}", help)
+
+
+def rule_alone(span: Span, text: str, noun: str, declared: Span) -> Diagnostic:
+    return _error(
+        "rule-alone",
+        span,
+        f"{_tick(text)} is a {noun}, and only a let can be spoken of in an expression",
+        "write its condition as a `let`, and use that in both places",
+        (Note(declared, "declared here"),),
+    )
 
 
 def _comparisons_with(value: str, names: Names) -> list[str]:
@@ -673,18 +705,22 @@ def _comparisons_with(value: str, names: Names) -> list[str]:
 
 
 def unknown_member(
-    span: Span, text: str, universe: str, known: Iterable[str], places: Mapping[tuple[str, str], Span]
+    span: Span,
+    text: str,
+    universe: str,
+    known: Sequence[str],
+    places: Mapping[tuple[str, str], Span],
+    search: bool,
 ) -> Diagnostic:
     """A name that must be one of a closed list, and is not."""
     what, whats = _UNIVERSES[universe]
-    known = list(known)
-    similar = _meant(text, known)
-    notes = _declared(places.get((universe, similar)), "declared here") if similar is not None else ()
+    similar = _meant(text, known) if search else None
+    notes = () if similar is None else _declared(places.get((universe, similar)), "declared here")
     return _error(
         f"unknown-{what.replace(' ', '-')}",
         span,
         f"there is no {what} {_tick(span.text)}",
-        _similar_or_listed(text, known, what, whats),
+        _similar_or_listed(text, known, what, whats, search),
         notes,
     )
 
@@ -701,14 +737,13 @@ def unknown_value(span: Span, text: str, term: str, scale: Iterable[str]) -> Dia
     )
 
 
-def nobody_has(span: Span, text: str, universe: str, known: Iterable[str]) -> Diagnostic:
+def nobody_has(span: Span, text: str, universe: str, known: Sequence[str], search: bool) -> Diagnostic:
     what, whats = _UNIVERSES[universe]
-    known = list(known)
     return _warning(
         f"unknown-{what}",
         span,
         f"no model in models.yaml has the {what} {_tick(span.text)}",
-        _similar_or_listed(text, known, what, whats) if known else f"no model has any {whats}",
+        _similar_or_listed(text, known, what, whats, search) if known else f"no model has any {whats}",
     )
 
 
@@ -789,14 +824,10 @@ def unused_let(span: Span, name: str) -> Diagnostic:
     return _warning("unused-let", span, f"nothing uses the let {_tick(name)}", "use it, or take it away")
 
 
-def unknown_rule(span: Span, text: str, known: Iterable[str], only_routes: bool) -> Diagnostic:
+def unknown_rule(span: Span, text: str, known: Iterable[str], only_routes: bool, search: bool) -> Diagnostic:
     what = "route" if only_routes else "rule"
-    return _error(
-        "unknown-rule",
-        span,
-        f"there is no {what} {_tick(text)}",
-        _similar_or_listed(text, known, what, f"{what}s"),
-    )
+    help = _similar_or_listed(text, known, what, f"{what}s", search)
+    return _error("unknown-rule", span, f"there is no {what} {_tick(text)}", help)
 
 
 def not_such_a_rule(span: Span, text: str, declared: Span, noun: str, only_routes: bool) -> Diagnostic:
@@ -818,7 +849,7 @@ def not_such_a_rule(span: Span, text: str, declared: Span, noun: str, only_route
 
 
 def must_be_compared(span: Span, term: Term, values: Sequence[str]) -> Diagnostic:
-    among = f", with one of {listed(_written(name) for name in values)}" if values else ""
+    among = f", with one of {_names(values)}" if values else ""
     match term.kind:
         case Kind.SET:
             help = f"write `{term.name} has NAME` or `{term.name} is not empty`{among}"
@@ -1055,12 +1086,17 @@ def backward_range(span: Span, term: str, low: str, high: str) -> Diagnostic:
 # Numbers.
 
 
-def number_for_name(span: Span, term: str, kind: str) -> Diagnostic:
+def number_for_name(span: Span, term: Term) -> Diagnostic:
+    help = (
+        f"it is one of {listed(term.scale)}"
+        if term.scale
+        else f'a name that looks like a number is written "{span.text}"'
+    )
     return _error(
         "type-mismatch",
         span,
-        f"{_tick(term)} is compared with names, and {_tick(span.text)} is a number",
-        f'a name that looks like a number is written "{span.text}"',
+        f"{_tick(term.name)} is compared with names, and {_tick(span.text)} is a number",
+        help,
     )
 
 
@@ -1270,7 +1306,7 @@ def derived_given(span: Span, fact: Fact, modes: Mapping[str, ModeMeaning]) -> D
 
 
 def must_be_given(span: Span, fact: Fact, values: Sequence[str]) -> Diagnostic:
-    among = f", with one of {listed(_written(name) for name in values)}" if values else ""
+    among = f", with one of {_names(values)}" if values else ""
     form = f"{fact.name} {'has' if fact.kind is Kind.SET else 'is'} {_SAMPLES.get(fact.kind, 'NAME')}"
     return _error(
         "must-be-compared",
@@ -1415,21 +1451,31 @@ def yaml_repeated_key(key: str, span: Span, first: Span) -> Diagnostic:
 
 
 def secret_in_file(key: str, span: Span) -> Diagnostic:
-    """Never shown: what stands behind the key."""
+    """The value itself is blanked before anything can print it."""
     if key.endswith("_env"):
-        return Diagnostic(
-            "secret-in-file",
-            Level.ERROR,
-            f"`{visible(key)}` takes the name of a variable, and what stands here is none; it is not printed, in case it is a key",
-            span,
-            help=f"write the variable's name, such as `{visible(key)}: PROVIDER_API_KEY`; a key that was committed must be replaced",
+        message = f"`{visible(key)}` takes the name of a variable, and this is none; it is not printed, in case it is a key"
+        help = f"write the variable's name, such as `{visible(key)}: PROVIDER_API_KEY`"
+    else:
+        message = f"`{visible(key)}` holds what looks like a secret, and secrets do not belong in this file"
+        help = (
+            "put it in an environment variable and write the variable's name: `api_key_env: PROVIDER_API_KEY`"
         )
     return Diagnostic(
         "secret-in-file",
         Level.ERROR,
-        f"`{visible(key)}` holds a secret, and secrets do not belong in this file",
+        message,
         span,
-        help="put it in an environment variable and write its name: `api_key_env: PROVIDER_API_KEY`; a key that was committed must be replaced",
+        help=f"{help}; a key that others have seen must be replaced",
+    )
+
+
+def no_variable(key: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-variable",
+        Level.ERROR,
+        f"`{visible(span.text)}` is no name of a variable",
+        span,
+        help=f"write letters, digits and underscores: `{key}: PROVIDER_API_KEY`",
     )
 
 

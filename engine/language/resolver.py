@@ -6,7 +6,7 @@ looks at what an expression means; of a let it only asks which other lets it is 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from engine.language import messages
 from engine.language import syntax_tree as tree
@@ -24,6 +24,23 @@ class Declaration:
 
     statement: Declared
     origin: Origin
+
+    @property
+    def noun(self) -> str:
+        """What an author calls it."""
+        match self.statement:
+            case tree.Let():
+                return "let"
+            case tree.Prove():
+                return "proof"
+            case tree.Guard(kind=kind) | tree.Preference(kind=kind):
+                return kind
+            case tree.Weigh():
+                return "weigh"
+            case tree.Route():
+                return "route"
+            case _:
+                assert_never(self.statement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +63,6 @@ class Namespace:
         if declaration is not None and isinstance(declaration.statement, tree.Let):
             return declaration.statement
         return None
-
-    @property
-    def rules(self) -> Iterator[str]:
-        for name, declaration in self.declared.items():
-            if not isinstance(declaration.statement, tree.Let | tree.Prove):
-                yield name
 
 
 def resolve(

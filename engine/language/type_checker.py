@@ -6,6 +6,7 @@ result and said; the rest is checked all the same, so that one run reports every
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import islice
 from types import UnionType
 from typing import assert_never
 
@@ -405,12 +406,7 @@ class _StatementChecker:
         if declaration is None:
             if name.text in self.namespace.unreadable:
                 return True
-            known = [
-                known
-                for known, other in self.namespace.declared.items()
-                if isinstance(other.statement, wanted)
-            ]
-            self.problems.add(messages.unknown_rule(name.span, name.text, known, wanted is tree.Route))
+            self._unknown_rule(name, wanted)
             return False
         if isinstance(declaration.statement, wanted):
             return True
@@ -419,24 +415,15 @@ class _StatementChecker:
                 name.span,
                 name.text,
                 declaration.statement.name.span,
-                _noun(declaration.statement),
+                declaration.noun,
                 wanted is tree.Route,
             )
         )
         return False
 
-
-def _noun(statement: tree.Let | tree.Rule | tree.Prove) -> str:
-    match statement:
-        case tree.Let():
-            return "let"
-        case tree.Prove():
-            return "proof"
-        case tree.Guard(kind=kind) | tree.Preference(kind=kind):
-            return kind
-        case tree.Weigh():
-            return "weigh"
-        case tree.Route():
-            return "route"
-        case _:
-            assert_never(statement)
+    def _unknown_rule(self, name: tree.Identifier, wanted: type[tree.Route] | UnionType) -> None:
+        search = self.constants.may_search(len(self.namespace.declared))
+        declared = self.namespace.declared.items()
+        rules = (rule for rule, declaration in declared if isinstance(declaration.statement, wanted))
+        known = list(rules if search else islice(rules, 12))
+        self.problems.add(messages.unknown_rule(name.span, name.text, known, wanted is tree.Route, search))

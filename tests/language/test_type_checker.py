@@ -180,7 +180,7 @@ def test_control_characters_of_a_name_are_shown_as_escapes() -> None:
     """What an author wrote is repeated verbatim, but can do nothing to a terminal."""
     span = Source("x", '"a\u202eb"').span(0, 5)
 
-    assert "\\u{202e}" in messages.unknown_member(span, "a\u202eb", "models", ["m"], {}).message
+    assert "\\u{202e}" in messages.unknown_member(span, "a\u202eb", "models", ["m"], {}, True).message
 
 
 # --- Facts against constants ---
@@ -637,3 +637,14 @@ def test_warnings_leave_a_policy_whole() -> None:
 
     assert problem.level is Level.WARNING
     assert policy.rules[0].effect == Require(model_has("model.capabilities", "singing"))
+
+
+def test_so_many_unknown_names_do_not_cost_a_search_each() -> None:
+    """Each is reported; a similar name is looked for only as often as anyone would read it."""
+    labels = tuple(f"label-{number}" for number in range(5_000))
+    names = Names(HOSPITAL.modes, "balanced", ("ollama",), (), labels=labels)
+    unknown = ", ".join(f"lable-{number}" for number in range(3_000))
+    _, problems = checked(f"forbid x: any when task.labels has any [{unknown}]", names)
+
+    assert len(problems) == 3_000
+    assert sum("similar" in (problem.help or "") for problem in problems) == 10
