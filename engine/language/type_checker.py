@@ -85,16 +85,10 @@ def _report_unused_lets(namespace: Namespace, used: set[str], problems: Problems
             if name not in reached:
                 reached.add(name)
                 pending.append(name)
-    for let in namespace.lets:
-        name = let.name.text
-        declaration = namespace.declared.get(name)
-        if (
-            declaration is not None
-            and declaration.statement is let
-            and declaration.origin is Origin.USER
-            and name not in reached
-        ):
-            problems.add(messages.unused_let(let.name.span, name))
+    for name, declaration in namespace.declared.items():
+        is_let = namespace.let(name) is not None and name not in namespace.unreadable
+        if is_let and declaration.origin is Origin.USER and name not in reached:
+            problems.add(messages.unused_let(declaration.statement.name.span, name))
 
 
 class _StatementChecker:
