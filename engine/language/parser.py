@@ -180,14 +180,14 @@ def _name(statement: tree.Statement) -> str:
 
 # --- Comments ---------------------------------------------------------------------------------------
 
-_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"?|(?P<comment>#[^\n]*)')
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"?|(?P<comment>#[^\r\n]*)')
 
 
 def _comments(source: Source) -> tuple[tree.Comment, ...]:
     if "#" not in source.text:
         return ()
     return tuple(
-        tree.Comment(match.group().rstrip("\r"), source.span(*match.span()))
+        tree.Comment(match.group(), source.span(*match.span()))
         for match in _STRING_OR_COMMENT.finditer(source.text)
         if match.lastgroup
     )

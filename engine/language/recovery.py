@@ -68,10 +68,12 @@ class Recovery:
             if place is None:
                 return
             slip = slips.explain(place)
-            # Twice at one place: the edit was not what was meant, and what follows from it is no slip of the author's.
-            if slip.diagnostic.span.start in struck:
+            start = slip.diagnostic.span.start
+            # Stopped by an edit: what was meant was something else, and what follows from it is no slip of the author's.
+            stop = place.here if place.here.kind != "end" else place.previous
+            if draft.is_inserted(stop.start, stop.end) or (start in struck and slip.edit is None):
                 return
-            struck.add(slip.diagnostic.span.start)
+            struck.add(start)
             self.problems.add(slip.diagnostic)
             self.reparsed += len(draft.text)
             if slip.edit is None or self.reparsed > _MOST_CHARACTERS_REPARSED:

@@ -50,16 +50,28 @@ class Draft:
 
     source: Source
     text: str
-    origin: Sequence[int]
+    origin: Sequence[int]  # offsets in the source; for what an edit put in, ~ the offset it stands before
 
     def span(self, start: int, end: int) -> Span:
         """The stretch of the source; its last character for what stands behind the end."""
-        first = self.origin[min(start, len(self.origin) - 1)]
-        return self.source.span(first, max(self.origin[end - 1], first) + 1)
+        first = self._offset(min(start, len(self.origin) - 1))
+        return self.source.span(first, max(self._offset(end - 1), first) + 1)
+
+    def _offset(self, index: int) -> int:
+        offset = self.origin[index]
+        return offset if offset >= 0 else min(~offset, len(self.source.text) - 1)
+
+    def is_inserted(self, start: int, end: int) -> bool:
+        """Whether all of this was put in by edits."""
+        return all(offset < 0 for offset in self.origin[start:end])
 
     def edited(self, edit: "Edit") -> "Draft":
         start, end = edit.start, edit.end
-        inserted = [self.origin[min(start, len(self.origin) - 1)]] * len(edit.text)
+        # What is put in stands for what it replaces, from its first character to its last.
+        last = min(max(end - 1, start), len(self.origin) - 1)
+        inserted = [~self._offset(min(start + shift, last)) for shift in range(len(edit.text))]
+        if inserted:
+            inserted[-1] = ~self._offset(last)
         return Draft(
             self.source,
             self.text[:start] + edit.text + self.text[end:],
@@ -388,6 +400,8 @@ def _unknown_statement(place: Place) -> Slip | None:
     if place.index == 0 and here.text in STATEMENTS and place.at(1).text in (":", "="):
         after = place.at(1)
         return Slip(_no_name(place, here), Edit(after.start, after.start, " some-name "))
+    if place.index == 0 and here.kind != "word":
+        return Slip(messages.unknown_statement(place.span(here), STATEMENTS, None))
     if here.kind != "word" or here.text in STATEMENTS or not (place.index == 0 or looks_like_one):
         return None
     if here.text.lower() in STATEMENTS:
@@ -429,6 +443,19 @@ def _missing_colon(place: Place) -> Slip | None:
 def _mark(place: Place) -> Slip | None:
     if place.accepts == {"WATCH"} and place.here.kind == "word":
         return Slip(messages.unknown_mark(place.span(place.here)), place.replace(place.here, "watch"))
+    return None
+
+
+def _colon_after_keyword(place: Place) -> Slip | None:
+    """`when: private`, `use: cloud`; also `when..`, where something else is glued to the word."""
+    here, previous = place.here, place.previous
+    glued = here.text in _WORDS and here.text.upper() in place.accepts
+    colon, word = (place.at(1), here) if glued else (here, previous)
+    if colon.text == ":" and word.text in _WORDS:
+        right = f"{word.text} {place.value_after(2 if glued else 1)}"
+        return Slip(messages.unexpected_colon(place.span(colon), word.text, right), place.replace(colon, " "))
+    if glued:
+        return Slip(messages.missing_space(place.span(here)), Edit(here.end, here.end, " "))
     return None
 
 
@@ -781,6 +808,10 @@ def _points(place: Place) -> Slip | None:
         return Slip(messages.points_after_condition(place.span(here)))
     if "BY" not in place.accepts:
         return None
+    if match := re.fullmatch(r"by([0-9].*)", here.text):
+        return Slip(
+            messages.missing_by(place.span(here), f"by {match[1]}"), place.replace(here, f"by {match[1]}")
+        )
     if here.kind == "number":
         return Slip(messages.missing_by(place.span(here), f"by {here.text}"), place.insert("by"))
     if place.ends_here() and here.text not in (")", "]"):
@@ -905,6 +936,7 @@ _SLIPS: tuple[Callable[[Place], Slip | None], ...] = (
     _bad_number,
     _unquoted_name,
     _mark,
+    _colon_after_keyword,
     _double_equals_in_let,
     _missing_colon,
     _is_in,
@@ -918,13 +950,13 @@ _SLIPS: tuple[Callable[[Place], Slip | None], ...] = (
     _trailing_comma,
     _missing_value,
     _missing_quantifier,
+    _points,
     _brackets,
     _missing_comma,
     _unexpected_comma,
     _weights,
     _missing_given,
     _route_words,
-    _points,
     _clauses,
     _missing_when,
 )
