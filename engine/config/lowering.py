@@ -144,7 +144,7 @@ def _of_providers(override: Override) -> Iterator[Rule]:
     )
     name = Identifier(f"override-{kebab(override.task_type)}-providers", place)
     listed = ", ".join(wanted.name for wanted in override.providers)
-    because = Text(f"{override.task_type} tasks go to {listed} where it makes no greater difference", place)
+    because = Text(f"{override.task_type} tasks are best served by {listed}", place)
     clauses = Clauses(when=_is("task.type", override.task_type, place), because=because)
     yield Preference("prefer", name, selector, _number(POINTS, place), clauses, place)
 

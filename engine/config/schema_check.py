@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def check_schema(document: Document, schema_file: str, problems: Problems) -> None:
-    """Adds a finding for each thing in the document that its schema does not allow."""
+    """Adds a finding for each thing in the document that its schema does not allow, and for each secret in it."""
+    if is_blanked(document.source.text):
+        for diagnostic in _secrets(document, document.value):
+            problems.add(diagnostic)
     errors = _validator(schema_file).iter_errors(document.value)
     for count, error in enumerate(islice(errors, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
@@ -40,6 +43,20 @@ def _validator(schema_file: str) -> "Draft202012Validator":
     return Draft202012Validator(json.loads(bundled_text("schemas", schema_file)))
 
 
+def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagnostic]:
+    """One finding for each value that was blanked when the file was read."""
+    match value:
+        case dict():
+            for key, member in value.items():
+                yield from _secrets(document, member, (*path, key))
+        case list():
+            for index, member in enumerate(value):
+                yield from _secrets(document, member, (*path, index))
+        case str() if is_blanked(value):
+            key = next((step for step in reversed(path) if isinstance(step, str)), "")
+            yield messages.secret_in_file(key, document.at(*path))
+
+
 def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
     path, keyword, allowed, value = (
         tuple(error.absolute_path),
@@ -51,8 +68,7 @@ def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
     at = document.at(*path)
     last = path[-1] if path else ""
     if isinstance(value, str) and is_blanked(value):
-        yield messages.secret_in_file(str(last), at)
-        return
+        return  # said already
     match keyword:
         case "additionalProperties":
             yield from _unknown_keys(document, path, error)
@@ -79,7 +95,7 @@ def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
         case "maxItems":
             yield messages.too_many_members(key, allowed, at)
         case "pattern" if str(last).endswith("_env"):
-            yield messages.secret_in_file(str(last), at)
+            yield messages.no_variable(str(last), at)
         case "pattern":
             yield messages.bad_address(str(last), value, at)
         case _ if isinstance(value, str) and "propertyNames" in error.absolute_schema_path:
@@ -93,20 +109,16 @@ def _unknown_keys(document: Document, path: Path, error: Any) -> Iterator[Diagno
     for key in error.instance:
         if key in known:
             continue
-        span = document.key(*path, key)
-        if is_secret_key(key):
-            yield messages.secret_in_file(key, span)
-        else:
-            yield messages.unknown_key(key, _named(path) if path else "this file", known, span)
+        if is_secret_key(key) and is_blanked(str(error.instance[key])):
+            continue  # said already
+        yield messages.unknown_key(key, _named(path), known, document.key(*path, key))
 
 
 def _missing_keys(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
     # jsonschema makes an error of its own for each missing key, and names it in the message only.
     for key in error.validator_value:
         if error.message.startswith(repr(key)):
-            yield messages.missing_key(
-                key, _named(path) if path else "this file", document.key(*path), _EXAMPLES.get(key)
-            )
+            yield messages.missing_key(key, _named(path), document.key(*path), _EXAMPLES.get(key))
 
 
 def _named(path: Path) -> str:

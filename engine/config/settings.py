@@ -5,16 +5,17 @@ at the environment or the clock.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 
 from engine.config.catalogue import Catalogue
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
-from engine.config.yaml_source import Document, read_yaml
+from engine.config.yaml_source import MOST_FINDINGS, Document, read_yaml
 from engine.language import messages
 from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
@@ -142,7 +143,7 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
         check_schema(document, "policies.schema.json", problems)
     root = Section.of(document)
     routing = root.section("routing")
-    modes_section = routing.section("modes") if "modes" in routing else built_in.section("modes")
+    modes_section = (routing if routing.section("modes").value else built_in).section("modes")
     is_own = "modes" in routing or "weights" in routing
     weights_section = (routing if is_own else built_in).section("weights")
     modes = _modes(modes_section, weights_section, problems)
@@ -174,7 +175,9 @@ def _modes(section: Section, weights: Section, problems: Problems) -> dict[str, 
     shares = {name: _weights(name, part, problems) for name, part in weights.sections()}
     for name in shares:
         if name not in section.value:
-            problems.add(messages.weights_of_unknown_mode(name, section.value, weights.key(name)))
+            problems.add(
+                messages.weights_of_unknown_mode(name, _offered(section.value, problems), weights.key(name))
+            )
     built_in = _built_in_routing().section("weights").section(DEFAULT_MODE)
     otherwise = shares.get(DEFAULT_MODE) or _weights(DEFAULT_MODE, built_in, problems)
     return {
@@ -207,12 +210,14 @@ def _mode(name: str, section: Section, weights: Weights, problems: Problems) -> 
 def _default_mode(routing: Section, modes: Mapping[str, Mode], problems: Problems) -> tuple[str, Span | None]:
     written = routing.text("default_mode")
     if written is None:
-        if modes and DEFAULT_MODE not in modes:
-            problems.add(messages.no_default_mode(DEFAULT_MODE, modes, routing.key("modes")))
-        return DEFAULT_MODE, None
-    if written not in modes:
+        if DEFAULT_MODE in modes:
+            return DEFAULT_MODE, None
+        problems.add(messages.no_default_mode(DEFAULT_MODE, modes, routing.key("modes")))
+    elif written in modes:
+        return written, routing.at("default_mode")
+    else:
         problems.add(messages.unknown_default_mode(written, modes, routing.at("default_mode")))
-    return written, routing.at("default_mode")
+    return next(iter(modes)), None  # so that no later phase meets a mode that is none
 
 
 # --- Closed lists ---------------------------------------------------------------------------------------
@@ -246,24 +251,29 @@ def _each_once(names: list[tuple[str, Span]], problems: Problems) -> tuple[Place
 def _overrides(
     section: Section, task_types: tuple[Placed, ...] | None, catalogue: Catalogue, problems: Problems
 ) -> Iterator[Override]:
-    types = None if task_types is None else [placed.name for placed in task_types]
-    capabilities = {name for model in catalogue.models for name in model.capabilities}
-    providers = [provider.name for provider in catalogue.providers]
+    types = None if task_types is None else dict.fromkeys(placed.name for placed in task_types)
+    capabilities = dict.fromkeys(name for model in catalogue.models for name in model.capabilities)
+    providers = dict.fromkeys(provider.name for provider in catalogue.providers)
     for task_type, part in section.sections():
         if types is not None and task_type not in types:
-            problems.add(messages.override_of_unknown_type(task_type, types, part.span))
+            problems.add(messages.override_of_unknown_type(task_type, _offered(types, problems), part.span))
         wanted = _each_once(part.names("preferred_capabilities"), problems)
         for placed in wanted:
-            if placed.name not in capabilities:
-                problems.add(messages.capability_no_model_has(placed.name, sorted(capabilities), placed.span))
+            if catalogue.models and placed.name not in capabilities:
+                offered = _offered(capabilities, problems)
+                problems.add(messages.capability_no_model_has(placed.name, offered, placed.span))
         preferred = _each_once(part.names("preferred_providers"), problems)
         for placed in preferred:
             if placed.name not in providers:
-                problems.add(
-                    messages.unknown_provider_here(placed.name, "preference", providers, placed.span)
-                )
+                offered = _offered(providers, problems)
+                problems.add(messages.unknown_provider_here(placed.name, "preference", offered, placed.span))
         known = tuple(placed for placed in preferred if placed.name in providers)
         yield Override(task_type, wanted, known, part.span)
+
+
+def _offered(known: Iterable[str], problems: Problems) -> list[str]:
+    """The names to look for a similar one among. Looking costs time, so a file full of mistakes gets none."""
+    return list(islice(known, 500)) if len(problems.found) < MOST_FINDINGS else []
 
 
 # --- Budgets and timeouts -------------------------------------------------------------------------------
@@ -279,13 +289,13 @@ def _budgets(section: Section, catalogue: Catalogue, problems: Problems) -> Budg
 
 def _limits(window: str, section: Section, catalogue: Catalogue, problems: Problems) -> BudgetLimits:
     limits = section.section(window)
-    providers = [provider.name for provider in catalogue.providers]
+    providers = dict.fromkeys(provider.name for provider in catalogue.providers)
     per_provider: dict[str, Decimal] = {}
     for provider in (by_provider := limits.section("per_provider")).value:
         limit = by_provider.decimal(provider)
         if provider not in providers:
-            place = by_provider.key(provider)
-            problems.add(messages.unknown_provider_here(provider, "limit", providers, place))
+            place, offered = by_provider.key(provider), _offered(providers, problems)
+            problems.add(messages.unknown_provider_here(provider, "limit", offered, place))
         elif limit is not None:
             per_provider[provider] = limit
     total = limits.decimal("total_usd")

@@ -70,7 +70,7 @@ def decode(name: str, data: bytes, problems: Problems) -> Source | None:
         return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         before = len(data[: error.start].decode("utf-8-sig"))
-        shown = Source(name, data.decode("utf-8-sig", "replace"))
+        shown = without_secrets(Source(name, data.decode("utf-8-sig", "replace")))
         is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         problems.add(messages.no_utf8_file(shown.span(before, before + 1), is_utf16))
         return None
