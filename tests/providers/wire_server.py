@@ -50,14 +50,14 @@ class Answer:
 def in_json(value: object, status: int = 200, **more: Any) -> Answer:
     """A JSON answer."""
     headers = {"content-type": "application/json", **more.pop("headers", {})}
-    return Answer(status, json.dumps(value).encode(), headers, **more)
+    return Answer(status, json.dumps(value, ensure_ascii=False).encode(), headers, **more)
 
 
 def in_events(events: list[tuple[str | None, object]], **more: Any) -> Answer:
     """A stream of server-sent events: (event name or None, data)."""
     lines = []
     for name, data in events:
-        written = data if isinstance(data, str) else json.dumps(data)
+        written = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
         lines.append((f"event: {name}\n" if name else "") + f"data: {written}\n\n")
     headers = {"content-type": "text/event-stream", **more.pop("headers", {})}
     framing: Framing = more.pop("framing", "chunked")
@@ -66,7 +66,9 @@ def in_events(events: list[tuple[str | None, object]], **more: Any) -> Answer:
 
 def in_lines(lines: list[object], **more: Any) -> Answer:
     """A stream of JSON lines."""
-    body = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines).encode()
+    body = "".join(
+        (line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)) + "\n" for line in lines
+    ).encode()
     headers = {"content-type": "application/x-ndjson"}
     framing: Framing = more.pop("framing", "chunked")
     return Answer(200, body, headers, framing=framing, **more)
