@@ -5,7 +5,7 @@ once: one mask a model for its guards, the bits of routes and weights in rule or
 decides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
@@ -101,6 +101,8 @@ class _Compilation:
             for condition in (rule.condition, *selectors_of(rule)):
                 mention_elements(condition, models, elements, seen)
         self._distributor = Distributor(elements)
+        self._selections: dict[tuple[Condition, bool], list[tuple[int, tuple[Cube, ...]]]] = {}
+        self._parts = [parts_of(model) for model in models]
         self._cubes: list[Cube] = []
         self._owners: list[int] = []
         self._guards: list[list[int]] = [[] for _ in models]
@@ -153,7 +155,7 @@ class _Compilation:
                 self._add_favour(rule, selector, _scaled(points, scale), numbering)
             case Weigh() as weights:
                 self._weighs.extend(numbering.bits(self._distributor.cubes(rule.condition, None)))
-                self._scores[index] = tuple(_scaled(parts_of(model).weighed(weights), scale) for model in self._models)
+                self._scores[index] = tuple(_scaled(parts.weighed(weights), scale) for parts in self._parts)
             case Use(tiers):
                 cubes = self._distributor.cubes(rule.condition, None)
                 self._tiers[index] = tuple(self._tier(tier, numbering) for tier in tiers)
@@ -163,33 +165,41 @@ class _Compilation:
 
     def _add_guard(self, rule: Rule, selector: Condition, numbering: "_Numbering", *, negated: bool) -> None:
         blocked = self._watched if rule.watch else self._guards
-        for position, model in enumerate(self._models):
-            blocked[position].extend(numbering.bits(self._applies(rule, selector, model, negated)))
+        for position, cubes in self._applies(rule, selector, negated):
+            blocked[position].extend(numbering.bits(cubes))
 
     def _add_favour(self, rule: Rule, selector: Condition, points: int, numbering: "_Numbering") -> None:
-        for position, model in enumerate(self._models):
-            bits = numbering.bits(self._applies(rule, selector, model, negated=False))
+        for position, cubes in self._applies(rule, selector, negated=False):
+            bits = numbering.bits(cubes)
             if len(bits) == 1:
                 self._each[position].setdefault(points, []).extend(bits)
             elif bits:
                 self._once[position].append((points, mask_of(bits)))
 
-    def _applies(self, rule: Rule, selector: Condition, model: Model, negated: bool) -> tuple[Cube, ...]:
-        selected = self._distributor.cubes(selector, model, negated=negated)
-        if not selected:
-            return ()
-        holds = self._distributor.cubes(rule.condition, model)
-        return holds if selected is ALWAYS else conjunction([selected, holds])
+    def _applies(self, rule: Rule, selector: Condition, negated: bool) -> Iterator[tuple[int, tuple[Cube, ...]]]:
+        """For each model that the selector may hold for (or not hold for, when negated): where the rule applies to it."""
+        condition, distributor = rule.condition, self._distributor
+        shared = None if distributor.speaks_of_model(condition) else distributor.cubes(condition, None)
+        for position, selected in self._selected(selector, negated):
+            holds = distributor.cubes(condition, self._models[position]) if shared is None else shared
+            yield position, holds if selected is ALWAYS else conjunction([selected, holds])
+
+    def _selected(self, selector: Condition, negated: bool) -> list[tuple[int, tuple[Cube, ...]]]:
+        """The models a selector may hold for, and where; many rules of a policy share a selector."""
+        found = self._selections.get((selector, negated))
+        if found is None:
+            cubes = [self._distributor.cubes(selector, model, negated=negated) for model in self._models]
+            found = [(position, where) for position, where in enumerate(cubes) if where]
+            self._selections[selector, negated] = found
+        return found
 
     def _tier(self, selector: Condition, numbering: "_Numbering") -> Tier:
-        always, depending = [], []
-        for position, model in enumerate(self._models):
-            cubes = self._distributor.cubes(selector, model)
-            if cubes is ALWAYS:
-                always.append(position)
-            elif cubes:
-                depending.append((position, mask_of(numbering.bits(cubes))))
-        return Tier(tuple(always), tuple(depending))
+        selected = self._selected(selector, negated=False)
+        always = tuple(position for position, cubes in selected if cubes is ALWAYS)
+        depending = tuple(
+            (position, mask_of(numbering.bits(cubes))) for position, cubes in selected if cubes is not ALWAYS
+        )
+        return Tier(always, depending)
 
 
 class _Numbering:

@@ -21,16 +21,19 @@ from engine.language.checked_policy import (
     Constant,
     CrossCompare,
     CrossIs,
+    CrossTest,
     FactCompare,
     FactEmpty,
     FactHas,
     FactHasModel,
     FactIn,
+    FactTest,
     ModelCompare,
     ModelEmpty,
     ModelHas,
     ModelHasFact,
     ModelIn,
+    ModelTest,
     Not,
     Order,
     PriceUnknown,
@@ -52,6 +55,8 @@ class NameSet(NamedTuple):
     inside: bool
     members: frozenset[str]
 
+
+Test: TypeAlias = Constant | FactTest | ModelTest | CrossTest
 
 Edge: TypeAlias = tuple[int | Decimal, int]
 """A place on a number line: just below the number (0) or just above it (1)."""
@@ -131,12 +136,16 @@ class Distributor:
         """The cubes in which the condition holds for the model (or does not hold, when negated).
 
         Raises TooManyCubes."""
-        if not self.speaks_of_model(condition):
-            model = None
-        key = (id(condition), model.key if model else None, negated)
+        if isinstance(condition, Not):
+            return self.cubes(condition.part, model, negated=not negated)
+        if not isinstance(condition, All | Any):
+            return self._turn(condition, model, negated)
+        # Only what combines is remembered: it may stand in many places (a let), and for many models.
+        key = (id(condition), model.key if model and self.speaks_of_model(condition) else None, negated)
         found = self._known.get(key)
         if found is None:
-            found = self._turn(condition, model, negated)
+            turned = [self.cubes(part, model, negated=negated) for part in condition.parts]
+            found = conjunction(turned) if isinstance(condition, All) is not negated else disjunction(turned)
             self._known[key] = found
             self._kept.append(condition)
         return found
@@ -158,13 +167,8 @@ class Distributor:
             case _:
                 return True
 
-    def _turn(self, condition: Condition, model: Model | None, negated: bool) -> tuple[Cube, ...]:
+    def _turn(self, condition: Test, model: Model | None, negated: bool) -> tuple[Cube, ...]:
         match condition:
-            case Not(part):
-                return self.cubes(part, model, negated=not negated)
-            case All(parts) | Any(parts):
-                turned = [self.cubes(part, model, negated=negated) for part in parts]
-                return conjunction(turned) if isinstance(condition, All) is not negated else disjunction(turned)
             case Constant(value):
                 return ALWAYS if value is not negated else NEVER
             case FactIn(fact, names):
