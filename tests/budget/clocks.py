@@ -11,7 +11,7 @@ NOON_2030_S = 1_894_708_800  # Tuesday 2030-01-15 12:00 UTC
 class SteppedClock:
     """Stands still until it is told otherwise. `advance` is time going by; `step_wall` is somebody turning the clock."""
 
-    def __init__(self, wall_s: int = NOON_2030_S, uptime_s: int = 1_000, boot_id: str = "boot-1") -> None:
+    def __init__(self, wall_s: int = NOON_2030_S, uptime_s: int = 1_000_000, boot_id: str = "boot-1") -> None:
         self.wall_us = wall_s * 1_000_000
         self.uptime_us = uptime_s * 1_000_000
         self.boot_id = boot_id
