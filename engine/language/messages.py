@@ -106,7 +106,7 @@ def unknown_language_version(span: Span, written: str) -> Diagnostic:
     return _error(
         "unknown-language-version",
         span,
-        f"there is no version {visible(written)} of the language; the known versions are: 1",
+        f"there is no version {shortened(written)} of the language; the known versions are: 1",
         "write `language 1`",
     )
 
@@ -122,7 +122,10 @@ def language_not_first(span: Span) -> Diagnostic:
 
 def unexpected_operator(span: Span, written: str, suggestion: str) -> Diagnostic:
     return _error(
-        "unexpected-operator", span, f"`{visible(written)}` is no operator here", f"write `{suggestion}`"
+        "unexpected-operator",
+        span,
+        f"`{shortened(written)}` is no operator here",
+        f"write `{shortened(suggestion)}`",
     )
 
 
@@ -130,8 +133,8 @@ def unexpected_if(span: Span, written: str, suggestion: str) -> Diagnostic:
     return _error(
         "unexpected-if",
         span,
-        f"a condition does not begin with `{visible(written)}`",
-        f"write `{suggestion}`",
+        f"a condition does not begin with `{shortened(written)}`",
+        f"write `{shortened(suggestion)}`",
     )
 
 
@@ -139,8 +142,8 @@ def condition_first(span: Span, written: str, example: str) -> Diagnostic:
     return _error(
         "unexpected-if",
         span,
-        f"a statement does not begin with its condition, nor a condition with `{visible(written)}`",
-        f"write what is to happen first: `{example}`",
+        f"a statement does not begin with its condition, nor a condition with `{shortened(written)}`",
+        f"write what is to happen first: `{shortened(example)}`",
     )
 
 
@@ -163,38 +166,56 @@ def unexpected_use(span: Span, keyword: str) -> Diagnostic:
 
 
 def missing_use(span: Span, suggestion: str) -> Diagnostic:
-    return _error("missing-use", span, "`use` is missing before the first tier", f"write `{suggestion}`")
+    return _error(
+        "missing-use", span, "`use` is missing before the first tier", f"write `{shortened(suggestion)}`"
+    )
 
 
 def missing_then(span: Span, suggestion: str) -> Diagnostic:
-    return _error("missing-then", span, "`then` is missing before the next tier", f"write `{suggestion}`")
+    return _error(
+        "missing-then", span, "`then` is missing before the next tier", f"write `{shortened(suggestion)}`"
+    )
 
 
 def missing_colon(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "missing-colon", span, f"a colon is missing after `{visible(span.text)}`", f"write `{suggestion}`"
+        "missing-colon",
+        span,
+        f"a colon is missing after `{shortened(span.text)}`",
+        f"write `{shortened(suggestion)}`",
     )
 
 
 def unexpected_colon(span: Span, word: str, suggestion: str) -> Diagnostic:
-    return _error("unexpected-colon", span, f"no colon stands after `{word}`", f"write `{suggestion}`")
+    return _error(
+        "unexpected-colon", span, f"no colon stands after `{word}`", f"write `{shortened(suggestion)}`"
+    )
 
 
 def missing_space(span: Span) -> Diagnostic:
     return _error(
-        "missing-space", span, f"something is glued to `{visible(span.text)}`", "put a space between the two"
+        "missing-space",
+        span,
+        f"something is glued to `{shortened(span.text)}`",
+        "put a space between the two",
     )
 
 
 def missing_equals(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "missing-equals", span, f"`=` is missing after `{visible(span.text)}`", f"write `{suggestion}`"
+        "missing-equals",
+        span,
+        f"`=` is missing after `{shortened(span.text)}`",
+        f"write `{shortened(suggestion)}`",
     )
 
 
 def missing_comma(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "missing-comma", span, f"a comma is missing before `{visible(span.text)}`", f"write `{suggestion}`"
+        "missing-comma",
+        span,
+        f"a comma is missing before `{shortened(span.text)}`",
+        f"write `{shortened(suggestion)}`",
     )
 
 
@@ -208,20 +229,22 @@ def trailing_comma(span: Span, following: str) -> Diagnostic:
 
 
 def missing_when(span: Span, suggestion: str) -> Diagnostic:
-    return _error("missing-when", span, "`when` is missing before the condition", f"write `{suggestion}`")
+    return _error(
+        "missing-when", span, "`when` is missing before the condition", f"write `{shortened(suggestion)}`"
+    )
 
 
 def missing_connective(span: Span, suggestion: str) -> Diagnostic:
     return _error(
         "missing-connective",
         span,
-        f"nothing joins `{visible(span.text)}` to the condition before it",
-        f"write `{suggestion}`, or `or` where one of them is enough",
+        f"nothing joins `{shortened(span.text)}` to the condition before it",
+        f"write `{shortened(suggestion)}`, or `or` where one of them is enough",
     )
 
 
 def missing_by(span: Span, suggestion: str) -> Diagnostic:
-    return _error("missing-by", span, "`by` is missing before the points", f"write `{suggestion}`")
+    return _error("missing-by", span, "`by` is missing before the points", f"write `{shortened(suggestion)}`")
 
 
 def missing_points(span: Span, keyword: str, at_end: bool) -> Diagnostic:
@@ -248,7 +271,7 @@ def missing_because(span: Span) -> Diagnostic:
         "missing-because",
         span,
         "`because` is missing before the reason",
-        f"write `because {visible(span.text)}`",
+        f"write `because {shortened(span.text)}`",
     )
 
 
@@ -257,7 +280,7 @@ def missing_name(span: Span, keyword: str, suggestion: str) -> Diagnostic:
         "missing-name",
         span,
         f"this `{keyword}` has no name",
-        f"give it one, as reports will call it: `{suggestion}`",
+        f"give it one, as reports will call it: `{shortened(suggestion)}`",
     )
 
 
@@ -265,9 +288,9 @@ def bad_rule_name(span: Span, keyword: str, suggestion: str | None) -> Diagnosti
     return _error(
         "bad-rule-name",
         span,
-        f"`{visible(span.text)}` cannot be the name of a `{keyword}`: lower-case letters, digits and single hyphens, "
+        f"`{shortened(span.text)}` cannot be the name of a `{keyword}`: lower-case letters, digits and single hyphens, "
         "a letter first",
-        f"write `{suggestion}`" if suggestion else None,
+        f"write `{shortened(suggestion)}`" if suggestion else None,
     )
 
 
@@ -275,14 +298,14 @@ def unknown_mark(span: Span) -> Diagnostic:
     return _error(
         "unknown-mark",
         span,
-        f"a rule cannot be marked `{visible(span.text)}`",
+        f"a rule cannot be marked `{shortened(span.text)}`",
         "write `(watch)` to try it unarmed",
     )
 
 
 def unquoted_title(span: Span) -> Diagnostic:
     return _error(
-        "unquoted-title", span, "the title of a test stands in quotes", f'write `"{visible(span.text)}"`'
+        "unquoted-title", span, "the title of a test stands in quotes", f'write `"{shortened(span.text)}"`'
     )
 
 
@@ -290,9 +313,9 @@ def unquoted_name(span: Span) -> Diagnostic:
     return _error(
         "unquoted-name",
         span,
-        f"`{visible(span.text)}` is no bare name: those have letters, digits, `_` and single `-`, `.`, `:` inside, "
+        f"`{shortened(span.text)}` is no bare name: those have letters, digits, `_` and single `-`, `.`, `:` inside, "
         "a letter first",
-        f'write `"{visible(span.text)}"`',
+        f'write `"{shortened(span.text)}"`',
     )
 
 
@@ -300,24 +323,32 @@ def bad_number(span: Span, suggestion: str | None) -> Diagnostic:
     return _error(
         "bad-number",
         span,
-        f"`{visible(span.text)}` is no number: those are written `8192`, `32k`, `1.5M`, `80%`, `$0.05` or `0.25`",
-        f"write `{suggestion}`" if suggestion else None,
+        f"`{shortened(span.text)}` is no number: those are written `8192`, `32k`, `1.5M`, `80%`, `$0.05` or `0.25`",
+        f"write `{shortened(suggestion)}`" if suggestion else None,
     )
 
 
 def bad_range(span: Span, suggestion: str) -> Diagnostic:
-    return _error("bad-range", span, "a range has two dots between its ends", f"write `{suggestion}`")
+    return _error(
+        "bad-range", span, "a range has two dots between its ends", f"write `{shortened(suggestion)}`"
+    )
 
 
 def unexpected_comma(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "unexpected-comma", span, "a comma joins nothing here", f"write `{suggestion}` where either is enough"
+        "unexpected-comma",
+        span,
+        "a comma joins nothing here",
+        f"write `{shortened(suggestion)}` where either is enough",
     )
 
 
 def missing_given(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "missing-given", span, "a test states its facts before what it expects", f"write `{suggestion}`"
+        "missing-given",
+        span,
+        "a test states its facts before what it expects",
+        f"write `{shortened(suggestion)}`",
     )
 
 
@@ -327,7 +358,10 @@ def unclosed_string(span: Span) -> Diagnostic:
 
 def wrong_quotes(span: Span, suggestion: str) -> Diagnostic:
     return _error(
-        "wrong-quotes", span, 'only straight double quotes `"` enclose a text', f"write `{suggestion}`"
+        "wrong-quotes",
+        span,
+        'only straight double quotes `"` enclose a text',
+        f"write `{shortened(suggestion)}`",
     )
 
 
@@ -335,15 +369,15 @@ def bad_escape(span: Span) -> Diagnostic:
     return _error(
         "bad-escape",
         span,
-        f"`{visible(span.text)}` means nothing in a text",
+        f"`{shortened(span.text)}` means nothing in a text",
         'a backslash is written `\\\\` and a quote `\\"`; a text has no others and stands on one line',
     )
 
 
 def unclosed_bracket(span: Span, closing: str, before: str | None) -> Diagnostic:
-    where = f" before `{visible(before)}`" if before else ""
+    where = f" before `{shortened(before)}`" if before else ""
     return _error(
-        "unclosed-bracket", span, f"this `{visible(span.text)}` is not closed", f"write `{closing}`{where}"
+        "unclosed-bracket", span, f"this `{shortened(span.text)}` is not closed", f"write `{closing}`{where}"
     )
 
 
@@ -351,7 +385,7 @@ def unopened_bracket(span: Span) -> Diagnostic:
     return _error(
         "unopened-bracket",
         span,
-        f"this `{visible(span.text)}` closes nothing",
+        f"this `{shortened(span.text)}` closes nothing",
         "leave it out, or open it before",
     )
 
@@ -360,13 +394,13 @@ def is_in(span: Span, suggestion: str) -> Diagnostic:
     return _error(
         "is-in",
         span,
-        f"`{visible(' '.join(span.text.split()))}` is not written here",
-        f"write `{suggestion}`",
+        f"`{shortened(span.text)}` is not written here",
+        f"write `{shortened(suggestion)}`",
     )
 
 
 def is_list(span: Span, suggestion: str) -> Diagnostic:
-    return _error("is-list", span, "`is` compares with one value", f"write `{suggestion}`")
+    return _error("is-list", span, "`is` compares with one value", f"write `{shortened(suggestion)}`")
 
 
 def has_list(span: Span, written: str) -> Diagnostic:
@@ -374,24 +408,28 @@ def has_list(span: Span, written: str) -> Diagnostic:
         "has-list",
         span,
         "`has` asks for one value",
-        f"write `has any {written}` for one of them or `has all {written}` for every one",
+        f"write `has any {shortened(written)}` for one of them or `has all {shortened(written)}` for every one",
     )
 
 
 def list_without_brackets(span: Span, suggestion: str) -> Diagnostic:
-    return _error("list-without-brackets", span, "several values stand in brackets", f"write `{suggestion}`")
+    return _error(
+        "list-without-brackets", span, "several values stand in brackets", f"write `{shortened(suggestion)}`"
+    )
 
 
 def misplaced_not(span: Span, suggestion: str) -> Diagnostic:
-    return _error("misplaced-not", span, "`not` stands before the whole comparison", f"write `{suggestion}`")
+    return _error(
+        "misplaced-not", span, "`not` stands before the whole comparison", f"write `{shortened(suggestion)}`"
+    )
 
 
 def unexpected_word(span: Span, instead: str) -> Diagnostic:
     return _error(
         "unexpected-word",
         span,
-        f"`{visible(span.text)}` is no word of the language here",
-        f"write `{instead}`",
+        f"`{shortened(span.text)}` is no word of the language here",
+        f"write `{shortened(instead)}`",
     )
 
 
@@ -399,8 +437,8 @@ def upper_case_keyword(span: Span) -> Diagnostic:
     return _error(
         "upper-case-keyword",
         span,
-        f"`{visible(span.text)}` is written in small letters",
-        f"write `{visible(span.text.lower())}`",
+        f"`{shortened(span.text)}` is written in small letters",
+        f"write `{shortened(span.text.lower())}`",
     )
 
 
@@ -408,7 +446,7 @@ def unknown_statement(span: Span, known: Iterable[str], near: str | None) -> Dia
     return _error(
         "unknown-statement",
         span,
-        f"no statement begins with `{visible(span.text)}`; they begin with: {listed(known)}",
+        f"no statement begins with `{shortened(span.text)}`; they begin with: {listed(known)}",
         f"write `{near}`" if near else None,
     )
 
@@ -417,8 +455,8 @@ def missing_value(span: Span, what: str, example: str) -> Diagnostic:
     return _error(
         "missing-value",
         span,
-        f"{what} is missing after `{visible(' '.join(span.text.split()))}`",
-        f"for example `{example}`",
+        f"{what} is missing after `{shortened(span.text)}`",
+        f"for example `{shortened(example)}`",
     )
 
 
@@ -427,7 +465,7 @@ def missing_quantifier(span: Span, suggestions: Iterable[str]) -> Diagnostic:
         "missing-quantifier",
         span,
         "a proof says `never`, `only` or `some` before its models",
-        "write " + " or ".join(f"`{suggestion}`" for suggestion in suggestions),
+        "write " + " or ".join(f"`{shortened(suggestion)}`" for suggestion in suggestions),
     )
 
 
@@ -447,7 +485,7 @@ def clause_order(span: Span) -> Diagnostic:
 
 
 def duplicate_clause(span: Span, first: Span) -> Diagnostic:
-    word = visible(span.text)
+    word = shortened(span.text)
     return _error(
         "duplicate-clause",
         span,
@@ -458,14 +496,16 @@ def duplicate_clause(span: Span, first: Span) -> Diagnostic:
 
 
 def misplaced_clause(span: Span, keyword: str, taken: str) -> Diagnostic:
-    return _error("misplaced-clause", span, f"`{keyword}` takes {taken}", f"leave `{visible(span.text)}` out")
+    return _error(
+        "misplaced-clause", span, f"`{keyword}` takes {taken}", f"leave `{shortened(span.text)}` out"
+    )
 
 
 def given_not(span: Span, written: str) -> Diagnostic:
     return _error(
         "given-comparison",
         span,
-        f"`{visible(written)}` does not say which value it has: `given` states facts",
+        f"`{shortened(written)}` does not say which value it has: `given` states facts",
         "write `FACT is VALUE`, `SET has NAME`, `SET is empty`, or a yes/no fact with or without `not`",
     )
 
@@ -496,13 +536,13 @@ def foreign_comment(span: Span) -> Diagnostic:
     return _error(
         "foreign-comment",
         span,
-        f"`{visible(span.text)}` begins no comment",
+        f"`{shortened(span.text)}` begins no comment",
         "write `#`: it comments to the line's end",
     )
 
 
 def unexpected_token(span: Span, expected: Iterable[str]) -> Diagnostic:
-    text = visible(span.text)
+    text = shortened(span.text)
     return _error("unexpected-token", span, f"`{text}` cannot stand here; possible is: {listed(expected)}")
 
 
@@ -510,7 +550,7 @@ def unexpected_end(span: Span, expected: Iterable[str]) -> Diagnostic:
     return _error(
         "unexpected-end",
         span,
-        f"the statement ends too early, after `{visible(span.text)}`; possible is: {listed(expected)}",
+        f"the statement ends too early, after `{shortened(span.text)}`; possible is: {listed(expected)}",
     )
 
 

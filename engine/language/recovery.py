@@ -6,6 +6,7 @@ are found in the same run. No mended text ever becomes a statement.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +17,7 @@ from lark import Lark, TextSlice, UnexpectedCharacters, UnexpectedInput, Unexpec
 from engine.language import messages, slips
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
+from engine.language.places import Draft, Place, lexemes_of
 from engine.language.source import Source
 
 # Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for the next run.
@@ -48,7 +50,7 @@ class Recovery:
                             return
 
     def _parse(self, start: int, end: int) -> bool:
-        if any(start <= offset < end for offset in self.unreadable):
+        if self._is_unreadable(start, end):
             return False
         try:
             found: list[tree.Statement] = self.grammar.parse(TextSlice(self.source.text, start, end))  # type: ignore[assignment]
@@ -57,11 +59,15 @@ class Recovery:
         self.statements.extend(found)
         return True
 
+    def _is_unreadable(self, start: int, end: int) -> bool:
+        index = bisect_left(self.unreadable, start)
+        return index < len(self.unreadable) and self.unreadable[index] < end
+
     def _report(self, start: int, end: int) -> None:
         self.broken.append(_name(self.source.text, start, end))
-        if any(start <= offset < end for offset in self.unreadable):
+        if self._is_unreadable(start, end):
             return
-        draft = slips.Draft(self.source, self.source.text[start:end], range(start, end))
+        draft = Draft(self.source, self.source.text[start:end], range(start, end))
         struck: set[int] = set()
         for _ in range(_MOST_EDITS_A_STATEMENT):
             place = self._place(draft)
@@ -80,7 +86,7 @@ class Recovery:
                 return
             draft = draft.edited(slip.edit)
 
-    def _place(self, draft: slips.Draft) -> slips.Place | None:
+    def _place(self, draft: Draft) -> Place | None:
         """Where Lark stops in the draft, or None when it reads it all."""
         try:
             self.grammar.parse(draft.text)
@@ -88,11 +94,11 @@ class Recovery:
             offset = _offset(stop, len(draft.text))
         else:
             return None
-        lexemes = slips.lexemes(draft.text)
+        lexemes = lexemes_of(draft.text)
         index = next((i for i, lexeme in enumerate(lexemes) if lexeme.end > offset), len(lexemes))
         if index < len(lexemes):
             offset = min(offset, lexemes[index].start)
-        return slips.Place(draft, lexemes, index, self._accepts(draft.text[:offset]))
+        return Place(draft, lexemes, index, self._accepts(draft.text[:offset]))
 
     def _accepts(self, beginning: str) -> frozenset[str]:
         """The terminals that can really follow.

@@ -6,86 +6,12 @@ parser can go on behind it and find the next slip of the same statement. Nothing
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.language import messages
 from engine.language.diagnostics import Diagnostic
-from engine.language.source import Source, Span
-
-STATEMENTS = ("forbid", "require", "prefer", "avoid", "weigh", "route", "let", "test", "prove", "language")
-_CLAUSES = ("when", "unless", "because")
-_FOREIGN_WHEN = ("if", "where", "while", "provided", "whenever")
-_OTHER_WORDS = [
-    "all",
-    "and",
-    "any",
-    "by",
-    "chain",
-    "empty",
-    "expect",
-    "given",
-    "has",
-    "in",
-    "is",
-    "never",
-    "not",
-    "only",
-    "or",
-    "refused",
-    "some",
-    "then",
-    "use",
-    "watch",
-]
-_WORDS = frozenset((*STATEMENTS, *_CLAUSES, *_OTHER_WORDS))
-
-
-# --- The place --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The text of one statement, perhaps already mended, and where each of its characters stood in the source."""
-
-    source: Source
-    text: str
-    origin: Sequence[int]  # offsets in the source; for what an edit put in, ~ the offset it stands before
-
-    def span(self, start: int, end: int) -> Span:
-        """The stretch of the source; its last character for what stands behind the end."""
-        first = self._offset(min(start, len(self.origin) - 1))
-        return self.source.span(first, max(self._offset(end - 1), first) + 1)
-
-    def _offset(self, index: int) -> int:
-        offset = self.origin[index]
-        return offset if offset >= 0 else min(~offset, len(self.source.text) - 1)
-
-    def is_inserted(self, start: int, end: int) -> bool:
-        """Whether all of this was put in by edits."""
-        return all(offset < 0 for offset in self.origin[start:end])
-
-    def edited(self, edit: "Edit") -> "Draft":
-        start, end = edit.start, edit.end
-        # What is put in stands for what it replaces, from its first character to its last.
-        last = min(max(end - 1, start), len(self.origin) - 1)
-        inserted = [~self._offset(min(start + shift, last)) for shift in range(len(edit.text))]
-        if inserted:
-            inserted[-1] = ~self._offset(last)
-        return Draft(
-            self.source,
-            self.text[:start] + edit.text + self.text[end:],
-            [*self.origin[:start], *inserted, *self.origin[end:]],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Put `text` in place of what stands from `start` to `end` in the draft."""
-
-    start: int
-    end: int
-    text: str
+from engine.language.places import CLAUSES, ENDINGS, STATEMENTS, VALUES, WORDS, Edit, Lexeme, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,138 +20,6 @@ class Slip:
 
     diagnostic: Diagnostic
     edit: Edit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lexeme:
-    """A word as an author sees it, wider than the grammar's: `meta/llama-3+`, `==`, `32kb`, `“curly”`."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-_LEXEMES = re.compile(
-    r"""
-      (?P<blank>   (?:[ \t\r\n] | \#[^\n]*)+ )
-    | (?P<comment> //[^\n]* | /\* | -- )
-    | (?P<string>  "(?:[^"\\\n]|\\.)*" )
-    | (?P<open>    "[^\n]* )
-    | (?P<quoted>  [“”„‟«»][^“”„‟«»"\n]*[“”„‟«»"]? | ['‘’`][^'‘’`\n]*['‘’`]? )
-    | (?P<number>  \$?[0-9](?:[\w%/+@] | [.:-](?=\w))* | \.[0-9]+ )
-    | (?P<word>    [^\W\d]\w*(?:(?:[-:/+@]+|\.)\w+)*\+* )
-    | (?P<sign>    <=> | == =? | != =? | <> | <= | >= | => | =< | && | \|\| | := | \.\.\. | \.\. | . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def lexemes(text: str) -> list[Lexeme]:
-    return [
-        Lexeme(str(match.lastgroup), match.group(), *match.span())
-        for match in _LEXEMES.finditer(text)
-        if match.lastgroup != "blank"
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where Lark stopped: at the lexeme with this index, with these terminals possible instead."""
-
-    draft: Draft
-    lexemes: list[Lexeme]
-    index: int
-    accepts: frozenset[str]
-
-    def at(self, distance: int) -> Lexeme:
-        """The lexeme so many places further on; an empty one beyond either end."""
-        index = self.index + distance
-        if 0 <= index < len(self.lexemes):
-            return self.lexemes[index]
-        end = self.lexemes[-1].end if index >= 0 and self.lexemes else 0
-        return Lexeme("end", "", end, end)
-
-    @property
-    def here(self) -> Lexeme:
-        return self.at(0)
-
-    @property
-    def previous(self) -> Lexeme:
-        return self.at(-1)
-
-    @property
-    def keyword(self) -> str:
-        """What the statement begins with, in small letters."""
-        return self.lexemes[0].text.lower()
-
-    @property
-    def before(self) -> list[Lexeme]:
-        return self.lexemes[: self.index]
-
-    def last_of(self, *words: str) -> Lexeme | None:
-        """The nearest lexeme before this place that is one of the words."""
-        return next((lexeme for lexeme in reversed(self.before) if lexeme.text in words), None)
-
-    def span(self, first: Lexeme, last: Lexeme | None = None) -> Span:
-        return self.draft.span(first.start, (last or first).end)
-
-    def words(self, first: Lexeme, last: Lexeme | None = None) -> str:
-        """The author's own text between two lexemes, on one line."""
-        text = self.draft.text[first.start : (last or first).end]
-        return messages.shortened(text)
-
-    def ends_here(self) -> bool:
-        """Whether what was begun before this place cannot go on after it."""
-        return self.here.kind == "end" or self.here.text in _ENDINGS
-
-    def value_around(self) -> tuple[str, str]:
-        """What stands left and right of a sign at this place, for showing it rightly written."""
-        left = self.previous.text if self.previous.kind in _VALUES else "task.type"
-        return left, self.value_after(1)
-
-    def value_after(self, distance: int) -> str:
-        first = self.at(distance)
-        if first.text == "[":
-            return self.words(first, self._closing(distance))
-        return first.text if first.kind in _VALUES and first.text not in _CLAUSES else "VALUE"
-
-    def _closing(self, distance: int) -> Lexeme:
-        while self.at(distance + 1).kind != "end" and self.at(distance).text != "]":
-            distance += 1
-        return self.at(distance)
-
-    def rest_of_clause(self) -> str:
-        """From this place to the next clause or the end of the line it is on."""
-        last, distance = self.here, 0
-        while (following := self.at(distance + 1)).kind != "end":
-            if following.text in _CLAUSES or "\n" in self.draft.text[last.end : following.start]:
-                break
-            last, distance = following, distance + 1
-        return self.words(self.here, last)
-
-    def opening(self, bracket: str, closing: str) -> Lexeme | None:
-        """The innermost bracket of a kind that is still open at this place."""
-        depth = 0
-        for lexeme in reversed(self.before):
-            if lexeme.text == closing:
-                depth += 1
-            elif lexeme.text == bracket:
-                if depth == 0:
-                    return lexeme
-                depth -= 1
-        return None
-
-    def replace(self, first: Lexeme, text: str, last: Lexeme | None = None) -> Edit:
-        return Edit(first.start, (last or first).end, text)
-
-    def insert(self, text: str) -> Edit:
-        """Before this place, with a blank on either side."""
-        return Edit(self.here.start, self.here.start, f" {text} ")
-
-
-_VALUES = ("word", "string", "number")
-_ENDINGS = frozenset((*STATEMENTS, *_CLAUSES, "expect", "given", "by", "then", ",", ")", "]"))
 
 
 # --- Characters and quotes ----------------------------------------------------------------------------
@@ -240,7 +34,7 @@ def _unclosed_string(place: Place) -> Slip | None:
         closed = f'"{text[1 : curly.start()]}"'
         edit = Edit(here.start, here.start + curly.end(), closed)
         span = place.draft.span(here.start + curly.start(), here.start + curly.end())
-        return Slip(messages.wrong_quotes(span, messages.shortened(closed)), edit)
+        return Slip(messages.wrong_quotes(span, closed), edit)
     span = place.draft.span(here.start, here.start + len(text))
     end = here.start + len(text)
     ends_the_line = place.previous.text == "because"
@@ -253,9 +47,7 @@ def _wrong_quotes(place: Place) -> Slip | None:
         return None
     inside = here.text[1:-1] if len(here.text) > 1 and not here.text[-1].isalnum() else here.text[1:]
     right = '"' + inside.strip().replace("\\", "\\\\") + '"'
-    return Slip(
-        messages.wrong_quotes(place.span(here), messages.shortened(right)), place.replace(here, right)
-    )
+    return Slip(messages.wrong_quotes(place.span(here), right), place.replace(here, right))
 
 
 _GOOD_STRING = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\["\\])*"')
@@ -357,8 +149,9 @@ def _kebab_case(text: str) -> str | None:
 def _rule_name(place: Place) -> Slip | None:
     if "RULE_NAME" not in place.accepts:
         return None
-    here, keyword = place.here, place.previous.text
-    if here.kind == "quoted" or here.kind == "string":
+    here = place.here
+    keyword = place.previous.text if place.previous.text in STATEMENTS else "rule"
+    if here.kind in ("quoted", "string"):
         right = _kebab_case(here.text)
         return Slip(
             messages.bad_rule_name(place.span(here), keyword, right),
@@ -371,7 +164,7 @@ def _rule_name(place: Place) -> Slip | None:
         edit = Edit(here.start, here.start + len(written), right) if right else None
         return Slip(messages.bad_rule_name(span, keyword, right), edit)
     if place.keyword == "test":
-        return None
+        return None  # a name that `because` or `route` lacks is a missing value
     return Slip(
         _no_name(place, place.previous), place.insert("some-name") if here.text in (":", "=", "(") else None
     )
@@ -396,7 +189,7 @@ _FOREIGN_STATEMENTS = {
 
 def _unknown_statement(place: Place) -> Slip | None:
     here = place.here
-    looks_like_one = place.at(1).kind == "word" and place.at(2).text == ":" and here.text not in _WORDS
+    looks_like_one = place.at(1).kind == "word" and place.at(2).text == ":" and here.text not in WORDS
     if place.index == 0 and here.text in STATEMENTS and place.at(1).text in (":", "="):
         after = place.at(1)
         return Slip(_no_name(place, here), Edit(after.start, after.start, " some-name "))
@@ -417,7 +210,7 @@ def _upper_case_keyword(place: Place) -> Slip | None:
     for lexeme in (place.here, place.previous):
         small = lexeme.text.lower()
         # The one before may have been read as a name: `Not cloud`, `Never local`.
-        if lexeme.kind == "word" and small in _WORDS and small != lexeme.text:
+        if lexeme.kind == "word" and small in WORDS and small != lexeme.text:
             if lexeme is place.here and small.upper() not in place.accepts:
                 continue
             return Slip(messages.upper_case_keyword(place.span(lexeme)), place.replace(lexeme, small))
@@ -427,7 +220,7 @@ def _upper_case_keyword(place: Place) -> Slip | None:
 def _missing_colon(place: Place) -> Slip | None:
     here, previous = place.here, place.previous
     if "COLON" in place.accepts and here.text != ":":
-        right = messages.shortened(f"{place.words(place.lexemes[0], previous)}: {place.value_after(0)}")
+        right = f"{place.words(place.lexemes[0], previous)}: {place.value_after(0)}"
         is_sign = here.text in ("=", ":=", "->", "-", "=>")
         edit = place.replace(here, ":") if is_sign else Edit(previous.end, previous.end, ":")
         return Slip(messages.missing_colon(place.span(previous), right), edit)
@@ -449,9 +242,9 @@ def _mark(place: Place) -> Slip | None:
 def _colon_after_keyword(place: Place) -> Slip | None:
     """`when: private`, `use: cloud`; also `when..`, where something else is glued to the word."""
     here, previous = place.here, place.previous
-    glued = here.text in _WORDS and here.text.upper() in place.accepts
+    glued = here.text in WORDS and here.text.upper() in place.accepts
     colon, word = (place.at(1), here) if glued else (here, previous)
-    if colon.text == ":" and word.text in _WORDS:
+    if colon.text == ":" and word.text in WORDS:
         right = f"{word.text} {place.value_after(2 if glued else 1)}"
         return Slip(messages.unexpected_colon(place.span(colon), word.text, right), place.replace(colon, " "))
     if glued:
@@ -541,7 +334,9 @@ def _list_after(place: Place) -> Slip | None:
     previous = place.previous
     items = place.value_after(0)
     if previous.text == "has":
-        return Slip(messages.has_list(place.span(place.here, place._closing(0)), items), place.insert("any"))
+        return Slip(
+            messages.has_list(place.span(place.here, place.closing_bracket(0)), items), place.insert("any")
+        )
     if previous.text == "is":
         right = f"{place.at(-2).text} in {items}"
         return Slip(messages.is_list(place.span(previous), right), place.replace(previous, "in"))
@@ -554,16 +349,16 @@ def _list_after(place: Place) -> Slip | None:
 
 def _list_without_brackets(place: Place) -> Slip | None:
     """`has any a, b`, `in a, b`, `is a, b`."""
-    if place.here.text != "," or place.previous.kind not in _VALUES:
+    if place.here.text != "," or place.previous.kind not in VALUES:
         return None
     if (
         place.at(-2).text not in ("any", "all", "in")
-        or place.at(1).kind not in _VALUES
+        or place.at(1).kind not in VALUES
         or place.at(1).text == "then"
     ):
         return None
     distance = 1
-    while place.at(distance + 1).text == "," and place.at(distance + 2).kind in _VALUES:
+    while place.at(distance + 1).text == "," and place.at(distance + 2).kind in VALUES:
         distance += 2
     last = place.at(distance)
     right = f"[{place.words(place.previous, last)}]"
@@ -588,11 +383,11 @@ def _range(place: Place) -> Slip | None:
 def _misplaced_not(place: Place) -> Slip | None:
     """`labels not has x`, `has not x`, `has no x`."""
     here, previous = place.here, place.previous
-    if here.text == "has" and previous.text == "not" and place.at(-2).kind in _VALUES:
+    if here.text == "has" and previous.text == "not" and place.at(-2).kind in VALUES:
         subject, first, value = place.at(-2), previous, place.value_after(1)
         edit = place.replace(subject, f"not {subject.text} has", here)
         return Slip(messages.misplaced_not(place.span(first, here), f"not {subject.text} has {value}"), edit)
-    if previous.text in ("not", "no") and place.at(-2).text == "has" and here.kind in _VALUES:
+    if previous.text in ("not", "no") and place.at(-2).text == "has" and here.kind in VALUES:
         subject = place.at(-3)
         edit = place.replace(subject, f"not {subject.text} has", previous)
         right = f"not {subject.text} has {here.text}"
@@ -628,11 +423,11 @@ def _trailing_comma(place: Place) -> Slip | None:
     if (
         here.text == ","
         and "COMMA" not in place.accepts
-        and (place.at(1).text in _CLAUSES or not place.at(1).text)
+        and (place.at(1).text in CLAUSES or not place.at(1).text)
     ):
         return Slip(messages.trailing_comma(place.span(here), _what(place.at(1))), place.replace(here, " "))
     # `given a, expect local`: there `expect` was read as the name of a fact.
-    if place.at(-2).text == "," and previous.text in (*_CLAUSES, "expect") and here.text not in (",", "]"):
+    if place.at(-2).text == "," and previous.text in (*CLAUSES, "expect") and here.text not in (",", "]"):
         comma = place.at(-2)
         return Slip(messages.trailing_comma(place.span(comma), _what(previous)), place.replace(comma, " "))
     return None
@@ -655,7 +450,7 @@ _NEEDED_AFTER: dict[str, tuple[str, str, str]] = {
     "chain": ("a model", "chain llama3.1:8b", "x"),
     "given": ("a fact", "given task.type is planning", "x"),
 }
-_MISREAD = frozenset((*_CLAUSES, "and", "or", "by", "then", "expect"))
+_MISREAD = frozenset((*CLAUSES, "and", "or", "by", "then", "expect"))
 
 
 def _missing_value(place: Place) -> Slip | None:
@@ -670,6 +465,8 @@ def _missing_value(place: Place) -> Slip | None:
 
 def _missing_after(place: Place, word: Lexeme, left: Lexeme, following: Lexeme) -> Slip | None:
     what, example, placeholder = _NEEDED_AFTER[word.text]
+    if "RULE_NAME" in place.accepts:
+        what, example, placeholder = ("the name of a rule", "because private-stays-home", "x")
     if word.text == ":" and place.keyword in ("weigh", "test", "route"):
         return None
     if word.text == "not" and left.text == "is":
@@ -697,7 +494,7 @@ def _brackets(place: Place) -> Slip | None:
     here = place.here
     in_list = here.kind == "word" and place.at(1).text in (",", "]")
     for bracket, closing, terminal in (("[", "]", "RSQB"), ("(", ")", "RPAR")):
-        if terminal in place.accepts and (here.kind == "end" or (here.text in _ENDINGS and not in_list)):
+        if terminal in place.accepts and (here.kind == "end" or (here.text in ENDINGS and not in_list)):
             opening = place.opening(bracket, closing)
             if opening is not None:
                 before = here.text or None
@@ -715,11 +512,11 @@ def _missing_comma(place: Place) -> Slip | None:
     here = place.here
     if "COMMA" not in place.accepts or here.kind == "end":
         return None
-    in_list = "RSQB" in place.accepts and here.kind in _VALUES
+    in_list = "RSQB" in place.accepts and here.kind in VALUES
     in_weigh = place.keyword == "weigh" and here.kind == "word" and place.at(1).kind == "number"
     in_given = "EXPECT" in place.accepts and here.kind == "word"
     in_chain = (
-        place.last_of("chain", "given") is not None and "BECAUSE" in place.accepts and here.kind in _VALUES
+        place.last_of("chain", "given") is not None and "BECAUSE" in place.accepts and here.kind in VALUES
     )
     if in_given and here.text == "and":
         right = f"{place.previous.text}, {place.at(1).text}"
@@ -735,9 +532,9 @@ def _missing_comma(place: Place) -> Slip | None:
 def _unexpected_comma(place: Place) -> Slip | None:
     """`forbid a: cloud, ollama`: more than one selector."""
     here, following = place.here, place.at(1)
-    if here.text != "," or "OR" not in place.accepts or following.kind not in _VALUES:
+    if here.text != "," or "OR" not in place.accepts or following.kind not in VALUES:
         return None
-    if place.keyword in ("route", "weigh") or following.text in _ENDINGS:
+    if place.keyword in ("route", "weigh") or following.text in ENDINGS:
         return None
     right = f"{place.previous.text} or {following.text}"
     return Slip(messages.unexpected_comma(place.span(here), right), place.replace(here, " or "))
@@ -753,7 +550,7 @@ def _weights(place: Place) -> Slip | None:
         return Slip(
             messages.unexpected_operator(place.span(here), here.text, right), place.replace(here, " ")
         )
-    if here.kind == "end" or here.text in _ENDINGS:
+    if here.kind == "end" or here.text in ENDINGS:
         return Slip(
             messages.missing_value(place.span(part), "a weight", f"{part.text} 0.3"), place.insert("0.1")
         )
@@ -764,9 +561,7 @@ def _missing_given(place: Place) -> Slip | None:
     if place.keyword != "test" or place.accepts != {"GIVEN"} or place.here.kind == "end":
         return None
     right = f"given task.type is planning {place.rest_of_clause()}"
-    return Slip(
-        messages.missing_given(place.span(place.here), messages.shortened(right)), place.insert("given x")
-    )
+    return Slip(messages.missing_given(place.span(place.here), right), place.insert("given x"))
 
 
 def _route_words(place: Place) -> Slip | None:
@@ -804,7 +599,7 @@ def _points(place: Place) -> Slip | None:
     here = place.here
     if place.keyword not in ("prefer", "avoid"):
         return None
-    if here.text == "by" and place.last_of(*_CLAUSES) is not None:
+    if here.text == "by" and place.last_of(*CLAUSES) is not None:
         return Slip(messages.points_after_condition(place.span(here)))
     if "BY" not in place.accepts:
         return None
@@ -816,7 +611,7 @@ def _points(place: Place) -> Slip | None:
         return Slip(messages.missing_by(place.span(here), f"by {here.text}"), place.insert("by"))
     if place.ends_here() and here.text not in (")", "]"):
         late = any(lexeme.text == "by" for lexeme in place.lexemes[place.index :])
-        if late and here.text in _CLAUSES:
+        if late and here.text in CLAUSES:
             by = next(lexeme for lexeme in place.lexemes[place.index :] if lexeme.text == "by")
             return Slip(messages.points_after_condition(place.span(by)))
         shown = here if here.kind != "end" else place.previous
@@ -830,7 +625,7 @@ def _points(place: Place) -> Slip | None:
 
 def _clauses(place: Place) -> Slip | None:
     here = place.here
-    if here.text not in _CLAUSES or here.text.upper() in place.accepts or "NAME" in place.accepts:
+    if here.text not in CLAUSES or here.text.upper() in place.accepts or "NAME" in place.accepts:
         return None
     span = place.span(here)
     match place.keyword:
@@ -855,6 +650,9 @@ def _clauses(place: Place) -> Slip | None:
     return None
 
 
+_FOREIGN_WHEN = ("if", "where", "while", "provided", "whenever")
+
+
 def _missing_when(place: Place) -> Slip | None:
     here, previous = place.here, place.previous
     if previous.text in ("if", "where") and place.at(-2).text == ":":
@@ -864,29 +662,29 @@ def _missing_when(place: Place) -> Slip | None:
                 place.span(previous), previous.text, example.get(place.keyword, "cloud when ...")
             )
         )
-    if previous.text == "not" and place.accepts == {"IN"} and place.at(-2).kind in _VALUES:
+    if previous.text == "not" and place.accepts == {"IN"} and place.at(-2).kind in VALUES:
         # `cloud not private`: read as the beginning of `not in`.
-        right = messages.shortened(f"when not {place.rest_of_clause()}")
+        right = f"when not {place.rest_of_clause()}"
         edit = Edit(previous.start, previous.start, "when ")
         return Slip(messages.missing_when(place.span(previous), right), edit)
     if "WHEN" in place.accepts:
         if here.text in _FOREIGN_WHEN:
-            right = messages.shortened(f"when {_after_first_word(place.rest_of_clause())}")
+            right = f"when {_after_first_word(place.rest_of_clause())}"
             return Slip(
                 messages.unexpected_if(place.span(here), here.text, right), place.replace(here, "when")
             )
         if here.kind == "string" and "BECAUSE" in place.accepts:
             return Slip(messages.missing_because(place.span(here)), place.insert("because"))
-        if (here.kind in _VALUES and here.text not in _WORDS) or here.text in ("(", "not"):
-            right = messages.shortened(f"when {place.rest_of_clause()}")
+        if (here.kind in VALUES and here.text not in WORDS) or here.text in ("(", "not"):
+            right = f"when {place.rest_of_clause()}"
             return Slip(messages.missing_when(place.span(here), right), place.insert("when"))
         return None
     if here.kind == "string" and "BECAUSE" in place.accepts:
         return Slip(messages.missing_because(place.span(here)), place.insert("because"))
     if "AND" in place.accepts and (
-        (here.kind == "word" and here.text not in _WORDS) or here.text in ("(", "not")
+        (here.kind == "word" and here.text not in WORDS) or here.text in ("(", "not")
     ):
-        right = messages.shortened(f"and {place.rest_of_clause()}")
+        right = f"and {place.rest_of_clause()}"
         return Slip(messages.missing_connective(place.span(here), right), place.insert("and"))
     return None
 
