@@ -50,7 +50,7 @@ def bits_of(mask: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One way out of a question: the cell it leads to and how people read it."""
+    """One way out of a question: the cell it leads to, which is its place among the branches, and how people read it."""
 
     cell: int
     label: str

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from engine.config.catalogue import Model
 from engine.decision.cells import Branch, Question, bits_of
@@ -45,8 +46,7 @@ class Node:
     children: dict[int, "Node | Leaf"] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One question on the way to a leaf, and the branch taken."""
 
     question: Question
@@ -96,7 +96,7 @@ class DecisionTree:
         while isinstance(node, Node):
             question = node.question
             cell = question.answer(facts[INDEX[question.fact]])
-            steps.append(Step(question, next(branch for branch in question.branches if branch.cell == cell)))
+            steps.append(Step(question, question.branches[cell]))
             node = self.child(node, cell)
         return steps
 
@@ -189,7 +189,7 @@ class _Drawing:
         branches: Iterable[Branch] = question.branches
         if question.fact in self._fixed:
             cell = question.answer(self._fixed[question.fact])
-            branches = [branch for branch in branches if branch.cell == cell]
+            branches = [question.branches[cell]]
         return [(branch, self._tree.child(node, branch.cell)) for branch in branches]
 
     def _leaf(self, leaf: Leaf) -> DrawnLeaf:

@@ -6,8 +6,7 @@ score parts). An `Explanation` works out the rest when it is printed or serialis
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -16,11 +15,14 @@ from engine.decision.cells import bits_of
 from engine.decision.decision_tree import DecisionTree, Step
 from engine.decision.evaluator import Decision, Evaluator
 from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, Gathered, shown
-from engine.decision.scoring import Parts, parts_of, round_half_up
+from engine.decision.scoring import Parts, parts_of
 from engine.language.checked_policy import FactValue, Favour, Rule
 
 VERSION = 1
 """The version of the JSON form; see schemas/explanation.schema.json."""
+
+MOST_CANDIDATES = 1024
+"""Decisions whose candidates are remembered before the memory starts afresh."""
 
 Verdict: TypeAlias = Literal["chosen", "fallback", "blocked", "unused"]
 
@@ -59,6 +61,7 @@ class Explainer:
         self.policy_digest, self.catalogue_digest = policy_digest, catalogue_digest
         self.parts = {model.key: parts_of(model) for model in self.policy.models}
         self._places: dict[str, dict[str, Any]] = {}
+        self._candidates: dict[int, tuple[Candidate, ...]] = {}
 
     def explain(self, gathered: Gathered) -> "Explanation":
         """Decides, and keeps what is needed to say why."""
@@ -72,6 +75,37 @@ class Explainer:
             place = {"rule": rule.name, "file": span.source.name, "line": span.line, "because": rule.because}
             self._places[rule.name] = place
         return place
+
+    def candidates(self, decision: Decision) -> tuple[Candidate, ...]:
+        """Every model of the catalogue as this decision sees it; decisions with the same live cubes see the same."""
+        found = self._candidates.get(decision.live)
+        if found is None:
+            if len(self._candidates) >= MOST_CANDIDATES:
+                self._candidates.clear()
+            models = self.policy.models
+            place = {model.key: number for number, model in enumerate(decision.chain)}
+            order = sorted(range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index))
+            found = tuple(self._candidate(decision, index, place.get(models[index].key)) for index in order)
+            self._candidates[decision.live] = found
+        return found
+
+    def _candidate(self, decision: Decision, index: int, place: int | None) -> Candidate:
+        policy, live = self.policy, decision.live
+        model = policy.models[index]
+        guards, watched = live & policy.guards[index], live & policy.watched[index]
+        blockers = self.rules(guards) if guards else ()
+        watching = self.rules(watched) if watched else ()
+        if place is None:
+            return Candidate(model, "blocked" if blockers else "unused", None, blockers, watching)
+        favours = live & policy.favours[index].mask
+        preferences = tuple(
+            (rule, rule.effect.points)
+            for rule in (self.rules(favours) if favours else ())
+            if isinstance(rule.effect, Favour)
+        )
+        total = Decimal(decision.totals[place]).scaleb(-policy.scale)
+        score = Score(total, self.parts[model.key], preferences)
+        return Candidate(model, "fallback" if place else "chosen", score, (), watching)
 
     def rules(self, live: int) -> tuple[Rule, ...]:
         """The rules that own these bits, in file order, each once."""
@@ -110,33 +144,10 @@ class Explanation:
     def path(self) -> list[Step]:
         return self._explainer.tree.path(self.facts)
 
-    @cached_property
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every model of the catalogue: the chain in order, then the rest as the catalogue lists them."""
-        models = self._explainer.policy.models
-        place = {model.key: number for number, model in enumerate(self.chain)}
-        order = sorted(
-            range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index)
-        )
-        return tuple(self._candidate(index, place.get(models[index].key)) for index in order)
-
-    def _candidate(self, index: int, place: int | None) -> Candidate:
-        policy, live = self._explainer.policy, self.decision.live
-        model = policy.models[index]
-        guards, watched = live & policy.guards[index], live & policy.watched[index]
-        blockers = self._explainer.rules(guards) if guards else ()
-        watching = self._explainer.rules(watched) if watched else ()
-        if place is None:
-            return Candidate(model, "blocked" if blockers else "unused", None, blockers, watching)
-        favours = live & policy.favours[index].mask
-        preferences = tuple(
-            (rule, rule.effect.points)
-            for rule in (self._explainer.rules(favours) if favours else ())
-            if isinstance(rule.effect, Favour)
-        )
-        total = Decimal(self.decision.totals[place]).scaleb(-policy.scale)
-        score = Score(total, self._explainer.parts[model.key], preferences)
-        return Candidate(model, "fallback" if place else "chosen", score, (), watching)
+        return self._explainer.candidates(self.decision)
 
     @cached_property
     def tie_break(self) -> str | None:
@@ -250,10 +261,13 @@ def json_value(value: FactValue) -> Any:
             return value
 
 
+FOUR_PLACES = Decimal("0.0001")
+
+
 def json_number(number: Decimal) -> int | float:
-    """A JSON number with at most four decimals, rounded half up."""
-    rounded = round_half_up(Fraction(number), 4)
-    return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)
+    """A JSON number with at most four decimals, rounded half up (ruling 52)."""
+    rounded = float(number.quantize(FOUR_PLACES, ROUND_HALF_UP))
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _candidate_json(candidate: Candidate, place: Any) -> dict[str, Any]:
@@ -266,9 +280,7 @@ def _candidate_json(candidate: Candidate, place: Any) -> dict[str, Any]:
         if score is None
         else {
             "total": json_number(score.total),
-            "cost": json_number(score.parts.cost),
-            "quality": json_number(score.parts.quality),
-            "latency": json_number(score.parts.latency),
+            **{part: json_number(value) for part, value in zip(Parts._fields, score.parts, strict=True)},
             "preferences": [
                 {"rule": rule.name, "points": json_number(points)} for rule, points in score.preferences
             ],

@@ -5,10 +5,10 @@ no binary float is ever near them. The formula and its constants are language.md
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
+from typing import NamedTuple
 
 from engine.config.catalogue import Model
 from engine.language.checked_policy import Weigh
@@ -17,8 +17,7 @@ QUALITY_PART = {"low": Decimal(25), "medium": Decimal(50), "high": Decimal(75), 
 LATENCY_PART = {"low": Decimal(100), "medium": Decimal(50), "high": Decimal(0)}
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The three unweighted parts of a score, each 0 to 100."""
 
     cost: Decimal
