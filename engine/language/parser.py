@@ -41,15 +41,15 @@ def decode(name: str, data: bytes, problems: Problems) -> Source | None:
 def parse(source: Source, problems: Problems) -> tree.File:
     """The well-formed statements of a file, in order; a statement with an error is left out and reported."""
     if len(source.text) > MOST_BYTES:
-        problems.add(messages.file_too_large(source.span(0, 0), len(source.text.encode()), MOST_BYTES))
+        problems.add(messages.file_too_large(source.span(0, 0), len(source.text), MOST_BYTES))
         return tree.File(source, (), broken=("",))
     unreadable = _unreadable_characters(source, problems)
     statements, broken = _statements(source, unreadable, problems)
     kept = []
     may_be_deep = _most_nesting(source.text, 0, len(source.text)) > MOST_NESTING
-    for statement in statements:
+    for place, statement in enumerate(statements):
         if isinstance(statement, tree.Language):
-            problem = _language_problem(statement)
+            problem = _language_problem(statement, may_be_first=place == 0)
         else:
             problem = _nesting_problem(statement) if may_be_deep else None
         if problem is None:
@@ -80,7 +80,7 @@ def _statements(
 # Besides control characters: what turns or hides text, so that a policy reads otherwise than it is (CVE-2021-42574).
 _UNREADABLE = re.compile(
     r"(?P<carriage_return>\r(?!\n))"
-    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029])"
+    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff])"
     r"|(?P<bidirectional>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])"
 )
 _MOST_UNREADABLE = 200
@@ -108,12 +108,16 @@ def _unreadable_characters(source: Source, problems: Problems) -> tuple[int, ...
 # --- Limits -----------------------------------------------------------------------------------------
 
 
-def _language_problem(statement: tree.Language) -> Diagnostic | None:
+def _language_problem(statement: tree.Language, may_be_first: bool) -> Diagnostic | None:
     if statement.version.text != "1":
         return messages.unknown_language_version(statement.version.span, statement.version.text)
-    before = statement.span.source.text[: statement.span.start]
-    is_first = all(not line or line.startswith("#") for line in map(str.strip, before.split("\n")))
-    return None if is_first else messages.language_not_first(statement.span)
+    # A statement that was left out may have stood before it.
+    if may_be_first and _BLANK.fullmatch(statement.span.source.text, 0, statement.span.start):
+        return None
+    return messages.language_not_first(statement.span)
+
+
+_BLANK = re.compile(r"(?:\s|#[^\n]*)*+")
 
 
 def _nesting_problem(statement: tree.Statement) -> Diagnostic | None:

@@ -180,6 +180,8 @@ def check(data: bytes) -> None:
         "forbid" + " " * 900_000 + "x",
         "\x00" * 100_000,
         "let a = " * 20_000,
+        "language 1 " * 20_000,
+        "forbid a: (x) language 2 " * 10_000,
         "test " * 20_000 + '"x":',
         "forbid a: “" * 10_000,
         "forbid a: cloud;" * 10_000,

@@ -309,6 +309,7 @@ def test_a_statement_across_lines_is_one_statement() -> None:
         ("\x0c", "control-character"),
         ("\x85", "control-character"),
         ("\u2028", "control-character"),
+        ("\ud800", "control-character"),
         ("\r", "lone-carriage-return"),
         ("\u202e", "bidirectional-character"),
         ("\u2066", "bidirectional-character"),
@@ -318,6 +319,23 @@ def test_a_statement_across_lines_is_one_statement() -> None:
 def test_characters_that_hide_something_are_errors_everywhere(character: str, slug: str, around: str) -> None:
     """In texts, in comments and between words; nothing else is said about that statement."""
     assert slugs(around.format(character)) == [slug]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("language 1", []),
+        ("# a comment\n\n language 1 let a = b", []),
+        ("let a = b language 1", ["language-not-first"]),
+        ("language 1 language 1", ["language-not-first"]),
+        ("let a b language 1", ["missing-equals", "language-not-first"]),
+        ("language 2", ["unknown-language-version"]),
+        ("language 1.0", ["unknown-language-version"]),
+    ],
+)
+def test_language_stands_first_or_not_at_all(text: str, expected: list[str]) -> None:
+    """Once, as the first statement, and only version 1 (ruling 4)."""
+    assert expected == slugs(text)
 
 
 def test_an_error_is_told_in_the_words_of_the_author() -> None:
