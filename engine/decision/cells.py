@@ -125,7 +125,8 @@ class NameColumn(Column):
                 (inside if names.inside else outside)[cells[name]].append(bit)
         confined = mask_of(bit for bit, names in constraints if names.inside)
         self.masks = [
-            full & ~confined & ~mask_of(outside[cell]) | mask_of(inside[cell]) for cell in range(len(self.names) + 1)
+            full & ~confined & ~mask_of(outside[cell]) | mask_of(inside[cell])
+            for cell in range(len(self.names) + 1)
         ]
         self.touched = mask_of(bit for bit, _ in constraints)
         if FACTS[fact].kind is Kind.FLAG:
@@ -142,8 +143,11 @@ class NameColumn(Column):
         elif self._others:
             labels.append(", ".join(self._others))
         branches = tuple(Branch(cell, label) for cell, label in enumerate(labels))
-        return [Question(self.fact, None, False, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup)]
-
+        return [
+            Question(
+                self.fact, None, False, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup
+            )
+        ]
 
     def samples(self) -> Iterable[Any]:
         named: list[str] = [*self.names, *([UNHEARD_OF] if self._others is None else self._others[:1])]
@@ -175,7 +179,9 @@ class NumberColumn(Column):
         below = [value for value, side in self.edges if side == 0]
         above = [value for value, side in self.edges if side == 1]
         self.lookup = (
-            (lambda value: bisect_right(below, value) + bisect_left(above, value)) if above else partial(bisect_right, below)
+            (lambda value: bisect_right(below, value) + bisect_left(above, value))
+            if above
+            else partial(bisect_right, below)
         )
 
     def mask(self, cell: int) -> int:
@@ -201,7 +207,6 @@ class NumberColumn(Column):
         parts = [] if low is None else [f"{'>=' if low[1] == 0 else '>'} {_percent(low[0])}"]
         parts += [] if high is None else [f"{'<' if high[1] == 0 else '<='} {_percent(high[0])}"]
         return " and ".join(parts)
-
 
     def samples(self) -> Iterable[Any]:
         whole = FACTS[self.fact].kind is not Kind.PERCENT
@@ -292,14 +297,15 @@ class SetColumn(Column):
             rejecting = self._rejecting.get(element, 0)
             masks = (self._full & ~wanting, self._full & ~rejecting)
             questions.append(
-                Question(self.fact, element, False, branches, masks, wanting | rejecting, self._membership(element))
+                Question(
+                    self.fact, element, False, branches, masks, wanting | rejecting, self._membership(element)
+                )
             )
         return questions
 
     def _membership(self, element: str) -> Callable[[frozenset[str]], int]:
         project = self.lookup
         return lambda value: int(element in project(value))
-
 
     def samples(self) -> Iterable[Any]:
         # Every subset while that is feasible, else the small ones: what rules ask of sets they ask of few elements.

@@ -12,11 +12,30 @@ from typing import assert_never
 
 from engine.config.catalogue import Model
 from engine.decision.cells import Column, columns_of, mask_of
-from engine.decision.cubes import ALWAYS, Cube, Distributor, Elements, TooManyCubes, conjunction, mention_elements
+from engine.decision.cubes import (
+    ALWAYS,
+    Cube,
+    Distributor,
+    Elements,
+    TooManyCubes,
+    conjunction,
+    disjoint,
+    mention_elements,
+)
 from engine.decision.facts import GIVEN, known_values
 from engine.decision.scoring import parts_of, scale_of, tie_order
 from engine.language import messages
-from engine.language.checked_policy import CheckedPolicy, Condition, Favour, Forbid, Require, Rule, Use, Weigh
+from engine.language.checked_policy import (
+    CheckedPolicy,
+    Condition,
+    Effect,
+    Favour,
+    Forbid,
+    Require,
+    Rule,
+    Use,
+    Weigh,
+)
 from engine.language.diagnostics import Problems
 from engine.language.vocabulary import Kind, Names
 
@@ -84,7 +103,12 @@ class CompiledPolicy:
         return (1 << len(self.cubes)) - 1
 
 
-def compile_policy(policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems) -> CompiledPolicy:
+_KINDS: tuple[type[Effect], ...] = (Use, Weigh, Favour, Forbid, Require)
+
+
+def compile_policy(
+    policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems
+) -> CompiledPolicy:
     """Compiles every rule; one whose condition comes to too many cubes is reported and left out."""
     return _Compilation(policy, models, names, problems).run()
 
@@ -92,7 +116,9 @@ def compile_policy(policy: CheckedPolicy, models: tuple[Model, ...], names: Name
 class _Compilation:
     """The tables of a compiled policy while they grow."""
 
-    def __init__(self, policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems) -> None:
+    def __init__(
+        self, policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems
+    ) -> None:
         self._policy, self._models, self._names, self._problems = policy, models, names, problems
         self._closed = {fact.name: known_values(fact, names) for fact in GIVEN}
         elements = Elements({fact.name: self._closed[fact.name] for fact in GIVEN if fact.kind is Kind.SET})
@@ -119,7 +145,9 @@ class _Compilation:
         points = [rule.effect.points for rule in rules if isinstance(rule.effect, Favour)]
         weighs = [rule.effect for rule in rules if isinstance(rule.effect, Weigh)]
         scale = scale_of(points, weighs)
-        for index, rule in enumerate(rules):
+        # INVARIANT: within one kind bits stand in rule order, so the first live bit is the first rule that holds. Kinds stand one
+        # after the other, the small ones first, so that asking them of the live bits is asking few digits.
+        for index, rule in sorted(enumerate(rules), key=lambda item: _KINDS.index(type(item[1].effect))):
             try:
                 self._add(index, rule, scale)
             except TooManyCubes:
@@ -170,13 +198,16 @@ class _Compilation:
 
     def _add_favour(self, rule: Rule, selector: Condition, points: int, numbering: "_Numbering") -> None:
         for position, cubes in self._applies(rule, selector, negated=False):
-            bits = numbering.bits(cubes)
-            if len(bits) == 1:
-                self._each[position].setdefault(points, []).extend(bits)
-            elif bits:
-                self._once[position].append((points, mask_of(bits)))
+            apart = disjoint(cubes) if len(cubes) > 1 else cubes
+            if apart is None:
+                self._once[position].append((points, mask_of(numbering.bits(cubes))))
+            else:
+                # At most one cube of a rule is live, so live bits can be counted.
+                self._each[position].setdefault(points, []).extend(numbering.bits(apart))
 
-    def _applies(self, rule: Rule, selector: Condition, negated: bool) -> Iterator[tuple[int, tuple[Cube, ...]]]:
+    def _applies(
+        self, rule: Rule, selector: Condition, negated: bool
+    ) -> Iterator[tuple[int, tuple[Cube, ...]]]:
         """For each model that the selector may hold for (or not hold for, when negated): where the rule applies to it."""
         condition, distributor = rule.condition, self._distributor
         shared = None if distributor.speaks_of_model(condition) else distributor.cubes(condition, None)

@@ -99,7 +99,9 @@ class Elements:
         return (*sorted(self._mentioned.get(fact, ())), OTHER)
 
 
-def mention_elements(condition: Condition, models: tuple[Model, ...], elements: Elements, seen: set[int]) -> None:
+def mention_elements(
+    condition: Condition, models: tuple[Model, ...], elements: Elements, seen: set[int]
+) -> None:
     """Notes every element of a set fact that the condition speaks of; shared nodes are visited once."""
     stack: list[Condition] = [condition]
     while stack:
@@ -115,7 +117,9 @@ def mention_elements(condition: Condition, models: tuple[Model, ...], elements: 
             case FactHas(fact, element):
                 elements.mention(fact, (element,))
             case FactHasModel(fact, attribute):
-                elements.mention(fact, (name for model in models if (name := name_attribute(model, attribute))))
+                elements.mention(
+                    fact, (name for model in models if (name := name_attribute(model, attribute)))
+                )
             case _:
                 pass
 
@@ -375,6 +379,46 @@ def _meet_constraints(left: Constraint, right: Constraint) -> Constraint | None:
             high = min(ends) if ends else None
             return Interval(low, high) if high is None or low < high else None
     raise AssertionError("two kinds of constraint on one variable")
+
+
+def disjoint(cubes: tuple[Cube, ...], most: int = 64) -> tuple[Cube, ...] | None:
+    """The same union as cubes of which no two overlap ("sharp" product), or None when that takes more than `most`."""
+    apart: list[Cube] = []
+    for cube in cubes:
+        pieces: list[Cube] = [cube]
+        for earlier in apart.copy():
+            pieces = [piece for whole in pieces for piece in _without(whole, earlier)]
+            if len(apart) + len(pieces) > most:
+                return None
+        apart += pieces
+    return tuple(apart)
+
+
+def _without(cube: Cube, taken: Cube) -> list[Cube]:
+    """What the cube allows and the taken one does not, in cubes that do not overlap."""
+    if meet(cube, taken) is None:
+        return [cube]
+    pieces: list[Cube] = []
+    for variable, constraint in taken.items():
+        for opposite in _opposites(constraint):
+            piece = meet(cube, {variable: opposite})
+            if piece is not None:
+                pieces.append(piece)
+        inside = meet(cube, {variable: constraint})
+        assert inside is not None, "the two cubes overlap"
+        cube = inside
+    return pieces
+
+
+def _opposites(constraint: Constraint) -> list[Constraint]:
+    match constraint:
+        case bool():
+            return [not constraint]
+        case NameSet(inside, members):
+            return [NameSet(not inside, members)]
+        case Interval(low, high):
+            below: list[Constraint] = [Interval(LOWEST, low)] if low > LOWEST else []
+            return below + ([] if high is None else [Interval(high, None)])
 
 
 def _without_absorbed(cubes: list[Cube]) -> tuple[Cube, ...]:

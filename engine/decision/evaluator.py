@@ -66,7 +66,13 @@ def rank(policy: CompiledPolicy, live: int, eligible: Sequence[bool]) -> Decisio
     """The route's tiers, filled with the eligible models by score."""
     route, weigh = first_rule(policy, live & policy.routes), first_rule(policy, live & policy.weighs)
     assert weigh is not None, "the lowered settings weigh every mode"
-    rules, models, scores, favours, ties = policy.rules, policy.models, policy.scores[weigh], policy.favours, policy.ties
+    rules, models, scores, favours, ties = (
+        policy.rules,
+        policy.models,
+        policy.scores[weigh],
+        policy.favours,
+        policy.ties,
+    )
     chain: list[Model] = []
     totals: list[int] = []
     counts: list[int] = []
@@ -85,7 +91,12 @@ def rank(policy: CompiledPolicy, live: int, eligible: Sequence[bool]) -> Decisio
             chain.append(models[model])
             totals.append(-negative)
     return Decision(
-        tuple(chain), tuple(totals), tuple(counts), None if route is None else rules[route], rules[weigh], live
+        tuple(chain),
+        tuple(totals),
+        tuple(counts),
+        None if route is None else rules[route],
+        rules[weigh],
+        live,
     )
 
 

@@ -84,7 +84,9 @@ class Explainer:
                 self._candidates.clear()
             models = self.policy.models
             place = {model.key: number for number, model in enumerate(decision.chain)}
-            order = sorted(range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index))
+            order = sorted(
+                range(len(models)), key=lambda index: (place.get(models[index].key, len(models)), index)
+            )
             found = tuple(self._candidate(decision, index, place.get(models[index].key)) for index in order)
             self._candidates[decision.live] = found
         return found

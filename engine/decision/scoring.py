@@ -51,7 +51,10 @@ def round_half_up(value: Fraction, places: int) -> Decimal:
 
 def scale_of(numbers: Iterable[Decimal], weights: Iterable[Weigh]) -> int:
     """Decimal places at which every score of a policy is a whole number."""
-    places = 2 + max((_places(share) for weigh in weights for share in (weigh.cost, weigh.quality, weigh.latency)), default=0)
+    places = 2 + max(
+        (_places(share) for weigh in weights for share in (weigh.cost, weigh.quality, weigh.latency)),
+        default=0,
+    )
     return max([places, *(_places(number) for number in numbers)])
 
 

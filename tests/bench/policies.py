@@ -57,7 +57,9 @@ def _rule(number: int, rng: Random) -> str:
     because = f'because "reason number {number}"'
     match rng.choice(("forbid", "require", "prefer", "avoid", "route", "weigh")):
         case "forbid":
-            return f"forbid rule-{number}: cloud and model.quality < very_high\n    when {when}\n    {because}"
+            return (
+                f"forbid rule-{number}: cloud and model.quality < very_high\n    when {when}\n    {because}"
+            )
         case "require":
             return f"require rule-{number}: model.capabilities has planning\n    when {when}\n    {because}"
         case "prefer":
@@ -80,17 +82,29 @@ def folder(count: int, seed: int = 1) -> PolicyFolder:
             text = ""
         text += rule + "\n\n"
     files[f"rules-{len(files):03}.route"] = text
+    return _read(files)
+
+
+def _read(files: dict[str, str]) -> PolicyFolder:
     problems = Problems()
-    read = folder_in_memory(
-        models_yaml(), (GUIDE / "policies.yaml").read_text(encoding="utf-8"), files, problems=problems
-    )
+    settings = (GUIDE / "policies.yaml").read_text(encoding="utf-8")
+    read = folder_in_memory(models_yaml(), settings, files, problems=problems)
     assert read is not None, list(problems)
     return read
 
 
 def policy(count: int, seed: int = 1) -> Policy:
+    return _built(folder(count, seed))
+
+
+def policy_of(text: str) -> Policy:
+    """The policy of one `.route` text, with the guide's settings and the benches' catalogue."""
+    return _built(_read({"main.route": text}))
+
+
+def _built(files: PolicyFolder) -> Policy:
     problems = Problems()
-    built = build(folder(count, seed), problems)
+    built = build(files, problems)
     assert built is not None, [problem.message for problem in problems]
     return built
 
