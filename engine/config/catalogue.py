@@ -146,7 +146,9 @@ def _api(name: str, section: Section, problems: Problems) -> Api:
     """What is written, else what the name begins with: `ollama`, `ollama-gpu`, `openai_eu`."""
     written = next((api for api in _APIS if api == section.text("api")), None)
     guessed = next((api for api in _APIS if api == re.split("[^a-z]", name.lower())[0]), None)
-    if "api" not in section and guessed is None:
+    if not section.value:
+        pass  # the schema has said that this is no provider
+    elif "api" not in section and guessed is None:
         problems.add(messages.api_needed(name, section.span))
     elif written in ("openai", "anthropic"):
         # Without an address the vendor's own would be used: right for the vendor, a leak for anyone else.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from engine.bundled import bundled_text
@@ -17,23 +17,19 @@ from engine.config.redaction import is_blanked, is_secret_key
 from engine.config.yaml_source import MOST_FINDINGS, Document, Path
 from engine.language import messages
 from engine.language.diagnostics import Diagnostic, Problems, visible
+from engine.language.source import Span
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 
 def check_schema(document: Document, schema_file: str, problems: Problems) -> None:
-    """Adds a finding for each thing in the document that its schema does not allow, and for each secret in it."""
-    if is_blanked(document.source.text):
-        for diagnostic in _secrets(document, document.value):
-            problems.add(diagnostic)
-    errors = _validator(schema_file).iter_errors(document.value)
-    for count, error in enumerate(islice(errors, MOST_FINDINGS + 1)):
+    """Adds a finding for each secret in the document, and for each thing that its schema does not allow."""
+    found = chain(_secrets(document, document.value), _errors(document, _validator(schema_file)))
+    for count, diagnostic in enumerate(islice(found, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
-            problems.add(messages.too_many_findings(document.at(), MOST_FINDINGS))
-            return
-        for diagnostic in _diagnostics(document, error):
-            problems.add(diagnostic)
+            diagnostic = messages.too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
+        problems.add(diagnostic)
 
 
 @cache
@@ -45,6 +41,8 @@ def _validator(schema_file: str) -> "Draft202012Validator":
 
 def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagnostic]:
     """One finding for each value that was blanked when the file was read."""
+    if not is_blanked(document.source.text):
+        return
     match value:
         case dict():
             for key, member in value.items():
@@ -57,13 +55,24 @@ def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagno
             yield messages.secret_in_file(key, document.at(*path))
 
 
-def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
-    path, keyword, allowed, value = (
-        tuple(error.absolute_path),
-        error.validator,
-        error.validator_value,
-        error.instance,
-    )
+def _errors(document: Document, validator: "Draft202012Validator") -> Iterator[Diagnostic]:
+    """What the schema finds; of a value, only what is said first: its type, then its size."""
+    told: set[Path] = set()
+    for error in validator.iter_errors(document.value):
+        path: Path = tuple(error.absolute_path)
+        if error.validator in _ABOUT_KEYS:
+            yield from _diagnostics(document, path, error)
+        elif path not in told:
+            told.add(path)
+            yield from _diagnostics(document, path, error)
+
+
+_ABOUT_KEYS = ("additionalProperties", "required", "propertyNames", "minLength", "maxLength")
+
+
+def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
+    # `error` is jsonschema's ValidationError; what its fields hold depends on the keyword.
+    keyword, allowed, value = error.validator, error.validator_value, error.instance
     key = _named(path)
     at = document.at(*path)
     last = path[-1] if path else ""
@@ -74,6 +83,8 @@ def _diagnostics(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield from _unknown_keys(document, path, error)
         case "required":
             yield from _missing_keys(document, path, error)
+        case "type" if value is None and not path:
+            yield messages.empty_section("this file", at, "begin it with `providers:`")
         case "type" | "enum" if value is None:
             yield messages.no_value(str(last), at)
         case "enum" if last == "currency":
@@ -118,7 +129,12 @@ def _missing_keys(document: Document, path: Path, error: Any) -> Iterator[Diagno
     # jsonschema makes an error of its own for each missing key, and names it in the message only.
     for key in error.validator_value:
         if error.message.startswith(repr(key)):
-            yield messages.missing_key(key, _named(path), document.key(*path), _EXAMPLES.get(key))
+            place = _first_line(document.key(*path))
+            yield messages.missing_key(key, _named(path), place, _EXAMPLES.get(key))
+
+
+def _first_line(span: Span) -> Span:
+    return span.source.span(span.start, span.start + len(span.text.partition("\n")[0].rstrip()))
 
 
 def _named(path: Path) -> str:
