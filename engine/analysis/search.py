@@ -1,0 +1,146 @@
+"""A space and what is wanted -> the plainest task that has it, or the certainty that there is none.
+
+The one mechanism behind every question over all facts. It begins with the plainest task of all, asks the goal what keeps it
+from being a witness, and goes on in the boxes in which that obstacle is gone, best first by what differs from a test's
+defaults (ruling 41). A box is left out only when no witness is in it, so the first hit is a simplest witness and an empty queue is a
+proof. Work is counted and capped (ruling 60); reaching the cap is an answer of its own, never a success.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+from engine.analysis.space import Box, Cost, Space
+from engine.decision.cells import bits_of
+from engine.decision.facts import Facts
+
+MOST_WORK = 10_000_000
+"""Steps one question may take unless the caller allows more: one step is one variable of one box looked at."""
+
+_MOST_COMPARED = 24
+"""Live cubes that are compared before one of them is chosen to be got rid of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a point from being a witness; every witness in its box takes one of these ways out.
+
+    Either all cubes of `dying` must die, or one of the `kills` dies or one of the cubes of `wakes` holds, or nothing is known but that the cubes
+    of `splits` decide.
+    """
+
+    dying: int = 0
+    kills: tuple[int, ...] = ()
+    wakes: int = 0
+    splits: int = 0
+
+
+Goal: TypeAlias = Callable[[int], Obstacle | None]
+"""What is wanted, asked of the cubes that hold at a point: None when the point has it."""
+
+
+class OutOfWork(Exception):  # noqa: N818 - an answer, not a fault
+    """The cap was reached; `differing` facts is how far the search had come."""
+
+    def __init__(self, done: int, differing: int) -> None:
+        super().__init__(f"{done} steps")
+        self.done, self.differing = done, differing
+
+
+class Work:
+    """Steps taken, of those allowed."""
+
+    def __init__(self, most: int = MOST_WORK) -> None:
+        self.most, self.done = most, 0
+
+    def spend(self, steps: int, cost: Cost) -> None:
+        self.done += steps
+        if self.done > self.most:
+            raise OutOfWork(self.done, cost[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A task that has what was wanted; `goal` is the number of the goal it meets, `live` the cubes that hold."""
+
+    facts: Facts
+    box: Box
+    live: int
+    goal: int
+
+
+def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] = ({},)) -> Witness | None:
+    """The plainest task, in one of the boxes, that meets one of the goals. Raises OutOfWork."""
+    queue: list[tuple[Cost, int, int, Box]] = []
+    seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
+    serial = 0
+    for box in within:
+        for number in range(len(goals)):
+            queue.append((space.cost(box), serial, number, box))
+            serial += 1
+    queue.sort()
+    price = len(space.axes) + 1
+    while queue:
+        cost, _, number, box = heappop(queue)
+        work.spend(price, cost)
+        live = space.live(box)
+        obstacle = goals[number](live)
+        if obstacle is None:
+            return Witness(space.facts(box), box, live, number)
+        for child in _ways_out(space, box, obstacle, live):
+            key = number, frozenset(child.items())
+            if key not in seen:
+                seen.add(key)
+                work.spend(len(child), cost)
+                heappush(queue, (space.cost(child), serial, number, child))
+                serial += 1
+    return None
+
+
+def _ways_out(space: Space, box: Box, obstacle: Obstacle, live: int) -> Iterator[Box]:
+    """Boxes within `box` that hold every witness it has."""
+    if obstacle.dying:
+        yield from space.outside(box, _easiest(space, box, obstacle.dying & live))
+        return
+    if obstacle.splits:
+        yield from _split(space, box, obstacle.splits)
+        return
+    rest = box
+    for bit in obstacle.kills:
+        yield from space.outside(rest, bit)
+        met = space.meet(rest, bit)
+        assert met is not None, "the point lies in the cube that is to die"
+        rest = met
+    if obstacle.wakes:
+        for bit in bits_of(obstacle.wakes & space.possible(rest)):
+            met = space.meet(rest, bit)
+            if met is not None:
+                yield met
+
+
+def _easiest(space: Space, box: Box, dying: int) -> int:
+    """The cube with the fewest ways out: one that has none ends the search in this box."""
+    best, fewest = -1, 1 << 30
+    compared = 0
+    while dying and compared < _MOST_COMPARED:
+        low = dying & -dying
+        dying ^= low
+        compared += 1
+        ways = space.ways_out(box, low.bit_length() - 1)
+        if ways < fewest:
+            best, fewest = low.bit_length() - 1, ways
+            if not ways:
+                break
+    return best
+
+
+def _split(space: Space, box: Box, splits: int) -> Iterator[Box]:
+    """A box cut along the first cube that is not yet decided in it; nothing when all are."""
+    for bit in bits_of(splits & space.possible(box)):
+        if space.ways_out(box, bit):
+            met = space.meet(box, bit)
+            if met is not None:
+                yield met
+                yield from space.outside(box, bit)
+                return

@@ -1,0 +1,377 @@
+"""The cubes of a policy -> the space of all tasks: what can happen, cut into cells, and boxes of cells.
+
+A variable is a single-valued fact, or one element of a set fact, so that sets are never enumerated. A box allows some cells
+of each variable; its plainest point is the task in it that differs least from a test's defaults (ruling 41). Every question over
+all facts is a walk over boxes (`search`). Nothing here knows rules, models or questions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from engine.decision.cells import mask_of
+from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
+from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, known_values
+from engine.language.vocabulary import FACTS, Fact, Kind, Names
+
+Box: TypeAlias = dict[int, int]
+"""The cells each variable may take, as bits; a variable that is not in it may take every cell it has."""
+
+Cost: TypeAlias = tuple[int, tuple[int, ...], tuple[tuple[int, ...], ...]]
+"""How plain a task is, least first: how many facts differ from a test's defaults, which in the fact table, their values."""
+
+TASK_TYPE = INDEX["task.type"]
+HIGHEST = {Kind.HOUR: 23, Kind.BUCKET: 99}
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What can happen (ruling 39), and what a test takes for granted.
+
+    `closed` lists the names a fact can have, None where any name may come. `certain` are elements that are always in a set:
+    a provider with a limit of zero is always exhausted (ruling 46).
+    """
+
+    closed: Mapping[str, tuple[str, ...] | None]
+    defaults: Facts
+    certain: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(
+        cls, names: Names, *, spent_providers: frozenset[str] = frozenset(), spent_windows: Sequence[str] = ()
+    ) -> "Domain":
+        """The domain of a policy; `spent_windows` names the windows ("daily", "monthly") whose limit is zero."""
+        closed = {fact.name: known_values(fact, names) for fact in GIVEN}
+        closed["budget.exhausted_providers"] = names.limited_providers
+        defaults = DEFAULTS._replace(
+            mode=names.default_mode,
+            budget_daily_used=Decimal(100 * ("daily" in spent_windows)),
+            budget_monthly_used=Decimal(100 * ("monthly" in spent_windows)),
+            budget_exhausted_providers=spent_providers,
+        )
+        return cls(closed, defaults, {"budget.exhausted_providers": spent_providers})
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One variable: a value for each cell, and the cubes that survive in it.
+
+    `usual` is the cell of the default, None for `task.type` where it has none (ruling 19). An element of a set has the cells absent and present.
+    """
+
+    fact: int
+    element: str | None
+    values: tuple[Any, ...]
+    masks: tuple[int, ...]
+    domain: int
+    usual: int | None
+    allowed: Mapping[int, int]
+
+    def plainest(self, cells: int) -> int:
+        """Of some cells the default's, else the first."""
+        if self.usual is not None and cells >> self.usual & 1:
+            return self.usual
+        return (cells & -cells).bit_length() - 1
+
+
+class Space:
+    """All tasks that can be, cut at every constant that some cube uses. Bit i stands for cube i."""
+
+    def __init__(self, cubes: Sequence[Cube], domain: Domain) -> None:
+        self.cubes, self.domain = cubes, domain
+        self.full = (1 << len(cubes)) - 1
+        constraints: dict[Variable, list[tuple[int, Constraint]]] = {}
+        for bit, cube in enumerate(cubes):
+            for variable, constraint in cube.items():
+                constraints.setdefault(variable, []).append((bit, constraint))
+        self.number = {variable: number for number, variable in enumerate(sorted(constraints, key=_place))}
+        self.axes = tuple(self._axis(variable, constraints[variable]) for variable in self.number)
+        self._single = [number for number, axis in enumerate(self.axes) if axis.element is None]
+        self._elements: dict[int, list[int]] = {}
+        for number, axis in enumerate(self.axes):
+            if axis.element is not None:
+                self._elements.setdefault(axis.fact, []).append(number)
+        self._set_masks: dict[tuple[int, frozenset[int]], int] = {}
+        self._cubes: dict[int, tuple[tuple[int, int], ...] | None] = {}
+        usual = [axis.plainest(axis.domain) for axis in self.axes]
+        self._usual_sets = {
+            fact: frozenset(number for number in elements if usual[number])
+            for fact, elements in self._elements.items()
+        }
+        self._usual_masks = {number: self.axes[number].masks[usual[number]] for number in self._single}
+
+    # --- Points ---
+
+    def live(self, box: Box) -> int:
+        """The cubes that hold at the plainest point of a box."""
+        live = self.full
+        for number, mask in self._usual_masks.items():
+            cells = box.get(number)
+            if cells is not None:
+                axis = self.axes[number]
+                mask = axis.masks[axis.plainest(cells)]
+            live &= mask
+        for fact, elements in self._sets(box).items():
+            live &= self._set_mask(fact, elements)
+        return live
+
+    def facts(self, box: Box) -> Facts:
+        """The plainest point of a box as facts."""
+        values: list[Any] = list(self.domain.defaults)
+        values[TASK_TYPE] = values[TASK_TYPE] or self._any_type()
+        for number in self._single:
+            axis = self.axes[number]
+            values[axis.fact] = axis.values[axis.plainest(box.get(number, axis.domain))]
+        for fact, elements in self._sets(box).items():
+            mine = {self.axes[number].values[1] for number in self._elements[fact]}
+            present = {self.axes[number].values[1] for number in elements}
+            values[fact] = frozenset(values[fact] - mine | present)
+        return Facts._make(values)
+
+    def cost(self, box: Box) -> Cost:
+        """What the plainest point of a box differs in."""
+        type_cells: tuple[int, ...] = ()
+        single: dict[int, tuple[int, ...]] = {}
+        several: dict[int, list[int]] = {}
+        for number, cells in box.items():
+            axis = self.axes[number]
+            cell = axis.plainest(cells)
+            if axis.usual is None:
+                type_cells = (cell,)
+            elif cell != axis.usual:
+                if axis.element is None:
+                    single[axis.fact] = (cell,)
+                else:
+                    several.setdefault(axis.fact, []).append(number)
+        values = single | {fact: (len(numbers), *sorted(numbers)) for fact, numbers in several.items()}
+        differing = tuple(sorted(values))
+        return len(values), differing, (type_cells or (0,), *(values[fact] for fact in differing))
+
+    # --- Boxes ---
+
+    def cube(self, bit: int) -> tuple[tuple[int, int], ...] | None:
+        """A cube as variables and the cells it allows them; None when nothing that can happen lies in it."""
+        if bit not in self._cubes:
+            self._cubes[bit] = self._cube(bit)
+        return self._cubes[bit]
+
+    def meet(self, box: Box, bit: int) -> Box | None:
+        """The part of a box that lies in a cube."""
+        cube = self.cube(bit)
+        if cube is None:
+            return None
+        result = dict(box)
+        for number, allowed in cube:
+            cells = result.get(number, self.axes[number].domain) & allowed
+            if not cells:
+                return None
+            result[number] = cells
+        return result
+
+    def outside(self, box: Box, bit: int) -> list[Box]:
+        """The part of a box outside a cube that it meets, in disjoint boxes."""
+        return self.without(box, self.cube(bit) or ())
+
+    def without(self, box: Box, other: Sequence[tuple[int, int]]) -> list[Box]:
+        """A box less another that it meets, in disjoint boxes."""
+        pieces = []
+        rest = dict(box)
+        for number, allowed in other:
+            cells = rest.get(number, self.axes[number].domain)
+            if cells & ~allowed:
+                pieces.append({**rest, number: cells & ~allowed})
+                rest[number] = cells & allowed
+        return pieces
+
+    def ways_out(self, box: Box, bit: int) -> int:
+        """In how many variables a box reaches beyond a cube."""
+        return sum(
+            1
+            for number, allowed in self.cube(bit) or ()
+            if box.get(number, self.axes[number].domain) & ~allowed
+        )
+
+    def possible(self, box: Box) -> int:
+        """The cubes that meet a box (`meet` of each is not None)."""
+        possible = self.feasible
+        for number, cells in box.items():
+            axis = self.axes[number]
+            some = 0
+            for cell in range(len(axis.values)):
+                if cells >> cell & 1:
+                    some |= axis.masks[cell]
+            possible &= some
+        return possible
+
+    @property
+    def feasible(self) -> int:
+        """The cubes in which something that can happen lies."""
+        if self._feasible is None:
+            self._feasible = mask_of(bit for bit in range(len(self.cubes)) if self.cube(bit) is not None)
+        return self._feasible
+
+    _feasible: int | None = None
+
+    # --- Cutting ---
+
+    def _axis(self, variable: Variable, constraints: list[tuple[int, Constraint]]) -> Axis:
+        if isinstance(variable, tuple):
+            return self._element(variable[0], variable[1], constraints)
+        fact = FACTS[variable]
+        if fact.kind in (Kind.NAME, Kind.ORDERED, Kind.FLAG):
+            return self._names(fact, [(bit, each) for bit, each in constraints if isinstance(each, NameSet)])
+        return self._numbers(fact, [(bit, each) for bit, each in constraints if isinstance(each, Interval)])
+
+    def _element(self, fact: str, element: str, constraints: list[tuple[int, Constraint]]) -> Axis:
+        closed = self.domain.closed[fact]
+        defaults: Any = self.domain.defaults[INDEX[fact]]
+        usual = int(element in defaults)
+        domain = 0b11
+        if element in self.domain.certain.get(fact, ()):
+            domain = 0b10
+        elif closed is not None and element not in closed:
+            domain = 0b01
+        domain |= 1 << usual
+        name = self._unheard_of(fact) if element == OTHER else element
+        allowed = {bit: 2 if present else 1 for bit, present in constraints}
+        return self._cut(fact, element, (None, name), domain, usual, allowed)
+
+    def _names(self, fact: Fact, constraints: list[tuple[int, NameSet]]) -> Axis:
+        closed = ("no", "yes") if fact.kind is Kind.FLAG else self.domain.closed[fact.name]
+        mentioned = {name for _, names in constraints for name in names.members}
+        default: Any = self.domain.defaults[INDEX[fact.name]]
+        if fact.kind is Kind.FLAG:
+            default = "yes" if default else "no"
+        # All names that nobody mentions are one cell: the default stands for them, or else the first.
+        if closed is None:
+            stands = (
+                default if default and default not in mentioned else self._unheard_of(fact.name, mentioned)
+            )
+            names = [*sorted(mentioned), stands]
+        else:
+            others = [name for name in closed if name not in mentioned]
+            stands = default if default and default not in mentioned else next(iter(others), "")
+            names = [name for name in closed if name in mentioned or name == stands]
+            if stands and stands not in names:
+                names.append(stands)
+        place = {name: cell for cell, name in enumerate(names)}
+        everything = (1 << len(names)) - 1
+        allowed = {}
+        for bit, constraint in constraints:
+            members = mask_of(place[name] for name in constraint.members if name in place)
+            allowed[bit] = members if constraint.inside else everything & ~members
+        usual = place[default] if default else None
+        values = [name == "yes" for name in names] if fact.kind is Kind.FLAG else names
+        return self._cut(fact.name, None, tuple(values), everything, usual, allowed)
+
+    def _numbers(self, fact: Fact, constraints: list[tuple[int, Interval]]) -> Axis:
+        lowest: Edge = (0, 0)
+        highest = HIGHEST.get(fact.kind)
+        top: Edge | None = None if highest is None else (highest + 1, 0)
+        ends = {
+            edge for _, interval in constraints for edge in interval if edge is not None and edge != LOWEST
+        }
+        edges = [lowest, *sorted(edge for edge in ends if edge > lowest and (top is None or edge < top))]
+        place = {edge: cell for cell, edge in enumerate(edges)}
+        default: Any = self.domain.defaults[INDEX[fact.name]]
+        allowed = {}
+        for bit, (low, high) in constraints:
+            first = 0 if low <= lowest else place.get(low, len(edges))
+            last = len(edges) if high is None else 0 if high <= lowest else place.get(high, len(edges))
+            allowed[bit] = ((1 << last) - 1) & ~((1 << first) - 1)
+        usual = sum(1 for edge in edges[1:] if edge <= (default, 0))
+        values = [_sample(edge, following) for edge, following in zip(edges, [*edges[1:], None], strict=True)]
+        if fact.kind is Kind.PERCENT:
+            values = [Decimal(value) for value in values]
+        values[usual] = default
+        return self._cut(fact.name, None, tuple(values), (1 << len(edges)) - 1, usual, allowed)
+
+    def _cut(
+        self,
+        fact: str,
+        element: str | None,
+        values: tuple[Any, ...],
+        domain: int,
+        usual: int | None,
+        allowed: dict[int, int],
+    ) -> Axis:
+        untouched = self.full & ~mask_of(allowed)
+        survivors: list[list[int]] = [[] for _ in values]
+        for bit, cells in allowed.items():
+            while cells:
+                low = cells & -cells
+                survivors[low.bit_length() - 1].append(bit)
+                cells ^= low
+        masks = tuple(untouched | mask_of(bits) for bits in survivors)
+        return Axis(INDEX[fact], element, values, masks, domain, usual, allowed)
+
+    def _cube(self, bit: int) -> tuple[tuple[int, int], ...] | None:
+        cube = []
+        for variable in self.cubes[bit]:
+            number = self.number[variable]
+            axis = self.axes[number]
+            allowed = axis.allowed[bit] & axis.domain
+            if not allowed:
+                return None
+            if allowed != axis.domain:
+                cube.append((number, allowed))
+        return tuple(cube)
+
+    # --- Names and sets ---
+
+    def _sets(self, box: Box) -> dict[int, frozenset[int]]:
+        """The elements present in each set fact at the plainest point."""
+        sets = dict(self._usual_sets)
+        for number, cells in box.items():
+            axis = self.axes[number]
+            if axis.element is not None and (cells >> 1 & 1) != (cells & 1):
+                there = frozenset((number,))
+                sets[axis.fact] = sets[axis.fact] | there if cells == 2 else sets[axis.fact] - there
+        return sets
+
+    def _set_mask(self, fact: int, present: frozenset[int]) -> int:
+        mask = self._set_masks.get((fact, present))
+        if mask is None:
+            mask = self.full
+            for number in self._elements[fact]:
+                mask &= self.axes[number].masks[number in present]
+            self._set_masks[fact, present] = mask
+        return mask
+
+    def _any_type(self) -> str:
+        closed = self.domain.closed["task.type"]
+        return closed[0] if closed else self._unheard_of("task.type")
+
+    def _unheard_of(self, fact: str, mentioned: set[str] | None = None) -> str:
+        """A name that nobody mentions."""
+        if mentioned is None:
+            mentioned = {
+                element for name, element in (v for v in self.number if isinstance(v, tuple)) if name == fact
+            }
+        return next(name for name in _strangers() if name not in mentioned)
+
+
+def _place(variable: Variable) -> tuple[int, bool, str]:
+    """The order of the fact table; within a set by name, the names that nobody mentions last."""
+    if isinstance(variable, tuple):
+        return INDEX[variable[0]], variable[1] == OTHER, variable[1]
+    return INDEX[variable], False, ""
+
+
+def _sample(edge: Edge, following: Edge | None) -> int | Decimal:
+    """The smallest value of a cell, or where there is no smallest a round one."""
+    value, side = edge
+    if side == 0:
+        return value
+    if following is None or following[0] > value + 1:
+        return value + 1
+    return (Decimal(value) + Decimal(following[0])) / 2
+
+
+def _strangers() -> Iterator[str]:
+    yield "something-else"
+    number = 2
+    while True:
+        yield f"something-else-{number}"
+        number += 1
