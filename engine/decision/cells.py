@@ -60,12 +60,13 @@ class Branch:
 class Question:
     """What one node of the decision tree asks: a single-valued fact, or whether a set has an element.
 
-    `masks[cell]` are the cubes that survive each branch, `touched` those that the question bears on.
+    `masks[cell]` are the cubes that survive each branch, `touched` those that the question bears on. `between` says how a run
+    of neighbouring cells of a number reads; it is None for everything else.
     """
 
     fact: str
     element: str | None
-    numeric: bool
+    between: Callable[[int, int], str] | None
     branches: tuple[Branch, ...]
     masks: tuple[int, ...]
     touched: int
@@ -73,9 +74,21 @@ class Question:
 
     @property
     def title(self) -> str:
-        if self.element is None:
-            return self.fact
-        return f"{self.fact} has {'any other' if self.element == OTHER else self.element}"
+        return self.fact if self.element is None else set_title(self.fact, (self.element,))
+
+    def labels(self, cells: Sequence[int]) -> tuple[str, ...]:
+        """How these branches read together, in order; neighbouring cells of a number as one stretch."""
+        if self.between is None:
+            return tuple(self.branches[cell].label for cell in cells)
+        ends = [cell for cell in cells if cell + 1 not in cells]
+        starts = [cell for cell in cells if cell - 1 not in cells]
+        return tuple(self.between(first, last) for first, last in zip(starts, ends, strict=True))
+
+
+def set_title(fact: str, elements: Sequence[str]) -> str:
+    """`task.labels has pii`, `task.labels has any of pii, secret`."""
+    names = ["any other" if element == OTHER else element for element in elements]
+    return f"{fact} has {names[0]}" if len(names) == 1 else f"{fact} has any of {', '.join(names)}"
 
 
 class Column:
@@ -141,11 +154,11 @@ class NameColumn(Column):
         if self._others is None or len(self._others) > 3:
             labels.append("other")
         elif self._others:
-            labels.append(", ".join(self._others))
+            labels.append(" or ".join(self._others))
         branches = tuple(Branch(cell, label) for cell, label in enumerate(labels))
         return [
             Question(
-                self.fact, None, False, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup
+                self.fact, None, None, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup
             )
         ]
 
@@ -188,14 +201,16 @@ class NumberColumn(Column):
         return self.masks[cell]
 
     def questions(self) -> Sequence[Question]:
-        branches = tuple(Branch(cell, self._label(cell)) for cell in range(len(self.masks)))
-        return [Question(self.fact, None, True, branches, tuple(self.masks), self.touched, self.lookup)]
+        branches = tuple(Branch(cell, self._label(cell, cell)) for cell in range(len(self.masks)))
+        return [
+            Question(self.fact, None, self._label, branches, tuple(self.masks), self.touched, self.lookup)
+        ]
 
-    def _label(self, cell: int) -> str:
+    def _label(self, first_cell: int, last_cell: int) -> str:
         """`< 8192`, `8192..32767`, `>= 100%`."""
         whole = FACTS[self.fact].kind is not Kind.PERCENT
-        low = self.edges[cell - 1] if cell else None
-        high = self.edges[cell] if cell < len(self.edges) else None
+        low = self.edges[first_cell - 1] if first_cell else None
+        high = self.edges[last_cell] if last_cell < len(self.edges) else None
         if low is None and high is None:
             return "any"
         if whole:
@@ -298,7 +313,7 @@ class SetColumn(Column):
             masks = (self._full & ~wanting, self._full & ~rejecting)
             questions.append(
                 Question(
-                    self.fact, element, False, branches, masks, wanting | rejecting, self._membership(element)
+                    self.fact, element, None, branches, masks, wanting | rejecting, self._membership(element)
                 )
             )
         return questions

@@ -14,7 +14,7 @@ from operator import or_
 from typing import NamedTuple
 
 from engine.config.catalogue import Model
-from engine.decision.cells import Branch, Question, bits_of
+from engine.decision.cells import Branch, Question, bits_of, set_title
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.evaluator import rank
 from engine.decision.facts import INDEX, Facts
@@ -57,12 +57,18 @@ class Step(NamedTuple):
 class DrawnNode:
     """A node of the reduced tree: branches with the same subtree are one, with all their labels.
 
-    `number` identifies the node: what is drawn twice is one node.
+    `number` identifies the node: what is drawn twice is one node. Elements of a set that lead the same way are asked together;
+    `elements` is empty for a single-valued fact.
     """
 
     number: int
-    question: Question
+    fact: str
+    elements: tuple[str, ...]
     branches: tuple[tuple[tuple[str, ...], "DrawnNode | DrawnLeaf"], ...]
+
+    @property
+    def title(self) -> str:
+        return set_title(self.fact, self.elements) if self.elements else self.fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +205,36 @@ class _Drawing:
         return drawn
 
     def _node(self, node: Node) -> DrawnNode | DrawnLeaf:
-        merged: dict[int, tuple[list[str], DrawnNode | DrawnLeaf]] = {}
+        question = node.question
+        merged: dict[int, tuple[list[int], DrawnNode | DrawnLeaf]] = {}
         for branch, child in self._children(node):
             drawn = self._drawn[child]
-            merged.setdefault(drawn.number, ([], drawn))[0].append(branch.label)
+            merged.setdefault(drawn.number, ([], drawn))[0].append(branch.cell)
         if len(merged) == 1:
             return next(iter(merged.values()))[1]
-        branches = tuple((tuple(labels), child) for labels, child in merged.values())
-        key = (node.question.title, tuple((labels, child.number) for labels, child in branches))
-        return self._unique.setdefault(key, DrawnNode(len(self._unique), node.question, branches))
+        branches = tuple((question.labels(cells), child) for cells, child in merged.values())
+        elements: tuple[str, ...] = () if question.element is None else (question.element,)
+        following = branches[0][1]
+        if (
+            elements
+            and isinstance(following, DrawnNode)
+            and following.fact == question.fact
+            and following.elements
+        ):
+            (no, otherwise), (yes, present) = following.branches
+            if present is branches[1][1]:
+                elements, branches = elements + following.elements, ((no, otherwise), (yes, present))
+        key = (question.fact, elements, tuple((labels, child.number) for labels, child in branches))
+        drawn_node = DrawnNode(len(self._unique), question.fact, elements, branches)
+        return self._unique.setdefault(key, drawn_node)
 
 
 def _rank(question: Question) -> tuple[int, int, int, str]:
-    kind = 2 if question.numeric else 0 if question.element is None else 1
-    return kind, len(question.branches), -question.touched.bit_count(), question.title
+    """Names first, those that most cubes turn on before the others; then elements of sets; then numbers, coarse before fine."""
+    touched = -question.touched.bit_count()
+    if question.between is not None:
+        return 2, len(question.branches), touched, question.title
+    return (0 if question.element is None else 1), touched, len(question.branches), question.title
 
 
 def _up_to_first(live: int, settled: int) -> int:

@@ -31,11 +31,9 @@ def json_values(root: Drawn, scale: int) -> dict[str, Any]:
             case DrawnLeaf(number, leaf):
                 scores = [float(Decimal(total).scaleb(-scale)) for total in leaf.totals]
                 nodes.append({"id": number, "chain": [model.key for model in leaf.chain], "scores": scores})
-            case DrawnNode(number, question, branches):
+            case DrawnNode(number, fact, _, branches):
                 ways = [{"labels": list(labels), "to": child.number} for labels, child in branches]
-                nodes.append(
-                    {"id": number, "question": question.title, "fact": question.fact, "branches": ways}
-                )
+                nodes.append({"id": number, "question": node.title, "fact": fact, "branches": ways})
     return {"version": 1, "root": root.number, "nodes": nodes}
 
 
@@ -96,7 +94,7 @@ def _outline(root: Drawn, depth: int | None) -> list[Row]:
         number = len(rows)
         met = first_met.get(node.number) if isinstance(node, DrawnNode) else None
         cut = isinstance(node, DrawnNode) and level >= limit
-        title = _title(node) if not cut else f"{visible(node.question.title)}? ..."  # type: ignore[union-attr]
+        title = _title(node) if not cut else f"{visible(node.title)}? ..."  # type: ignore[union-attr]
         refusal = isinstance(node, DrawnLeaf) and not node.leaf.chain
         rows.append(
             Row(number, parent, level, branch, title, isinstance(node, DrawnNode), refusal, met, last)
@@ -110,7 +108,7 @@ def _outline(root: Drawn, depth: int | None) -> list[Row]:
 
 def _title(node: Drawn) -> str:
     if isinstance(node, DrawnNode):
-        return f"{visible(node.question.title)}?"
+        return f"{visible(node.title)}?"
     chain = [visible(model.key) for model in node.leaf.chain]
     if not chain:
         return "refused"
