@@ -72,7 +72,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where models are served. Keys and addresses are names of variables, or written out; never read here."""
+    """Where models are served. Keys and addresses are names of variables, or written out; never read here.
+
+    `networks` are the CIDRs that count as local beside loopback.
+    """
 
     name: str
     locality: Locality
@@ -82,6 +85,7 @@ class Provider:
     api_key_env: str | None
     discover: bool
     max_concurrent: int | None
+    networks: tuple[str, ...]
     models: tuple[Model, ...]
     span: Span = span_field()
 
@@ -137,6 +141,7 @@ def _provider(name: str, section: Section, problems: Problems) -> Provider:
         api_key_env=section.text("api_key_env"),
         discover=section.flag("discover") or False,
         max_concurrent=section.whole("max_concurrent"),
+        networks=tuple(name for name, _ in section.names("networks")),
         models=tuple(_models(name, locality, section, problems)),
         span=section.span,
     )

@@ -58,13 +58,9 @@ def locate_folder(
 
 def read_folder(path: str | Path, problems: Problems) -> PolicyFolder | None:
     """Every file of a policy folder; None when it cannot be used, and the problems say why."""
-    before = len(problems)
     files = _read_files(Path(path), problems)
     if files is None:
         return None
-    if CATALOGUE not in files and len(problems) == before:
-        misspelt = next((name for name in files if name.lower() in ("models.yml", "models.yaml")), None)
-        problems.add(messages.no_catalogue(_place(str(path)), misspelt))
     return _folder(str(path), files, problems)
 
 
@@ -134,6 +130,9 @@ def _read_files(path: Path, problems: Problems) -> dict[str, bytes] | None:
         return None
     try:
         names = sorted(os.listdir(root), key=os.fsencode)
+        if CATALOGUE not in names:
+            misspelt = next((name for name in names if name.lower() in ("models.yml", CATALOGUE)), None)
+            problems.add(messages.no_catalogue(_place(str(path)), misspelt))
         _warn_of_overlooked(names, problems)
         files: dict[str, bytes] = {}
         for name in _wanted(names):
@@ -157,18 +156,14 @@ def _wanted(names: Iterable[str]) -> Iterator[str]:
 def _warn_of_overlooked(names: list[str], problems: Problems) -> None:
     """A guard in a file that is not read protects no one."""
     for name in names:
-        folded = name.lower().removesuffix(".yml")
-        wanted = {
-            "policies": SETTINGS,
-            "policies.yaml": SETTINGS,
-            "models": CATALOGUE,
-            "models.yaml": CATALOGUE,
-        }
-        if name.lower().endswith(".yml") or folded.endswith(".yaml"):
-            meant = wanted.get(folded)
+        stem, _, ending = name.lower().rpartition(".")
+        if ending == "route":
+            meant = f"{name[:-6]}.route"
+        elif stem == "policies" and ending in ("yml", "yaml"):
+            meant = SETTINGS
         else:
-            meant = f"{name[:-6]}.route" if folded.endswith(".route") else None
-        if meant is not None and meant != name and meant not in names and not name.startswith("."):
+            continue
+        if meant not in names and not name.startswith("."):
             problems.add(messages.file_overlooked(name, meant, _place(name)))
 
 

@@ -143,9 +143,9 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
         check_schema(document, "policies.schema.json", problems)
     root = Section.of(document)
     routing = root.section("routing")
-    modes_section = (routing if routing.section("modes").value else built_in).section("modes")
-    is_own = "modes" in routing or "weights" in routing
-    weights_section = (routing if is_own else built_in).section("weights")
+    has_modes, has_weights = (bool(routing.section(key).value) for key in ("modes", "weights"))
+    modes_section = (routing if has_modes else built_in).section("modes")
+    weights_section = (routing if has_modes or has_weights else built_in).section("weights")
     modes = _modes(modes_section, weights_section, problems)
     default_mode, default_mode_span = _default_mode(routing, modes, problems)
     task_types = _closed(root, "task_types", problems)
