@@ -23,7 +23,7 @@ from engine.providers.messages import (
     read_tools,
     tool_call_of,
 )
-from engine.providers.wire_provider import Attempt, WireProvider, imported
+from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, WireProvider, count_of, imported, text_of
 
 if TYPE_CHECKING:
     import anthropic
@@ -84,6 +84,8 @@ class AnthropicProvider(WireProvider):
                 piece = _read_event(attempt, reading, event)
                 if piece is not None:
                     yield piece
+                elif event.type != "message_start":
+                    yield SIGN_OF_LIFE
         finally:
             await events.close()
         if not reading.ended:
@@ -100,8 +102,9 @@ class AnthropicProvider(WireProvider):
         with call.in_force():
             page = await self._sdk.models.list(limit=1000)
         return [
-            DiscoveredModel(id=model.id, context_tokens=_count(model, "max_input_tokens"))
+            DiscoveredModel(id=name, context_tokens=_count(model, "max_input_tokens"))
             for model in page.data
+            if (name := text_of(model.id)) is not None
         ]
 
     def _asked(self, attempt: Attempt) -> dict[str, Any]:
@@ -283,5 +286,4 @@ def _usage(told: Any, before: Usage, *, final: bool = True) -> Usage:
 
 
 def _count(told: Any, name: str) -> int | None:
-    value = getattr(told, name, None)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return count_of(getattr(told, name, None))

@@ -7,7 +7,7 @@ environment or a file, and no value's repr shows a prompt, an answer or a key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
@@ -76,7 +76,8 @@ class Timeouts:
 
     `connect_s` ends as Unreachable. `first_token_s` and `idle_s` guard a stream, `answer_s` an answer taken whole;
     they end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added to the first two
-    when the provider knows that it must load the model first. `probe_s` is for probe and discover.
+    when the provider knows that it must load the model first. Any sign of life of the model ends the wait for the
+    first token: text, reasoning, or a piece of a tool call that is still being written.
     """
 
     connect_s: float = 3.0
@@ -84,7 +85,6 @@ class Timeouts:
     idle_s: float = 15.0
     answer_s: float = 120.0
     load_s: float = 60.0
-    probe_s: float = 5.0
 
 
 class ToolFunction(TypedDict):
@@ -216,7 +216,7 @@ class Provider(Protocol):
     async def complete(self, request: Request) -> Reply:
         """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
 
-    def stream(self, request: Request) -> AsyncIterator[Chunk]:
+    def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece; the last piece carries the reply.
 
         Raises ProviderError before the first content, StreamInterrupted after it. Close it (`aclosing`) to give up.

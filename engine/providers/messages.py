@@ -124,22 +124,28 @@ def _turn(message: object, where: str, names: Mapping[str, str], *, image_urls: 
         raise _refusal(where, "is not a mapping")
     match message.get("role"):
         case "system" | "developer":
-            return Turn("system", tuple(_parts(message, where, image_urls=False)))
+            return Turn("system", _only_text(message, where))
         case "user":
             return Turn("user", tuple(_parts(message, where, image_urls=image_urls)))
         case "assistant":
             calls = tuple(_calls(message.get("tool_calls") or (), where))
-            return Turn("assistant", tuple(_parts(message, where, image_urls=False)), calls)
+            return Turn("assistant", _only_text(message, where), calls)
         case "tool":
             answered = message.get("tool_call_id")
             if not isinstance(answered, str):
                 raise _refusal(where, "answers a tool call and has no tool_call_id")
             name = message.get("name")
             told = name if isinstance(name, str) else names.get(answered)
-            parts = tuple(_parts(message, where, image_urls=False))
-            return Turn("tool", parts, tool_call_id=answered, tool_name=told)
+            return Turn("tool", _only_text(message, where), tool_call_id=answered, tool_name=told)
         case _:
             raise _refusal(where, "has a role other than system, developer, user, assistant, tool")
+
+
+def _only_text(message: Mapping[str, Any], where: str) -> tuple[Text, ...]:
+    parts = tuple(_parts(message, where, image_urls=False))
+    if not all(isinstance(part, Text) for part in parts):
+        raise _refusal(where, "has an image, which only a user's message may have")
+    return tuple(part for part in parts if isinstance(part, Text))
 
 
 def _parts(message: Mapping[str, Any], where: str, *, image_urls: bool) -> Iterator[Text | Image]:

@@ -36,7 +36,7 @@ from engine.providers.errors import (
 )
 from engine.providers.messages import Turn, arguments_of, read_messages, read_tools, tool_call_of
 from engine.providers.secret import Secret
-from engine.providers.wire_provider import Attempt, Clock, WireProvider
+from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, Clock, WireProvider, count_of, text_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -109,8 +109,7 @@ class OllamaProvider(WireProvider):
                 self._check_answer(attempt, checked, body, line)
                 message = _message(line)
                 text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
-                if text or thinking:
-                    yield Chunk(text=text, reasoning=thinking)
+                yield Chunk(text=text, reasoning=thinking) if text or thinking else SIGN_OF_LIFE
                 for tool_call in _tool_calls(message, len(attempt.tool_calls)):
                     yield Chunk(tool_call=tool_call)
                 if line.get("done") is True:
@@ -129,15 +128,18 @@ class OllamaProvider(WireProvider):
     async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         tags = await self._models(attempt, "/api/tags")
         loaded = await self._models(attempt, "/api/ps")
-        return [await self._discovered(attempt, model, loaded) for model in tags]
+        return [
+            await self._discovered(attempt, name, model, loaded)
+            for model in tags
+            if (name := text_of(model.get("name")) or text_of(model.get("model"))) is not None
+        ]
 
     async def _discovered(
-        self, attempt: Attempt, listed: Mapping[str, Any], loaded: Iterable[Mapping[str, Any]]
+        self, attempt: Attempt, name: str, listed: Mapping[str, Any], loaded: Iterable[Mapping[str, Any]]
     ) -> DiscoveredModel:
-        name = str(listed.get("name") or listed.get("model") or "")
         remote = _remote(listed)
         shown: Mapping[str, Any] = {}
-        if remote is None and not cloud_name(name):
+        if remote is None and not cloud_name(name) and not _says_all(listed):
             try:
                 shown = await self._fetch(
                     attempt, attempt.call(carries_prompt=False), "/api/show", {"model": name}
@@ -147,17 +149,14 @@ class OllamaProvider(WireProvider):
                     raise
             remote = _remote(shown)
         running = _find(loaded, name)
-        capabilities = shown.get("capabilities") or listed.get("capabilities") or ()
-        known = (
-            tuple(str(capability) for capability in capabilities) if isinstance(capabilities, list) else ()
-        )
+        capabilities = _texts(shown.get("capabilities")) or _texts(listed.get("capabilities"))
         return DiscoveredModel(
             id=name,
-            digest=_text(listed.get("digest")),
-            context_tokens=_window(shown),
+            digest=text_of(listed.get("digest")),
+            context_tokens=_window(shown) or _listed_window(listed),
             loaded_context_tokens=_count(running or {}, "context_length"),
-            capabilities=known,
-            tools="tools" in known if known else None,
+            capabilities=capabilities,
+            tools="tools" in capabilities if capabilities else None,
             warm=running is not None,
             remote_host=remote or ("ollama.com" if cloud_name(name) else None),
         )
@@ -212,12 +211,14 @@ class OllamaProvider(WireProvider):
         if listed is None:
             raise InvalidRequest(status=404, dispatched=False, detail="the model is not on this machine")
         self._demand_local(listed, held_local=held_local)
-        called, window = await self._show(attempt, name, _text(listed.get("digest")), held_local=held_local)
+        called, window = await self._show(attempt, name, text_of(listed.get("digest")), held_local=held_local)
         running = _find(await self._models(attempt, "/api/ps"), name)
         attempt.cold = running is None
         if running is None:
             attempt.expect_load()
-        return _Checked(called, _text(listed.get("digest")), window, _count(running or {}, "context_length"))
+        return _Checked(
+            called, text_of(listed.get("digest")), window, _count(running or {}, "context_length")
+        )
 
     async def _show(
         self, attempt: Attempt, name: str, digest: str | None, *, held_local: bool
@@ -379,20 +380,31 @@ def _remote(described: Mapping[str, Any]) -> str | None:
     for name in ("remote_host", "remote_model"):
         value = described.get(name)
         if value:
-            return value if isinstance(value, str) else name
+            return text_of(value) or name
     return None
+
+
+def _says_all(listed: Mapping[str, Any]) -> bool:
+    """True when a daemon's list tells capabilities and window, so that no model need be asked about."""
+    return bool(_texts(listed.get("capabilities"))) and _listed_window(listed) is not None
+
+
+def _listed_window(listed: Mapping[str, Any]) -> int | None:
+    details = listed.get("details")
+    return _count(details, "context_length") if isinstance(details, Mapping) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    found = (text_of(item) for item in value) if isinstance(value, list) else ()
+    return tuple(text for text in found if text is not None)
 
 
 def _window(shown: Mapping[str, Any]) -> int | None:
     info = shown.get("model_info")
     if not isinstance(info, Mapping):
         return None
-    found = [
-        value
-        for key, value in info.items()
-        if str(key).endswith(".context_length") and isinstance(value, int)
-    ]
-    return max(found, default=None)
+    told = (count_of(value) for key, value in info.items() if str(key).endswith(".context_length"))
+    return max((count for count in told if count), default=None)
 
 
 def _num_ctx(request: Request, checked: _Checked) -> int:
@@ -480,12 +492,7 @@ def _reply(
 
 
 def _count(answer: Mapping[str, Any], name: str) -> int | None:
-    value = answer.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return count_of(answer.get(name))
 
 
 def _lenient(content: bytes) -> object:

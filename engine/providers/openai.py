@@ -15,7 +15,7 @@ from engine.providers.calls import Call
 from engine.providers.errors import AuthFailed, Refused, Truncated
 from engine.providers.faults import request_id
 from engine.providers.messages import Image, Text, Tool, Turn, read_messages, read_tools, tool_call_of
-from engine.providers.wire_provider import Attempt, WireProvider, imported
+from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, WireProvider, count_of, imported, text_of
 
 if TYPE_CHECKING:
     import openai
@@ -74,12 +74,16 @@ class OpenAIProvider(WireProvider):
                 self._raise_reported(attempt, call, event)
                 attempt.usage = _usage(event.usage) if event.usage is not None else attempt.usage
                 model = event.model or model
+                at_work = attempt.alive
                 for choice in event.choices or ():
                     finish = choice.finish_reason or finish
                     refusal.append(getattr(choice.delta, "refusal", None) or "")
                     _build(building, choice.delta)
                     if choice.delta.content or _reasoning(choice.delta):
                         yield Chunk(text=choice.delta.content or "", reasoning=_reasoning(choice.delta))
+                    at_work = at_work or bool(choice.delta.tool_calls)
+                if at_work:
+                    yield SIGN_OF_LIFE
         finally:
             await events.close()
         # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end mark.
@@ -98,7 +102,11 @@ class OpenAIProvider(WireProvider):
         call = attempt.call(carries_prompt=False)
         with call.in_force():
             page = await self._sdk.models.list()
-        return [DiscoveredModel(id=model.id, context_tokens=_window(model)) for model in page.data]
+        return [
+            DiscoveredModel(id=name, context_tokens=_window(model))
+            for model in page.data
+            if (name := text_of(model.id)) is not None
+        ]
 
     def _asked(self, attempt: Attempt) -> dict[str, Any]:
         self._demand_key()
@@ -204,8 +212,8 @@ def _tool_call(made: Any, place: int) -> ToolCall:
 
 
 def _reasoning(message: Any) -> str:
-    told = getattr(message, "reasoning_content", None)
-    return told if isinstance(told, str) else ""
+    told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    return next((text for text in told if isinstance(text, str)), "")
 
 
 def _usage(told: Any) -> Usage:
@@ -222,8 +230,7 @@ def _usage(told: Any) -> Usage:
 
 
 def _count(told: Any, name: str) -> int | None:
-    value = getattr(told, name, None)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return count_of(getattr(told, name, None))
 
 
 def _window(model: Any) -> int | None:
@@ -231,4 +238,4 @@ def _window(model: Any) -> int | None:
     meta = getattr(model, "meta", None)
     told = [getattr(model, name, None) for name in ("max_model_len", "context_length", "context_window")]
     told += [meta.get("n_ctx")] if isinstance(meta, Mapping) else []
-    return next((value for value in told if isinstance(value, int)), None)
+    return next((count for value in told if (count := count_of(value)) is not None), None)

@@ -11,7 +11,7 @@ import asyncio
 import importlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -40,7 +40,7 @@ from engine.providers.errors import (
     Truncated,
     Unreachable,
 )
-from engine.providers.faults import reported, request_id
+from engine.providers.faults import reported, request_id, sanitise
 from engine.providers.secret import Secret
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ Clock = Callable[[], float]
 
 _T = TypeVar("_T")
 
+SIGN_OF_LIFE = Chunk()
+"""What `_tell` yields when the model is at work on something that is not shown yet; the caller never sees it."""
+
 
 @dataclass(slots=True, repr=False, eq=False)
 class Attempt:
@@ -64,6 +67,7 @@ class Attempt:
     calls: list[Call] = field(default_factory=list)
     limit: asyncio.Timeout | None = None
     cold: bool | None = None
+    alive: bool = False
     shown: bool = False
     pieces: int = 0
     text: list[str] = field(default_factory=list)
@@ -97,6 +101,7 @@ class Attempt:
 
     def note(self, piece: Chunk) -> None:
         """Remember what the caller is about to be shown."""
+        self.alive = True
         self.shown = self.shown or piece.is_content
         self.pieces += piece.is_content
         if piece.text:
@@ -152,20 +157,21 @@ class WireProvider(ABC):
             raise outcome
         return outcome
 
-    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece. Raises ProviderError before content and StreamInterrupted after it."""
         attempt = self._begin(request)
         pieces = self._tell(attempt)
         ended = False
         try:
             while not ended:
-                limit_s = request.timeouts.idle_s if attempt.shown else request.timeouts.first_token_s
+                limit_s = request.timeouts.idle_s if attempt.alive else request.timeouts.first_token_s
                 outcome = await self._limited(attempt, lambda: anext(pieces), limit_s)
                 if isinstance(outcome, BaseException):
                     raise self._interrupted(attempt, outcome)
                 attempt.note(outcome)
                 ended = outcome.reply is not None
-                yield outcome
+                if outcome != SIGN_OF_LIFE:
+                    yield outcome
         finally:
             await pieces.aclose()
 
@@ -243,8 +249,9 @@ class WireProvider(ABC):
         limit = asyncio.timeout_at(attempt.give_up_at)
         try:
             async with limit:
-                # Not under limit_s: an SDK takes seconds to import, once.
-                await self._opened()
+                if not attempt.calls:
+                    # Not under limit_s: an SDK takes seconds to import, once.
+                    await self._opened()
                 limit.reschedule(min(asyncio.get_running_loop().time() + limit_s, attempt.give_up_at))
                 attempt.limit = limit
                 return await work()
@@ -269,6 +276,8 @@ class WireProvider(ABC):
 
     def _fault(self, exc: Exception, attempt: Attempt) -> ProviderError:
         """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its type."""
+        # A bug in the reading of an answer ends here too, as an answer that cannot be read: with a stranger's bytes in
+        # hand the two cannot be told apart.
         own = next((link for link in _chain(exc) if isinstance(link, ProviderError)), None)
         if own is not None:
             return self._placed(own, attempt)
@@ -303,7 +312,15 @@ class WireProvider(ABC):
         )
 
     def _placed(self, error: ProviderError, attempt: Attempt) -> ProviderError:
-        return error.at(self.target.name, attempt.request.model, dispatched=attempt.dispatched)
+        placed = error.at(self.target.name, attempt.request.model, dispatched=attempt.dispatched)
+        if placed.request_id != self._identity(attempt, placed.request_id):
+            placed.request_id = None
+            placed = placed.at(placed.provider, placed.model, dispatched=placed.dispatched)
+        return placed
+
+    def _identity(self, attempt: Attempt, told: str | None) -> str | None:
+        """A request id that the provider told; None when it echoes anything of the prompt or the key."""
+        return told if told is None or sanitise(told, attempt.request, self._api_key) == told else None
 
     @staticmethod
     def _interrupted(
@@ -317,6 +334,18 @@ class WireProvider(ABC):
             tool_calls=tuple(attempt.tool_calls),
             usage_estimate=attempt.usage_estimate(),
         )
+
+
+def count_of(value: object) -> int | None:
+    """A token count as a provider tells it; None unless it is a whole number that a count can be."""
+    plausible = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
+    return value if plausible and isinstance(value, int) else None
+
+
+def text_of(value: object) -> str | None:
+    """A short text of a provider's about itself, such as a model's name; None unless it can be printed as it is."""
+    plain = isinstance(value, str) and 0 < len(value) <= 300 and value.isprintable()
+    return value if plain and isinstance(value, str) else None
 
 
 async def imported(name: str) -> Any:

@@ -32,6 +32,7 @@ from .dialects import (
     permit,
     target,
 )
+from .test_translation import TOOL_ANSWERS
 from .wire_server import Answer, Received, WireServer, in_json, in_lines, wire_server
 
 SHORT = 0.15
@@ -69,6 +70,22 @@ async def test_the_deadline_ends_a_stream_in_the_middle(dialect: Dialect) -> Non
             await collect(provider.stream(asked(provider.target, deadline_s=SHORT)))
         await provider.aclose()
     assert isinstance(broken.value.cause, Cancelled)
+
+
+async def test_a_tool_call_in_the_making_is_a_sign_of_life(dialect: Dialect) -> None:
+    """A long tool call is shown only when it is whole; while its pieces come, no limit runs out."""
+    good = TOOL_ANSWERS[dialect.name]()[1]
+    separator = b"\n" if dialect is OLLAMA else b"\n\n"
+    parts = tuple(part + separator for part in good.body.split(separator) if part)
+    slow = changed(good, parts=parts, pause_s=SHORT)
+    async with wire_server(dialect.handler(streamed=slow)) as served:
+        provider = dialect.at(served.url)
+        await _warm(provider)
+        limits = Timeouts(first_token_s=6 * SHORT, idle_s=10.0)
+        chunks = [chunk async for chunk in provider.stream(asked(provider.target, timeouts=limits))]
+        await provider.aclose()
+    assert all(chunk.is_content or chunk.reply for chunk in chunks), "the caller sees no empty pieces"
+    assert len([chunk for chunk in chunks if chunk.tool_call]) == 2
 
 
 async def test_a_peer_that_does_not_accept_is_unreachable(dialect: Dialect) -> None:
@@ -161,7 +178,7 @@ async def test_a_stream_given_up_early_frees_its_connection(dialect: Dialect) ->
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
         for _ in range(3):
-            async with aclosing(provider.stream(asked(provider.target))) as chunks:  # type: ignore[type-var]
+            async with aclosing(provider.stream(asked(provider.target))) as chunks:
                 async for _chunk in chunks:
                     break
         assert (await provider.complete(asked(provider.target))).content == TEXT

@@ -72,7 +72,7 @@ def _answer(dialect: Dialect, fault: str) -> Answer:
         case "307":
             return Answer(307, b"", {"location": f"http://127.0.0.1:9/{KEY}"})
         case status if status.isdigit():
-            return in_json(body, int(status), headers={"x-echo": KEY, "request-id": KEY + " !"})
+            return in_json(body, int(status), headers={"x-echo": KEY, "request-id": KEY, "x-request-id": KEY})
         case "filter":
             return in_json({"error": {"code": "content_policy_violation", "message": ECHO}}, 400)
         case "overflow":

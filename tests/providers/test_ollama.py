@@ -328,6 +328,23 @@ async def test_a_nearly_full_window_is_noted() -> None:
     assert [note for note in reply.notes if "4000 of 4096" in note]
 
 
+async def test_a_list_that_says_all_is_enough() -> None:
+    """A daemon whose list tells capabilities and windows is not asked about each model; odd names are left out."""
+    details = {"details": {"context_length": 2048}}
+    odd = [TAGS["models"][0] | {"name": name, "model": name} for name in ("x\x1b[31m", "", "y" * 400)]
+    listed = {"models": [TAGS["models"][0] | details, *odd]}
+
+    def handler(received: Received) -> Answer:
+        return in_json(listed) if received.path == "/api/tags" else daemon()(received)
+
+    async with wire_server(handler) as served:
+        provider = OllamaProvider(target(served.url))
+        (found,) = await provider.discover(permit(provider.target))
+        await provider.aclose()
+    assert (found.id, found.context_tokens, found.tools) == (MODEL, 2048, True)
+    assert [got.path for got in served.received] == ["/api/tags", "/api/ps"]
+
+
 async def test_discovery_tells_what_is_there() -> None:
     """Digest, windows, tools, warmth and remote hosts are told; a remote-backed model is not asked about further."""
     listed = {"models": [TAGS["models"][0], {"name": "far", "model": "far", "digest": "d9"} | REMOTE]}

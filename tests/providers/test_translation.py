@@ -304,6 +304,9 @@ async def test_an_answer_goes_back_as_it_came(dialect: Dialect) -> None:
         ("anthropic", {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}, Usage(0, 0, 0)),
         ("ollama", {}, Usage()),
         ("ollama", {"prompt_eval_count": 9, "eval_count": 4}, Usage(9, 4)),
+        ("ollama", {"prompt_eval_count": -1, "eval_count": 10**30}, Usage()),
+        ("ollama", {"prompt_eval_count": "9", "eval_count": True}, Usage()),
+        ("openai", {"prompt_tokens": 10**30, "completion_tokens": -4, "total_tokens": 0}, Usage()),
     ],
 )  # fmt: skip
 async def test_counts(dialect_name: str, told: dict[str, Any] | None, expected: Usage) -> None:
@@ -369,6 +372,18 @@ BAD: list[list[Any]] = [
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}],
     [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:text/html,x"}}]}],
     [{"role": "tool", "content": "x"}],
+    [
+        {
+            "role": "assistant",
+            "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
+        }
+    ],
+    [
+        {
+            "role": "system",
+            "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
+        }
+    ],
     [{"role": "assistant", "tool_calls": "x"}],
     [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}],
 ]

@@ -45,6 +45,7 @@ class Answer:
     after: After = "keep"
     silent: bool = False
     parts: tuple[bytes, ...] = ()
+    pause_s: float = 0.0
 
 
 def in_json(value: object, status: int = 200, **more: Any) -> Answer:
@@ -146,6 +147,8 @@ class WireServer:
                     if part:
                         writer.write(b"%x\r\n%s\r\n" % (len(part), part))
                         await writer.drain()
+                    if answer.pause_s:
+                        await self._pause(answer.pause_s)
                 if answer.cut is None and answer.after == "keep":
                     writer.write(b"0\r\n\r\n")
             else:
@@ -159,6 +162,12 @@ class WireServer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
         return answer.after == "keep" and answer.framing != "close" and answer.cut is None
+
+    async def _pause(self, pause_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._ended.wait(), pause_s)
+        except TimeoutError:
+            return
 
     def end(self) -> None:
         """Let go of every connection."""
