@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, Usage
 from engine.providers.calls import Call
-from engine.providers.errors import AuthFailed, Refused, Truncated
+from engine.providers.errors import Refused, Truncated
 from engine.providers.faults import request_id
 from engine.providers.messages import (
     Image,
@@ -23,7 +23,15 @@ from engine.providers.messages import (
     read_tools,
     tool_call_of,
 )
-from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, WireProvider, count_of, imported, text_of
+from engine.providers.wire_provider import (
+    SIGN_OF_LIFE,
+    Attempt,
+    WireProvider,
+    count_of,
+    imported,
+    next_event,
+    text_of,
+)
 
 if TYPE_CHECKING:
     import anthropic
@@ -80,7 +88,7 @@ class AnthropicProvider(WireProvider):
             events = await self._sdk.messages.create(**asked)
         reading = _Reading(attempt.request.model)
         try:
-            while (event := await _next(call, events)) is not None and not reading.ended:
+            while (event := await next_event(call, events)) is not None and not reading.ended:
                 piece = _read_event(attempt, reading, event)
                 if piece is not None:
                     yield piece
@@ -127,10 +135,6 @@ class AnthropicProvider(WireProvider):
                 for tool in tools
             ]
         return asked
-
-    def _demand_key(self) -> None:
-        if self.target.egress is Egress.CLOUD and not self._api_key:
-            raise AuthFailed(dispatched=False, detail="no key is set for it")
 
 
 @dataclass(slots=True, repr=False)
@@ -190,14 +194,6 @@ def _read_block(attempt: Attempt, block: Any) -> None:
             )
         case _:
             pass
-
-
-async def _next(call: Call, events: Any) -> Any:
-    with call.in_force():
-        try:
-            return await anext(events)
-        except StopAsyncIteration:
-            return None
 
 
 def _reply(attempt: Attempt, call: Call, stop_reason: str | None, model: str | None) -> Reply:

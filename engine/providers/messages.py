@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.providers.base import ToolCall
+from engine.providers.base import FinishReason, ToolCall
 from engine.providers.errors import InvalidRequest
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -117,6 +117,11 @@ def tool_call_of(id: str | None, name: str, arguments: object, place: int) -> To
         "type": "function",
         "function": {"name": name, "arguments": written or "{}"},
     }
+
+
+def finish_with(calls: Sequence[ToolCall], finish: FinishReason) -> FinishReason:
+    """The finish reason of an answer with these calls: `tool_calls`, unless it was cut by its length."""
+    return "tool_calls" if calls and finish != "length" else finish
 
 
 def _turn(message: object, where: str, names: Mapping[str, str], *, image_urls: bool) -> Turn:

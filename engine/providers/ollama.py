@@ -34,7 +34,7 @@ from engine.providers.errors import (
     ProviderError,
     Truncated,
 )
-from engine.providers.messages import Turn, arguments_of, read_messages, read_tools, tool_call_of
+from engine.providers.messages import Turn, arguments_of, finish_with, read_messages, read_tools, tool_call_of
 from engine.providers.secret import Secret
 from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, Clock, WireProvider, count_of, text_of
 
@@ -476,7 +476,7 @@ def _reply(
     calls: tuple[ToolCall, ...],
     thinking: str,
 ) -> Reply:
-    finish: FinishReason = "tool_calls" if calls else _FINISH.get(str(answer.get("done_reason")), "other")
+    finish = finish_with(calls, _FINISH.get(str(answer.get("done_reason")), "other"))
     counted, window = attempt.usage.input_tokens or 0, body["options"]["num_ctx"]
     nearly_full = f"the prompt fills {counted} of {window} tokens: its beginning may have been cut"
     return Reply(

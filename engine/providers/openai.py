@@ -12,10 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, ToolCall, Usage
 from engine.providers.calls import Call
-from engine.providers.errors import AuthFailed, Refused, Truncated
+from engine.providers.errors import Refused, Truncated
 from engine.providers.faults import request_id
-from engine.providers.messages import Image, Text, Tool, Turn, read_messages, read_tools, tool_call_of
-from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, WireProvider, count_of, imported, text_of
+from engine.providers.messages import (
+    Image,
+    Text,
+    Tool,
+    Turn,
+    finish_with,
+    read_messages,
+    read_tools,
+    tool_call_of,
+)
+from engine.providers.wire_provider import (
+    SIGN_OF_LIFE,
+    Attempt,
+    WireProvider,
+    count_of,
+    imported,
+    next_event,
+    text_of,
+)
 
 if TYPE_CHECKING:
     import openai
@@ -68,9 +85,9 @@ class OpenAIProvider(WireProvider):
         finish: str | None = None
         refusal: list[str] = []
         model = attempt.request.model
-        building: dict[int, _Building] = {}
+        building: list[_Building] = []
         try:
-            while (event := await _next(call, events)) is not None:
+            while (event := await next_event(call, events)) is not None:
                 self._raise_reported(attempt, call, event)
                 attempt.usage = _usage(event.usage) if event.usage is not None else attempt.usage
                 model = event.model or model
@@ -89,7 +106,7 @@ class OpenAIProvider(WireProvider):
         # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end mark.
         if finish is None or not (attempt.usage != Usage() or b"[DONE]" in call.tail):
             raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
-        for place, made in enumerate(building.values()):
+        for place, made in enumerate(building):
             yield Chunk(tool_call=tool_call_of(made.id, made.name, "".join(made.arguments), place))
         yield Chunk(reply=_reply(attempt, call, finish, "".join(refusal), model))
 
@@ -124,10 +141,6 @@ class OpenAIProvider(WireProvider):
             asked["store"] = False
         return asked
 
-    def _demand_key(self) -> None:
-        if self.target.egress is Egress.CLOUD and not self._api_key:
-            raise AuthFailed(dispatched=False, detail="no key is set for it")
-
     def _raise_reported(self, attempt: Attempt, call: Call, answer: object) -> None:
         """Some servers report an error as a body under status 200."""
         error = getattr(answer, "error", None)
@@ -139,26 +152,26 @@ class OpenAIProvider(WireProvider):
 class _Building:
     """A tool call whose pieces are still coming."""
 
-    id: str | None = None
+    index: int | None
+    id: str | None
     name: str = ""
     arguments: list[str] = field(default_factory=list)
 
 
-def _build(building: dict[int, _Building], delta: Any) -> None:
+def _continues(made: _Building, piece: Any) -> bool:
+    # Some servers number every call 0, some none at all: an id of its own always begins a new one.
+    return piece.index == made.index and (not piece.id or piece.id == made.id)
+
+
+def _build(building: list[_Building], delta: Any) -> None:
     for piece in getattr(delta, "tool_calls", None) or ():
-        made = building.setdefault(piece.index if piece.index is not None else len(building), _Building())
-        made.id = made.id or piece.id
+        made = next((one for one in reversed(building) if _continues(one, piece)), None)
+        if made is None:
+            made = _Building(piece.index, piece.id)
+            building.append(made)
         if piece.function is not None:
             made.name += piece.function.name or ""
             made.arguments.append(piece.function.arguments or "")
-
-
-async def _next(call: Call, events: Any) -> Any:
-    with call.in_force():
-        try:
-            return await anext(events)
-        except StopAsyncIteration:
-            return None
 
 
 def _reply(attempt: Attempt, call: Call, finish: str | None, refusal: str | None, model: str | None) -> Reply:
@@ -171,7 +184,7 @@ def _reply(attempt: Attempt, call: Call, finish: str | None, refusal: str | None
         model=model or attempt.request.model,
         content="".join(attempt.text),
         tool_calls=tuple(attempt.tool_calls),
-        finish_reason="tool_calls" if attempt.tool_calls else _FINISH.get(finish, "other"),
+        finish_reason=finish_with(attempt.tool_calls, _FINISH.get(finish, "other")),
         usage=attempt.usage,
         request_id=identity,
         reasoning="".join(attempt.reasoning),

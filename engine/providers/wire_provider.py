@@ -11,13 +11,14 @@ import asyncio
 import importlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from engine.providers.base import (
     Chunk,
     DiscoveredModel,
+    Egress,
     Health,
     Permit,
     Reply,
@@ -29,6 +30,7 @@ from engine.providers.base import (
 )
 from engine.providers.calls import Call
 from engine.providers.errors import (
+    AuthFailed,
     Cancelled,
     ErrorClass,
     HealthMark,
@@ -221,6 +223,10 @@ class WireProvider(ABC):
     async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         """Ask for the models."""
 
+    def _demand_key(self) -> None:
+        if self.target.egress is Egress.CLOUD and not self._api_key:
+            raise AuthFailed(dispatched=False, detail="no key is set for it")
+
     def _begin(self, request: Request) -> Attempt:
         return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)
 
@@ -334,6 +340,15 @@ class WireProvider(ABC):
             tool_calls=tuple(attempt.tool_calls),
             usage_estimate=attempt.usage_estimate(),
         )
+
+
+async def next_event(call: Call, events: AsyncIterator[Any]) -> Any:
+    """The next event of an SDK's stream, read while its call is in force; None at its end."""
+    with call.in_force():
+        try:
+            return await anext(events)
+        except StopAsyncIteration:
+            return None
 
 
 def count_of(value: object) -> int | None:

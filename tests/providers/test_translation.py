@@ -10,7 +10,7 @@ import pytest
 from engine.providers.base import Chunk, Egress, Reply, Usage, collect
 from engine.providers.errors import InvalidRequest
 
-from .dialects import ANTHROPIC, DIALECTS, MODEL, OLLAMA, OPENAI, Dialect, asked
+from .dialects import ANTHROPIC, DIALECTS, MODEL, OLLAMA, OPENAI, Dialect, asked, openai_events
 from .wire_server import Answer, in_events, in_json, in_lines, wire_server
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUg=="
@@ -264,6 +264,51 @@ async def test_tool_calls_come_back_in_one_shape(dialect: Dialect) -> None:
         assert (reply.finish_reason, reply.content, reply.reasoning) == ("tool_calls", "", "hm")
         assert (reply.usage.input_tokens, reply.usage.output_tokens) == (10, 5)
     assert tuple(chunk.tool_call for chunk in chunks if chunk.tool_call) == streamed.tool_calls
+
+
+@pytest.mark.parametrize(
+    "numbered",
+    [
+        [(0, "c1"), (0, None), (1, "c2"), (1, None)],
+        [(0, "c1"), (0, None), (0, "c2"), (0, None)],
+        [(None, "c1"), (None, None), (None, "c2"), (None, None)],
+        [(0, "c1"), (0, "c1"), (1, "c2"), (1, "c2")],
+        [(0, "c1"), (1, "c2"), (0, None), (1, None)],
+    ],
+)
+async def test_pieces_of_tool_calls_find_each_other(numbered: list[tuple[int | None, str | None]]) -> None:
+    """However a server numbers the pieces of its tool calls, they come together by number and id."""
+
+    def chunk(index: int | None, id: str | None) -> tuple[None, dict[str, Any]]:
+        function = {
+            "name": f"f{id[1]}" if id and id not in seen else None,
+            "arguments": "{" if id not in seen and id else "}",
+        }
+        seen.add(id)
+        call = {"index": index, "id": id, "type": "function", "function": function}
+        choice = {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}
+        return None, {
+            "id": "x",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": MODEL,
+            "choices": [choice],
+        }
+
+    seen: set[str | None] = set()
+    events = openai_events((), finish="length")
+    told = [*events[:1], *(chunk(*number) for number in numbered), *events[1:]]
+    async with wire_server(OPENAI.handler(streamed=in_events(told))) as served:
+        provider = OPENAI.at(served.url)
+        reply = await collect(provider.stream(asked(provider.target)))
+        await provider.aclose()
+    assert [
+        (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in reply.tool_calls
+    ] == [
+        ("c1", "f1", "{}"),
+        ("c2", "f2", "{}"),
+    ]
+    assert reply.finish_reason == "length", "calls that were cut by their length are not complete"
 
 
 async def test_an_answer_goes_back_as_it_came(dialect: Dialect) -> None:
