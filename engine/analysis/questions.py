@@ -5,7 +5,7 @@ constants cut the same cells and no decision can depend on them. `never`, `only`
 comes first needs the evaluator itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -133,17 +133,13 @@ def none_live(mask: int) -> Goal:
     return lambda live: Obstacle(dying=live & mask) if live & mask else None
 
 
-def differs(mask: int, holds: Callable[[int], bool]) -> Goal:
-    """Anything that can be read off the live cubes of `mask`, and about which nothing more is known."""
-    return lambda live: None if holds(live) else Obstacle(splits=mask)
-
-
 class Chains:
     """Goals about who is in a chain: eligibility, the route taken and its tiers."""
 
     def __init__(self, policy: CompiledPolicy) -> None:
         self.policy = policy
         self._welcomes: dict[int, int] = {}
+        self._between: dict[tuple[int, int], int] = {}
 
     def route(self, live: int) -> tuple[int, Sequence[Tier]]:
         """The cube by which the route was taken, 0 when none was, and its tiers."""
@@ -171,6 +167,32 @@ class Chains:
             return Obstacle(kills=(first.bit_length() - 1,), wakes=earlier | depending)
 
         return goal
+
+    def is_first(self, model: int) -> Goal:
+        """The model, one of the chain, is the first of it."""
+        policy = self.policy
+        place = {each.key: index for index, each in enumerate(policy.models)}
+
+        def goal(live: int) -> Obstacle | None:
+            first = place[decide_live(policy, live).chain[0].key]
+            # As long as nothing changes that bears on these two, the one stays before the other.
+            return (
+                None if first == model else Obstacle(splits=policy.guards[first] | self.between(first, model))
+            )
+
+        return goal
+
+    def between(self, one: int, other: int) -> int:
+        """The cubes on which it depends which of two models comes first, when both are in the chain."""
+        policy = self.policy
+        key = min(one, other), max(one, other)
+        if key not in self._between:
+            tiers = 0
+            for route in policy.tiers.values():
+                tiers |= selected_by(route, one)[1] | selected_by(route, other)[1]
+            favours = policy.favours[one].mask | policy.favours[other].mask
+            self._between[key] = policy.routes | policy.weighs | tiers | favours
+        return self._between[key]
 
     def _welcoming(self, model: int) -> int:
         """The cubes of routes that can select the model."""
