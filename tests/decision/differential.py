@@ -11,19 +11,30 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from engine.decision.explanation import Explanation
+from engine.decision.facts import Gathered
+from engine.policy import Policy
 from tests.decision.worlds import compiled, facts_of, same_outcome, told
 from tests.reference.generator import World, random_facts, random_world
-from tests.reference.interpreter import Result
-from tests.reference.interpreter import decide as reference_decide
+from tests.reference.interpreter import Result, decide
 
-FACTS_A_WORLD = 250
+FACTS_A_WORLD = 200
+PARTS = ("outcome", "chain", "scores", "route", "weigh", "blockers", "watched", "preferences")
 
-Decide = Callable[[Any, dict[str, Any]], Result]
+
+@dataclass(frozen=True)
+class Sample:
+    """One world, facts in it, and what somebody else decides there. The seed draws them again."""
+
+    seed: int
+    world: World
+    facts: list[dict[str, Any]]
+    expected: list[Result]
 
 
 @dataclass(frozen=True)
@@ -53,37 +64,40 @@ class Disagreement:
         return "\n".join(lines)
 
 
-def triples(count: int, seed: int, decide: Decide = reference_decide) -> Iterator[Disagreement | None]:
-    """One item a triple, None where both agree. Every world has its own seed, so that one can be repeated alone."""
-    worlds = -(-count // FACTS_A_WORLD)
-    for number in range(worlds):
-        world_seed = seed * 1_000_003 + number
-        rng = Random(world_seed)
-        world = random_world(rng)
-        policy, naive = compiled(world), world.policy()
-        for _ in range(min(FACTS_A_WORLD, count - number * FACTS_A_WORLD)):
-            facts = random_facts(rng, world)
-            yield compare(policy, naive, world, world_seed, facts, decide)
+def sample(seed: int, size: int) -> Sample:
+    """What the reference decides in the seed's world."""
+    rng = Random(seed)
+    world = random_world(rng)
+    naive = world.policy()
+    facts = [random_facts(rng, world) for _ in range(size)]
+    return Sample(seed, world, facts, [decide(naive, one) for one in facts])
 
 
-def compare(
-    policy: Any, naive: Any, world: World, seed: int, facts: dict[str, Any], decide: Decide
-) -> Disagreement | None:
-    expected = decide(naive, facts)
+def samples(count: int, seed: int, size: int = FACTS_A_WORLD) -> Iterator[Sample]:
+    """Samples of `count` triples in all; every world has a seed of its own, so that one can be repeated alone."""
+    for number in range(-(-count // size)):
+        yield sample(seed * 1_000_003 + number, min(size, count - number * size))
+
+
+def compared(drawn: Iterable[Sample]) -> Iterator[Disagreement | None]:
+    """One item a triple, None where the engine agrees."""
+    for one in drawn:
+        policy = compiled(one.world)
+        for facts, expected in zip(one.facts, one.expected, strict=True):
+            yield compare(policy, one, facts, expected)
+
+
+def compare(policy: Policy, drawn: Sample, facts: dict[str, Any], expected: Result) -> Disagreement | None:
     given = facts_of(facts)
-    from engine.decision.explanation import Explanation
-    from engine.decision.facts import Gathered
-
     decision = policy.evaluator.decide(given)
     result = told(policy, Explanation(policy.explainer, Gathered(given, {}), decision))
-    parts = tuple(
-        part
-        for part in ("outcome", "chain", "scores", "route", "blockers", "watched", "preferences")
-        if getattr(result, part) != getattr(expected, part)
+    same_at_leaf = same_outcome(decision, policy.tree.leaf(given))
+    if result == expected and same_at_leaf:
+        return None
+    parts = tuple(part for part in PARTS if getattr(result, part) != getattr(expected, part))
+    return Disagreement(
+        drawn.seed, drawn.world, facts, parts if same_at_leaf else (*parts, "tree"), result, expected
     )
-    if not same_outcome(decision, policy.tree.leaf(given)):
-        parts += ("tree",)
-    return Disagreement(seed, world, facts, parts, result, expected) if parts else None
 
 
 def main() -> int:
@@ -94,17 +108,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     began = time.perf_counter()
-    found = 0
-    for done, disagreement in enumerate(triples(arguments.triples, arguments.seed), start=1):
+    done = found = 0
+    for disagreement in compared(samples(arguments.triples, arguments.seed)):
+        done += 1
         if disagreement is not None:
             found += 1
             if found <= 3:
                 print(disagreement, file=sys.stderr)
         if done % 100_000 == 0:
-            rate = done / (time.perf_counter() - began)
-            print(f"{done:,} triples, {found} disagreements, {rate:,.0f} a second", file=sys.stderr)
-    print(f"{arguments.triples:,} triples, {found} disagreements")
+            print(f"{done:,} triples, {found} disagreements, {_rate(done, began)} a second", file=sys.stderr)
+    print(f"{done:,} triples, {found} disagreements, {_rate(done, began)} a second")
     return 1 if found else 0
+
+
+def _rate(done: int, began: float) -> str:
+    return f"{done / (time.perf_counter() - began):,.0f}"
 
 
 if __name__ == "__main__":

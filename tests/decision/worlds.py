@@ -46,7 +46,7 @@ def told(policy: Policy, explanation: Explanation) -> Result:
         chain=tuple(model.key for model in decision.chain),
         scores={c.model.key: Fraction(c.score.total) for c in candidates if c.score},
         route=decision.route.name if decision.route else None,
-        weigh=decision.weigh.name,
+        weigh=decision.weigh.name if decision.weigh.span.source.name.endswith(".route") else None,
         blockers={c.model.key: tuple(rule.name for rule in c.blockers) for c in candidates if c.blockers},
         watched={c.model.key: tuple(rule.name for rule in c.watched) for c in candidates if c.watched},
         preferences={
