@@ -177,7 +177,7 @@ def sanitise(message: str, request: Request | None, key: Secret | None) -> str:
     and white space do not hide it, nor does JSON escaping.
     """
     shown = " ".join(_printable(message[: 4 * DETAIL_CHARACTERS]).split())[: 2 * DETAIL_CHARACTERS]
-    shown = re.sub(r"\b(?:sk|pk|key|bearer)[-_ ][\w*.-]{4,}", "[key]", shown, flags=re.IGNORECASE)
+    shown = re.sub(r"\b(?:(?:sk|pk|key)[-_]|bearer )[\w*-]{4,}", "[key]", shown, flags=re.IGNORECASE)
     secret = _haystack(request)
     masked = [False] * len(shown)
     for start in range(len(shown) - FRAGMENT + 1):

@@ -260,9 +260,12 @@ def test_a_message_that_echoes_nothing_is_kept() -> None:
 def test_echoed_keys_are_masked() -> None:
     """Our key in any form it may have, and anything that looks like a key though it is not ours."""
     own = Secret("0123quartz4567zebra")
-    assert sanitise("the key 0123quartz4567zebra is wrong", None, own) == "the key [...] is wrong"
-    assert sanitise("you sent 0123quartz45 as key", None, own) == "you sent [...] as key"
-    assert sanitise("Incorrect API key provided: sk-proj-abc***xyz.", None, own) == "Incorrect API key provided: [key]"
+    assert sanitise("we got 0123quartz4567zebra, wrong", None, own) == "we got [...], wrong"
+    assert sanitise("we got 0123quartz45 only", None, own) == "we got [...] only"
+    assert (
+        sanitise("Incorrect API key provided: sk-proj-abc***xyz.", None, own)
+        == "Incorrect API key provided: [key]."
+    )
 
 
 def test_a_secret_never_shows() -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -290,6 +293,67 @@ async def test_a_poisoned_environment_changes_nothing(
     keys = {received.headers.get("authorization") for received in served.received}
     assert keys == {f"Bearer {KEY}" if egress is Egress.CLOUD else None}
     assert not list(tmp_path.iterdir())
+
+
+def test_the_environment_chooses_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE are not read, and certificates and names are checked."""
+    from engine.providers.transport import _ssl_context
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "absent"))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    context = _ssl_context(None)
+    assert (context.keylog_filename, context.check_hostname, context.verify_mode) == (
+        None,
+        True,
+        ssl.CERT_REQUIRED,
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 and localhost that signs itself, and its key."""
+    tool = shutil.which("openssl")
+    if tool is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    asked_for = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    )
+    names = [
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-addext",
+        "keyUsage=digitalSignature,keyCertSign",
+    ]
+    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
+    subprocess.run([tool, *asked_for.split(), *names, *files], check=True, capture_output=True)
+    return f"{folder}/cert.pem", f"{folder}/key.pem"
+
+
+async def test_tls_is_real(
+    certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over TLS: a certificate that `ca_file` vouches for is taken, and its session keys are not logged; without it, even
+    when SSL_CERT_FILE vouches, the target is UNREACHABLE and the prompt and the key stay."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    for host in ("127.0.0.1", "localhost"):
+        async with wire_server(OPENAI.handler(), tls) as served:
+            url = f"https://{host}:{served.port}"
+            for egress in Egress:
+                provider = OPENAI.at(url, egress, ca_file=certificate[0])
+                assert (await provider.complete(asked(provider.target))).content == TEXT
+                await provider.aclose()
+                stranger = OPENAI.at(url, egress)
+                with pytest.raises(Unreachable):
+                    await stranger.complete(asked(stranger.target))
+                await stranger.aclose()
+            assert len(served.prompts()) == 2
+    assert not (tmp_path / "keys.log").exists()
 
 
 async def test_only_named_headers_leave(dialect: Dialect) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -190,10 +191,12 @@ def _head(answer: Answer) -> bytes:
 
 
 @asynccontextmanager
-async def wire_server(handler: Handler | Answer) -> AsyncIterator[WireServer]:
+async def wire_server(
+    handler: Handler | Answer, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[WireServer]:
     """A server that runs for the time of a block."""
     served = WireServer(handler if callable(handler) else lambda _: handler)
-    listening = await asyncio.start_server(served.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(served.serve, "127.0.0.1", 0, ssl=tls)
     served.port = listening.sockets[0].getsockname()[1]
     try:
         yield served
