@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
@@ -20,6 +20,9 @@ from engine.language.diagnostics import Problems
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field
 from engine.language.vocabulary import LOCALITIES, QUALITIES, THREE_LEVELS
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Locality: TypeAlias = Literal["local", "cloud"]
 ToolSupport: TypeAlias = Literal["yes", "no", "unknown"]
@@ -130,8 +133,9 @@ _APIS: tuple[Api, ...] = ("ollama", "anthropic", "openai")
 def _provider(name: str, section: Section, problems: Problems) -> Provider:
     locality: Locality = "local" if section.text("type") == "local" else "cloud"
     api = _api(name, section, problems)
+    networks = _networks(section, problems)
     if locality == "local":
-        _check_is_local(name, section, problems)
+        _check_is_local(name, section, networks, problems)
     return Provider(
         name=name,
         locality=locality,
@@ -141,7 +145,7 @@ def _provider(name: str, section: Section, problems: Problems) -> Provider:
         api_key_env=section.text("api_key_env"),
         discover=section.flag("discover") or False,
         max_concurrent=section.whole("max_concurrent"),
-        networks=tuple(name for name, _ in section.names("networks")),
+        networks=tuple(map(str, networks)),
         models=tuple(_models(name, locality, section, problems)),
         span=section.span,
     )
@@ -163,11 +167,36 @@ def _api(name: str, section: Section, problems: Problems) -> Api:
     return written or guessed or "openai"
 
 
-def _check_is_local(name: str, section: Section, problems: Problems) -> None:
-    """Warns when what is called local has a public address (ruling 49), and refuses models that are handed on."""
+def _networks(section: Section, problems: Problems) -> "list[IPv4Network | IPv6Network]":
+    written = section.names("networks")
+    if not written:
+        return []
+    from ipaddress import ip_network
+
+    networks = []
+    for text, span in written:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            problems.add(messages.no_network(text, span))
+            continue
+        if network.prefixlen < _WIDEST_NETWORK[network.version]:
+            problems.add(messages.network_too_wide(text, _WIDEST_NETWORK[network.version], span))
+        networks.append(network)
+    return networks
+
+
+_WIDEST_NETWORK = {4: 8, 6: 7}
+"""Prefixes by IP version: 10.0.0.0/8 and fc00::/7 are the widest private networks there are."""
+
+
+def _check_is_local(
+    name: str, section: Section, networks: "list[IPv4Network | IPv6Network]", problems: Problems
+) -> None:
+    """Warns when what is called local has another address (ruling 49), and refuses models that are handed on."""
     host = _host(section.text("base_url") or "")
-    if host is not None and not _is_private(host):
-        problems.add(messages.public_address_called_local(name, host, section.at("base_url")))
+    if host is not None and not _is_local(host, networks):
+        problems.add(messages.address_is_not_local(name, host, _is_public(host), section.at("base_url")))
     for model in section.members("models"):
         if (id := model.text("id")) and id.endswith((":cloud", "-cloud")):
             problems.add(messages.cloud_model_called_local(id, model.at("id")))
@@ -179,18 +208,30 @@ def _host(address: str) -> str | None:
     return found[1].strip("[]").lower() or None if found else None
 
 
-def _is_private(host: str) -> bool:
-    """This machine or a private network, as far as the text alone says."""
-    if re.fullmatch(r"[0-9.]+|.*:.*", host):
-        from ipaddress import ip_address
+def _is_local(host: str, networks: "list[IPv4Network | IPv6Network]") -> bool:
+    """This machine or one of the networks, as far as the text alone says: a name may be in any network listed."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _ip_address(host)
+    if address is None:
+        return bool(networks)
+    return address.is_loopback or any(address in network for network in networks)
 
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        return address.is_private or address.is_loopback or address.is_link_local
-    private_endings = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
-    return "." not in host or host.endswith(private_endings)
+
+def _is_public(host: str) -> bool:
+    address = _ip_address(host)
+    if address is not None:
+        return not (address.is_private or address.is_link_local)
+    return "." in host and not host.endswith((".local", ".internal", ".lan", ".home.arpa", ".test"))
+
+
+def _ip_address(host: str) -> "IPv4Address | IPv6Address | None":
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 # --- Models -------------------------------------------------------------------------------------------

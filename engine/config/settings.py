@@ -136,7 +136,6 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
     Without the file, or without `routing.modes`, the migration guide's modes hold, with its weights unless
     `routing.weights` is written (rulings 27 and 65).
     """
-    built_in = _built_in_routing()
     if document is None:
         document = Document(BUILT_IN, {}, {(): BUILT_IN.span(0, 0)}, {})
     else:
@@ -144,8 +143,8 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
     root = Section.of(document)
     routing = root.section("routing")
     has_modes, has_weights = (bool(routing.section(key).value) for key in ("modes", "weights"))
-    modes_section = (routing if has_modes else built_in).section("modes")
-    weights_section = (routing if has_modes or has_weights else built_in).section("weights")
+    modes_section = (routing if has_modes else _built_in_routing()).section("modes")
+    weights_section = (routing if has_modes or has_weights else _built_in_routing()).section("weights")
     modes = _modes(modes_section, weights_section, problems)
     default_mode, default_mode_span = _default_mode(routing, modes, problems)
     task_types = _closed(root, "task_types", problems)
@@ -178,8 +177,10 @@ def _modes(section: Section, weights: Section, problems: Problems) -> dict[str, 
             problems.add(
                 messages.weights_of_unknown_mode(name, _offered(section.value, problems), weights.key(name))
             )
-    built_in = _built_in_routing().section("weights").section(DEFAULT_MODE)
-    otherwise = shares.get(DEFAULT_MODE) or _weights(DEFAULT_MODE, built_in, problems)
+    otherwise = shares.get(DEFAULT_MODE)
+    if otherwise is None:
+        built_in = _built_in_routing().section("weights").section(DEFAULT_MODE)
+        otherwise = _weights(DEFAULT_MODE, built_in, problems)
     return {
         name: _mode(name, part, shares.get(name, otherwise), problems) for name, part in section.sections()
     }

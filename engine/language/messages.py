@@ -1718,15 +1718,34 @@ def address_needed(provider: str, api: str, span: Span) -> Diagnostic:
     )
 
 
-def public_address_called_local(provider: str, host: str, span: Span) -> Diagnostic:
+def address_is_not_local(provider: str, host: str, is_public: bool, span: Span) -> Diagnostic:
+    if is_public:
+        message = f"`{visible(provider)}` is `type: local`, and {visible(host)} is neither this machine nor a private network"
+        help = "write `type: cloud`, or use an address of your own network and list the network below `networks:`"
+    else:
+        message = f"{visible(host)} is another machine, so requests to `{visible(provider)}` are refused until its network is listed"
+        help = "add its network, such as `networks: [192.168.1.0/24]`"
+    return Diagnostic("local-is-elsewhere", Level.WARNING, message, span, help=help)
+
+
+def no_network(text: str, span: Span) -> Diagnostic:
     return Diagnostic(
-        "local-is-elsewhere",
-        Level.WARNING,
-        f"`{visible(provider)}` is `type: local`, and {visible(host)} is neither this machine nor a private network",
+        "no-network",
+        Level.ERROR,
+        f"`{visible(text)}` is no network",
         span,
-        help="write `type: cloud`, or use an address of your own network",
+        help="write it as address and prefix, such as `192.168.1.0/24` or `fd00::/8`",
     )
 
+
+def network_too_wide(text: str, widest: int, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-network",
+        Level.ERROR,
+        f"`{visible(text)}` is too wide to be called local",
+        span,
+        help=f"list the networks of the house, of /{widest} or narrower",
+    )
 
 def cloud_model_called_local(model: str, span: Span) -> Diagnostic:
     return Diagnostic(

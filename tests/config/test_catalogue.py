@@ -141,28 +141,45 @@ def test_the_api_is_what_is_written_else_what_the_name_begins_with(name: str, li
 
 
 @pytest.mark.parametrize(
-    ("address", "is_warned_of"),
+    ("address", "networks", "warning"),
     [
-        ("http://localhost:11434", False),
-        ("http://127.0.0.1", False),
-        ("http://[::1]:8000/v1", False),
-        ("http://192.168.1.20:11434", False),
-        ("http://10.0.4.20:8000/v1", False),
-        ("http://[fd00::1]:8000", False),
-        ("http://gpu:11434", False),
-        ("http://render-node.lan:11434", False),
-        ("http://host.docker.internal:11434", False),
-        ("https://api.groq.com/openai", True),
-        ("http://8.8.8.8:11434", True),
-        ("http://[2606:4700::1111]:80", True),
-        ("http://127.0.0.1.example.org", True),
-        ("http://1.2.3:80", True),
+        ("http://localhost:11434", "[]", ""),
+        ("http+unix://%2Frun%2Fllm.sock", "[]", ""),
+        ("http://127.0.0.1", "[]", ""),
+        ("http://[::1]:8000/v1", "[]", ""),
+        ("http://192.168.1.20:11434", "[]", "is another machine"),
+        ("http://192.168.1.20:11434", "[192.168.1.0/24]", ""),
+        ("http://192.168.1.20:11434", "[192.168.2.0/24]", "is another machine"),
+        ("http://[fd00::1]:8000", '["fd00::/8"]', ""),
+        ("http://gpu:11434", "[]", "is another machine"),
+        ("http://render-node.lan:11434", "[]", "is another machine"),
+        ("http://render-node.lan:11434", "[10.0.0.0/8]", ""),
+        ("https://api.groq.com/openai", "[]", "neither this machine nor a private network"),
+        ("http://8.8.8.8:11434", "[]", "neither this machine nor a private network"),
+        ("http://[2606:4700::1111]:80", "[]", "neither this machine nor a private network"),
+        ("http://127.0.0.1.example.org", "[]", "neither this machine nor a private network"),
+        ("http://localhost.example.org", "[]", "neither this machine nor a private network"),
+        ("http://1.2.3:80", "[]", "neither this machine nor a private network"),
     ],
 )
-def test_what_is_called_local_and_has_a_public_address_is_a_warning(address: str, is_warned_of: bool) -> None:
+def test_what_is_called_local_and_has_another_address_is_a_warning(
+    address: str, networks: str, warning: str
+) -> None:
     """`local` means declared local; the address can contradict it (ruling 49)."""
-    slugs = load(one_model("", "ollama", f"type: local\n    base_url: {address}")).slugs
-    assert slugs == ["local-is-elsewhere"] * is_warned_of
+    found = load(
+        one_model("", "ollama", f"type: local\n    base_url: {address}\n    networks: {networks}")
+    ).found
+    assert [each.slug for each in found] == ["local-is-elsewhere"] * bool(warning)
+    assert all(warning in each.message for each in found)
+
+
+def test_networks_are_kept_as_they_are_meant() -> None:
+    """An address with a prefix stands for its network."""
+    assert provider("ollama", "type: local\n    networks: [192.168.1.7/24, 10.0.0.1]").networks == (
+        "192.168.1.0/24",
+        "10.0.0.1/32",
+    )
+    assert load(one_model("", "ollama", "type: local\n    networks: [home]")).slugs == ["no-network"]
 
 
 TWO_PROVIDERS = """\
