@@ -1,5 +1,5 @@
 """`python -m engine` is the command `engine`."""
 
-from engine.cli import main
+from engine.cli import run
 
-raise SystemExit(main())
+raise SystemExit(run())
