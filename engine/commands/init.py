@@ -1,0 +1,77 @@
+"""`engine init`: a working policy folder for what this machine has: models pulled in Ollama, keys that are set."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.commands.loading import COULD_NOT_RUN
+from engine.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.commands.starter import Found
+
+SUMMARY = "write a working policy folder for what this machine has"
+DESCRIPTION = """Asks Ollama on this machine which models it has, looks which keys are set (never at what they are), and
+writes models.yaml, policies.yaml and main.route, with comments. Overwrites nothing."""
+KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", default="config", metavar="DIR", help="where to (default: ./config)"
+    )
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.commands.ollama_tags import pulled_models
+    from engine.commands.starter import Found, starter_files
+    from engine.language.diagnostics import visible
+
+    folder = Path(arguments.folder)
+    found = Found(
+        pulled=pulled_models(os.environ.get("OLLAMA_BASE_URL")),
+        clouds=tuple(provider for provider, key in KEYS.items() if os.environ.get(key)),
+    )
+    files = starter_files(found)
+    there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
+    if there:
+        verb = "is" if len(there) == 1 else "are"
+        terminal.note(
+            f"engine init: {', '.join(there)} {verb} in {visible(str(folder))} already; nothing was written"
+        )
+        return COULD_NOT_RUN
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            with open(folder / name, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+    except OSError as error:
+        reason = (error.strerror or "unknown error").lower()
+        terminal.note(f"engine init: cannot write to {visible(str(folder))}: {reason}")
+        return COULD_NOT_RUN
+    for line in _told(found, folder, list(files)):
+        terminal.say(line)
+    return 0
+
+
+def _told(found: "Found", folder: Path, names: list[str]) -> list[str]:
+    from engine.language.diagnostics import visible
+
+    place = visible(str(folder))
+    lines = [f"wrote {', '.join(names)} to {place}", ""]
+    if found.pulled:
+        lines.append(f"local: {', '.join(visible(model.name) for model in found.pulled)} (found in Ollama)")
+    elif found.pulled is None:
+        lines.append(
+            "local: Ollama did not answer; three models are listed: start it and pull them, or list your own"
+        )
+    else:
+        lines.append("local: Ollama has no model yet; three are listed: pull them, or list your own")
+    for provider, key in KEYS.items():
+        has = provider in found.clouds
+        lines.append(
+            f"cloud: {provider} is {'included' if has else 'left out'} ({key} is {'set' if has else 'not set'})"
+        )
+    option = "" if folder in (Path("config"), Path("policies")) else f" --config {place}"
+    return [*lines, "", f"next: engine explain type=planning criticality=high{option}"]
