@@ -30,6 +30,10 @@ class Secret:
         """True when the fragment is part of the value: for taking echoes of a key out of a provider's message."""
         return fragment in self._read()
 
+    def fits_a_header(self) -> bool:
+        """True when the value is plain printable ASCII without blanks, as every vendor's key is."""
+        return self._read().isascii() and self._read().isprintable() and " " not in self._read()
+
     def __bool__(self) -> bool:
         return bool(self._read())
 

@@ -226,6 +226,10 @@ class WireProvider(ABC):
     def _demand_key(self) -> None:
         if self.target.egress is Egress.CLOUD and not self._api_key:
             raise AuthFailed(dispatched=False, detail="no key is set for it")
+        if self._api_key is not None and not self._api_key.fits_a_header():
+            raise AuthFailed(
+                dispatched=False, detail="its key has a blank, a line end or an odd character in it"
+            )
 
     def _begin(self, request: Request) -> Attempt:
         return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)

@@ -33,6 +33,7 @@ from .dialects import (
     target,
 )
 from .test_translation import TOOL_ANSWERS
+from .time_jump import TimeJump
 from .wire_server import Answer, Received, WireServer, in_json, in_lines, wire_server
 
 SHORT = 0.15
@@ -43,33 +44,40 @@ async def _warm(provider: WireProvider) -> None:
     await provider.discover(permit(provider.target), timeout_s=60.0)
 
 
-async def test_silence_after_content_is_an_interruption(dialect: Dialect) -> None:
-    """A stream that says something and then nothing ends at the idle limit, with what it said."""
+async def _interrupted(dialect: Dialect, **more: Any) -> StreamInterrupted:
+    """How a stream ends that says a little, and then nothing for 40 seconds."""
     good = dialect.streamed()
     half = changed(good, cut=good.body.index("wörld".encode()) - 40, after="hang")
     async with wire_server(dialect.handler(streamed=half)) as served:
         provider = dialect.at(served.url)
         await _warm(provider)
+        jump = TimeJump()
+        said = []
+
+        async def listen() -> None:
+            async for chunk in provider.stream(asked(provider.target, **more)):
+                said.append(chunk.text)
+                jump.soon(40.0)
+
         with pytest.raises(StreamInterrupted) as broken:
-            await collect(provider.stream(asked(provider.target, timeouts=Timeouts(idle_s=SHORT))))
+            await listen()
         await provider.aclose()
-    assert isinstance(broken.value.cause, OutcomeUnknown)
-    assert broken.value.partial
+    assert broken.value.partial == "".join(said)
     assert TEXT.startswith(broken.value.partial)
-    assert broken.value.conduct.billed is Billed.BY_USAGE
+    return broken.value
+
+
+async def test_silence_after_content_is_an_interruption(dialect: Dialect) -> None:
+    """A stream that says something and then nothing ends at the idle limit, with what it said."""
+    broken = await _interrupted(dialect, deadline_s=900.0)
+    assert isinstance(broken.cause, OutcomeUnknown)
+    assert broken.conduct.billed is Billed.BY_USAGE
 
 
 async def test_the_deadline_ends_a_stream_in_the_middle(dialect: Dialect) -> None:
     """The deadline of the request ends a stream too, as CANCELLED behind an interruption."""
-    good = dialect.streamed()
-    half = changed(good, cut=good.body.index("wörld".encode()) - 40, after="hang")
-    async with wire_server(dialect.handler(streamed=half)) as served:
-        provider = dialect.at(served.url)
-        await _warm(provider)
-        with pytest.raises(StreamInterrupted) as broken:
-            await collect(provider.stream(asked(provider.target, deadline_s=SHORT)))
-        await provider.aclose()
-    assert isinstance(broken.value.cause, Cancelled)
+    broken = await _interrupted(dialect, deadline_s=30.0, timeouts=Timeouts(idle_s=900.0))
+    assert isinstance(broken.cause, Cancelled)
 
 
 async def test_a_tool_call_in_the_making_is_a_sign_of_life(dialect: Dialect) -> None:
@@ -77,12 +85,12 @@ async def test_a_tool_call_in_the_making_is_a_sign_of_life(dialect: Dialect) -> 
     good = TOOL_ANSWERS[dialect.name]()[1]
     separator = b"\n" if dialect is OLLAMA else b"\n\n"
     parts = tuple(part + separator for part in good.body.split(separator) if part)
-    slow = changed(good, parts=parts, pause_s=SHORT)
-    async with wire_server(dialect.handler(streamed=slow)) as served:
+    async with wire_server(dialect.handler(streamed=changed(good, parts=parts))) as served:
         provider = dialect.at(served.url)
         await _warm(provider)
-        limits = Timeouts(first_token_s=6 * SHORT, idle_s=10.0)
-        chunks = [chunk async for chunk in provider.stream(asked(provider.target, timeouts=limits))]
+        jump = TimeJump()
+        served.between_parts = lambda: jump.by(7.0)
+        chunks = [chunk async for chunk in provider.stream(asked(provider.target, deadline_s=900.0))]
         await provider.aclose()
     assert all(chunk.is_content or chunk.reply for chunk in chunks), "the caller sees no empty pieces"
     assert len([chunk for chunk in chunks if chunk.tool_call]) == 2
@@ -102,30 +110,34 @@ async def test_a_peer_that_does_not_accept_is_unreachable(dialect: Dialect) -> N
     await provider.aclose()
 
 
-async def test_a_cold_model_has_its_load_budget() -> None:
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+async def test_a_cold_model_has_its_load_budget(loaded: bool, way: str) -> None:
     """A model that is not loaded gets the load budget on top of its limits; a loaded one does not."""
-    for loaded in (False, True):
-        release = asyncio.Event()
+    jump = TimeJump()
 
-        def handler(received: Received, loaded: bool = loaded) -> Answer:
-            if received.path == "/api/ps" and not loaded:
-                return in_json({"models": []})
-            if received.path == "/api/chat":
-                return Answer(silent=True, after="hang")
-            return OLLAMA.handler()(received)
+    def handler(received: Received) -> Answer:
+        if received.path == "/api/ps" and not loaded:
+            return in_json({"models": []})
+        if received.path == "/api/chat":
+            jump.soon(50.0)
+            return Answer(silent=True, after="hang") if loaded else OLLAMA.handler()(received)
+        return OLLAMA.handler()(received)
 
-        async with wire_server(handler) as served:
-            provider = OLLAMA.at(served.url)
-            started = asyncio.get_running_loop().time()
-            limits = Timeouts(first_token_s=SHORT, answer_s=SHORT, load_s=2 * SHORT)
-            for ask in (provider.complete(asked(provider.target, timeouts=limits)),
-                        collect(provider.stream(asked(provider.target, timeouts=limits)))):  # fmt: skip
-                with pytest.raises(OutcomeUnknown):
-                    await ask
-            waited = asyncio.get_running_loop().time() - started
-            await provider.aclose()
-        assert (waited >= 5.9 * SHORT) == (not loaded)
-        release.set()
+    async with wire_server(handler) as served:
+        provider = OLLAMA.at(served.url)
+        request = asked(
+            provider.target,
+            timeouts=Timeouts(first_token_s=15.0, answer_s=15.0, load_s=60.0),
+            deadline_s=900.0,
+        )
+        answer = provider.complete(request) if way == "whole" else collect(provider.stream(request))
+        if loaded:
+            with pytest.raises(OutcomeUnknown):
+                await answer
+        else:
+            assert (await answer).content == TEXT
+        await provider.aclose()
 
 
 async def test_a_cold_start_is_told() -> None:
@@ -311,7 +323,7 @@ async def test_a_certificate_nobody_vouched_for_is_unreachable() -> None:
     async with wire_server(OPENAI.handler()) as served:
         provider = OPENAI.provider(target(served.url.replace("http", "https") + "/v1", egress=Egress.LOCAL))
         with pytest.raises(Unreachable) as failed:
-            await provider.complete(asked(provider.target))
+            await provider.complete(asked(provider.target, timeouts=Timeouts(connect_s=SHORT)))
         await provider.aclose()
     assert not failed.value.dispatched
     assert b"say hello" not in served.raw

@@ -390,10 +390,10 @@ async def test_a_cloud_target_over_plain_http_stays_on_the_machine(socket_audit:
 
 @pytest.mark.parametrize("name", ["anthropic", "openai"])
 async def test_a_cloud_target_without_a_key_sends_nothing(name: str) -> None:
-    """No key: AUTH at once, nothing dispatched."""
+    """No key, or one that no header can carry: AUTH at once, nothing dispatched."""
     dialect = DIALECTS[name]
     async with wire_server(dialect.handler()) as served:
-        for key in (None, Secret("")):
+        for key in (None, Secret(""), Secret(f"{KEY}\n"), Secret("schlüssel"), Secret("two words")):
             provider = dialect.at(served.url, Egress.CLOUD, api_key=key)
             with pytest.raises(ProviderError) as failed:
                 await provider.complete(asked(provider.target))

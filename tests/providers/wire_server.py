@@ -46,7 +46,6 @@ class Answer:
     after: After = "keep"
     silent: bool = False
     parts: tuple[bytes, ...] = ()
-    pause_s: float = 0.0
 
 
 def in_json(value: object, status: int = 200, **more: Any) -> Answer:
@@ -88,6 +87,7 @@ class WireServer:
         self.connections = 0
         self.raw = bytearray()
         self.port = 0
+        self.between_parts: Callable[[], None] | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._ended = asyncio.Event()
 
@@ -148,8 +148,7 @@ class WireServer:
                     if part:
                         writer.write(b"%x\r\n%s\r\n" % (len(part), part))
                         await writer.drain()
-                    if answer.pause_s:
-                        await self._pause(answer.pause_s)
+                    await self._until_read()
                 if answer.cut is None and answer.after == "keep":
                     writer.write(b"0\r\n\r\n")
             else:
@@ -164,11 +163,12 @@ class WireServer:
                 writer.transport.abort()
         return answer.after == "keep" and answer.framing != "close" and answer.cut is None
 
-    async def _pause(self, pause_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._ended.wait(), pause_s)
-        except TimeoutError:
-            return
+    async def _until_read(self) -> None:
+        """Let the reader, who runs in the same loop, take the part; then tell who listens."""
+        if self.between_parts is not None:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            self.between_parts()
 
     def end(self) -> None:
         """Let go of every connection."""
