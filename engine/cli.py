@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of all commands. Only the command that `words` name is imported, all when they name none."""
+    """The parser of all commands. Only the command that `words` begin with is imported, all when they name none."""
     top = argparse.ArgumentParser(
         prog="engine",
         description="Route LLM calls by a policy you can read, test and prove. Local first.",
@@ -57,7 +57,7 @@ def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version)
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    named = [word for word in words if word in COMMANDS][:1]
+    named = [word for word in words[:1] if word in COMMANDS]
     for name in named or COMMANDS:
         command = importlib.import_module(f"engine.commands.{name}")
         sub = subparsers.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION)
@@ -73,6 +73,10 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        parser.exit(message=f"engine {version('local-first-router')}\n")
+        try:
+            found = version("local-first-router")
+        except PackageNotFoundError:
+            found = "(a bare checkout, not installed)"
+        parser.exit(message=f"engine {found}\n")

@@ -95,17 +95,19 @@ def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) 
         )
         return COULD_NOT_RUN
     if arguments.batch == "-":
-        return _answer_lines(policy, sys.stdin, terminal)
+        return _answer_lines(policy, sys.stdin.buffer, terminal)
     try:
-        with open(arguments.batch, encoding="utf-8") as lines:
+        with open(arguments.batch, "rb") as lines:
             return _answer_lines(policy, lines, terminal)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        terminal.note(f"engine explain: cannot read {arguments.batch}: {reason}")
+    except OSError as error:
+        from engine.language.diagnostics import visible
+
+        reason = (error.strerror or "unknown error").lower()
+        terminal.note(f"engine explain: cannot read {visible(arguments.batch)}: {reason}")
         return COULD_NOT_RUN
 
 
-def _answer_lines(policy: "Policy", lines: Iterable[str], terminal: Terminal) -> int:
+def _answer_lines(policy: "Policy", lines: Iterable[bytes], terminal: Terminal) -> int:
     from engine.decision.facts import InvalidFact, fact_named, read_json
     from engine.language.checked_policy import FactValue
 
@@ -123,10 +125,12 @@ def _answer_lines(policy: "Policy", lines: Iterable[str], terminal: Terminal) ->
                 (fact := fact_named(name)).name: read_json(fact, value, names)
                 for name, value in written.items()
             }
+            if len(given) < len(written):
+                raise InvalidFact("a fact is given twice, with `task.` and without")
             answer = policy.explain(given, dict.fromkeys(given, "batch")).to_json()
-        except (json.JSONDecodeError, RecursionError):
-            code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: this is no JSON object"}
         except InvalidFact as error:
             code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: {error}"}
+        except (ValueError, RecursionError):  # no JSON, no UTF-8, or a number of thousands of digits
+            code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: this is no JSON object"}
         terminal.out.write(dumps(answer) + "\n")
     return code

@@ -4,9 +4,10 @@ A decision is a pure function of (policy, catalogue, `Facts`). Nothing here look
 network: whoever asks brings the values, from a profile, a command line or a line of JSON.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NamedTuple
 
 from engine.errors import EngineError
@@ -51,6 +52,10 @@ DEFAULTS = Facts("")
 """What a test assumes where it says nothing; `task.type` has no default (ruling 19)."""
 
 
+MOST = 10**12
+"""The largest number a fact can be given; what is larger is a slip, and would only make answers unreadable."""
+
+
 class InvalidFact(EngineError, ValueError):  # noqa: N818
     """A fact that does not exist, cannot be given, or has a value that it cannot have."""
 
@@ -93,7 +98,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
                 raise InvalidFact(f"{fact.name} is yes or no, not {text!r}")
             return text.lower() in ("yes", "true")
         case Kind.PERCENT:
-            return _percentage(fact, text.removesuffix("%"))
+            return _percentage(fact, text.removesuffix("%").strip())
         case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
             return _checked(fact, _whole(fact, text), names)
         case _:
@@ -125,12 +130,15 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
     raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {value!r}")
 
 
-def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts) -> Facts:
-    """Facts with what is assumed where nothing is given. Raises InvalidFact when `task.type` is missing (ruling 19)."""
+def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | None = None) -> Facts:
+    """Facts with what is assumed where nothing is given: a test's defaults and the default mode, unless told otherwise.
+
+    Raises InvalidFact when `task.type` is missing (ruling 19).
+    """
     if "task.type" not in given:
         types = f": one of {listed(names.task_types)}" if names.task_types else ""
         raise InvalidFact(f"task.type must be given{types}")
-    values: list[FactValue] = list(assumed)
+    values: list[FactValue] = list(DEFAULTS._replace(mode=names.default_mode) if assumed is None else assumed)
     for name, value in given.items():
         values[INDEX[name]] = value
     return Facts._make(values)
@@ -172,8 +180,10 @@ def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
     match value:
         case int():
             top = {Kind.HOUR: 23, Kind.BUCKET: 99}.get(fact.kind)
-            if value < 0 or (top is not None and value > top):
-                raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {value}")
+            if not 0 <= value <= (MOST if top is None else top):
+                raise InvalidFact(
+                    f"{fact.name} is {fact.kind.value}, not {value if abs(value) < 10**20 else 'that'}"
+                )
         case str() | frozenset():
             known = known_values(fact, names)
             for name in sorted(value) if isinstance(value, frozenset) else [value]:
@@ -203,10 +213,12 @@ def _whole(fact: Fact, text: str) -> int:
 
 
 def _percentage(fact: Fact, text: str) -> Decimal:
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {text!r}") from None
-    if not value.is_finite() or value < 0:
-        raise InvalidFact(f"{fact.name} is a percentage from 0% up, not {text!r}")
+    if not _NUMBER.fullmatch(text) or (value := Decimal(text)) > MOST:
+        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {text!r}")
     return value
+
+
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_NUMBER = re.compile(
+    r"[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?"
+)  # as JSON's numbers come back from Python
