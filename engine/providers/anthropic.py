@@ -28,6 +28,7 @@ from engine.providers.wire_provider import (
     Attempt,
     WireProvider,
     count_of,
+    drain,
     imported,
     next_event,
     text_of,
@@ -88,12 +89,13 @@ class AnthropicProvider(WireProvider):
             events = await self._sdk.messages.create(**asked)
         reading = _Reading(attempt.request.model)
         try:
-            while (event := await next_event(call, events)) is not None and not reading.ended:
+            while not reading.ended and (event := await next_event(call, events)) is not None:
                 piece = _read_event(attempt, reading, event)
                 if piece is not None:
                     yield piece
                 elif event.type != "message_start":
                     yield SIGN_OF_LIFE
+            await drain(events)
         finally:
             await events.close()
         if not reading.ended:

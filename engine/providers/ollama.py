@@ -36,7 +36,15 @@ from engine.providers.errors import (
 )
 from engine.providers.messages import Turn, arguments_of, finish_with, read_messages, read_tools, tool_call_of
 from engine.providers.secret import Secret
-from engine.providers.wire_provider import SIGN_OF_LIFE, Attempt, Clock, WireProvider, count_of, text_of
+from engine.providers.wire_provider import (
+    SIGN_OF_LIFE,
+    Attempt,
+    Clock,
+    WireProvider,
+    count_of,
+    drain,
+    text_of,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -57,7 +65,6 @@ class _Checked:
     """What the daemon said of a model, all of it before a prompt: `name` is what to call it by."""
 
     name: str
-    digest: str | None
     window: int | None
     loaded: int | None
 
@@ -87,11 +94,11 @@ class OllamaProvider(WireProvider):
         self._http, self._address = await self._client()
 
     async def _ask(self, attempt: Attempt) -> Reply:
-        body, checked = await self._prepared(attempt, stream=False)
+        body = await self._prepared(attempt, stream=False)
         call = attempt.call(carries_prompt=True)
         answer = await self._fetch(attempt, call, "/api/chat", body)
         attempt.usage = _usage(answer)
-        self._check_answer(attempt, checked, body, answer)
+        self._check_answer(attempt, body, answer)
         if answer.get("done") is not True:
             raise Truncated(status=call.status, usage=attempt.usage)
         message = _message(answer)
@@ -100,13 +107,14 @@ class OllamaProvider(WireProvider):
         return _reply(attempt, body, answer, *told)
 
     async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
-        body, checked = await self._prepared(attempt, stream=True)
+        body = await self._prepared(attempt, stream=True)
         call = attempt.call(carries_prompt=True)
         response = await self._send(call, "POST", "/api/chat", body)
+        lines = self._lines(attempt, call, response)
         try:
-            async for line in self._lines(attempt, call, response):
+            async for line in lines:
                 attempt.usage = _usage(line) if line.get("done") else attempt.usage
-                self._check_answer(attempt, checked, body, line)
+                self._check_answer(attempt, body, line)
                 message = _message(line)
                 text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
                 yield Chunk(text=text, reasoning=thinking) if text or thinking else SIGN_OF_LIFE
@@ -115,6 +123,7 @@ class OllamaProvider(WireProvider):
                 if line.get("done") is True:
                     calls = tuple(attempt.tool_calls)
                     told = "".join(attempt.text), calls, "".join(attempt.reasoning)
+                    await drain(lines)
                     yield Chunk(reply=_reply(attempt, body, line, *told))
                     return
         finally:
@@ -161,7 +170,7 @@ class OllamaProvider(WireProvider):
             remote_host=remote or ("ollama.com" if cloud_name(name) else None),
         )
 
-    async def _prepared(self, attempt: Attempt, *, stream: bool) -> tuple[dict[str, Any], _Checked]:
+    async def _prepared(self, attempt: Attempt, *, stream: bool) -> dict[str, Any]:
         """The body of /api/chat, once the daemon has shown that it would run the model itself."""
         request = attempt.request
         turns = read_messages(request.messages, image_urls=False)
@@ -190,7 +199,7 @@ class OllamaProvider(WireProvider):
             body["options"]["num_predict"] = request.max_tokens
         if request.temperature is not None:
             body["options"]["temperature"] = request.temperature
-        return body, checked
+        return body
 
     async def _checked(self, attempt: Attempt) -> _Checked:
         name = attempt.request.model
@@ -216,9 +225,7 @@ class OllamaProvider(WireProvider):
         attempt.cold = running is None
         if running is None:
             attempt.expect_load()
-        return _Checked(
-            called, text_of(listed.get("digest")), window, _count(running or {}, "context_length")
-        )
+        return _Checked(called, window, _count(running or {}, "context_length"))
 
     async def _show(
         self, attempt: Attempt, name: str, digest: str | None, *, held_local: bool
@@ -261,9 +268,7 @@ class OllamaProvider(WireProvider):
         if held_local and _remote(described) is not None:
             raise EgressRefused(dispatched=False, detail="the model is backed by a remote host")
 
-    def _check_answer(
-        self, attempt: Attempt, checked: _Checked, body: Mapping[str, Any], answer: Mapping[str, Any]
-    ) -> None:
+    def _check_answer(self, attempt: Attempt, body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         if self.target.egress is Egress.LOCAL and _remote(answer) is not None:
             self._quarantined.add(_canonical(attempt.request.model))
             raise EgressAlarm(

@@ -29,6 +29,7 @@ from engine.providers.wire_provider import (
     Attempt,
     WireProvider,
     count_of,
+    drain,
     imported,
     next_event,
     text_of,
@@ -101,6 +102,9 @@ class OpenAIProvider(WireProvider):
                     at_work = at_work or bool(choice.delta.tool_calls)
                 if at_work:
                     yield SIGN_OF_LIFE
+                if finish is not None and event.usage is not None:
+                    await drain(events)
+                    break
         finally:
             await events.close()
         # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end mark.

@@ -56,6 +56,8 @@ Clock = Callable[[], float]
 
 _T = TypeVar("_T")
 
+DRAIN_S = 0.5
+
 SIGN_OF_LIFE = Chunk()
 """What `_tell` yields when the model is at work on something that is not shown yet; the caller never sees it."""
 
@@ -353,6 +355,19 @@ async def next_event(call: Call, events: AsyncIterator[Any]) -> Any:
             return await anext(events)
         except StopAsyncIteration:
             return None
+
+
+async def drain(rest: AsyncIterator[Any]) -> None:
+    """After the terminal mark: read on to the end, so that the connection can serve again, but not for long.
+
+    The answer is whole already; what goes wrong now is no failure of it.
+    """
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in rest:
+                pass
+    except Exception:
+        return
 
 
 def count_of(value: object) -> int | None:

@@ -197,6 +197,29 @@ async def test_a_stream_given_up_early_frees_its_connection(dialect: Dialect) ->
         await provider.aclose()
 
 
+async def test_an_answer_that_is_whole_needs_no_more(dialect: Dialect) -> None:
+    """A server that says everything and then leaves its answer open is believed, soon; one that ends it well keeps its
+    connection for the next request."""
+    open_end = changed(dialect.streamed(), after="hang")
+    async with wire_server(dialect.handler(streamed=open_end)) as served:
+        provider = dialect.at(served.url)
+        await _warm(provider)
+        jump = TimeJump()
+        said = ""
+        async for chunk in provider.stream(asked(provider.target)):
+            said += chunk.text
+            if said == TEXT:
+                jump.soon(5.0)
+        assert chunk.reply is not None
+        await provider.aclose()
+    async with wire_server(dialect.handler()) as served:
+        provider = dialect.at(served.url)
+        for _ in range(3):
+            await collect(provider.stream(asked(provider.target)))
+        await provider.aclose()
+    assert served.connections == 1
+
+
 async def test_dispatch_is_told_before_the_prompt_leaves(dialect: Dialect) -> None:
     """`on_dispatch` is called once for each attempt, when the server has seen no prompt yet, and not by errands."""
     seen: list[int] = []
