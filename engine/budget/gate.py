@@ -33,8 +33,10 @@ _COUNTERS = struct.Struct("=QQ")  # last ticket drawn, ticket being served
 _COUNTER = struct.Struct("=Q")
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 _TICKETS_FROM = 1024
-_STEP_NS = 100_000
-_LONGEST_STEPS = 16
+# How often to look: the next in line often, the others less the further back they are.
+_NEXT_NS = 60_000
+_EACH_BEFORE_NS = 150_000
+_LONGEST_NS = 3_000_000
 
 
 class Gate:
@@ -57,6 +59,8 @@ class Gate:
                 self._queue(fd, deadline_ns)
             self._until(lambda: _took_file(fd), lambda: 1, deadline_ns)
             yield
+            # Before the close lets the next in line pass, so that it finds the file free.
+            fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
             os.close(fd)
 
@@ -76,7 +80,8 @@ class Gate:
         while not took():
             if self._uptime_ns() > deadline_ns:
                 raise LedgerUnavailable("the ledger is locked by another process")
-            _pause(_STEP_NS * min(max(distance(), 1), _LONGEST_STEPS))
+            others = max(distance() - 1, 0)
+            _pause(min(_NEXT_NS + others * _EACH_BEFORE_NS, _LONGEST_NS))
 
 
 def _pause(duration_ns: int) -> None:

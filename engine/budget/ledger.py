@@ -438,7 +438,6 @@ class Ledger:
         if attempt.amount_micro_usd > 0:
             self._adopt_zone(session)
             for account in self._limits.accounts_of(attempt.provider):
-                _ensure_window(session, account.account_id, account.provider, windows[account.period])
                 _admit(session, account, windows[account.period], attempt.amount_micro_usd)
         session.run(
             "INSERT INTO ledger_attempts (attempt_id, decision_id, provider, model, is_local, state, strict_dispatch, "
@@ -589,24 +588,32 @@ def _unrecorded(reservation: Reservation, state: State) -> Outcome:
 
 def _admit(session: Session, account: Account, window: Window, amount_micro_usd: int) -> None:
     """Hold the amount on one account, if it is open and has that much left."""
+    if _hold(session, account, window, amount_micro_usd):
+        return
+    _ensure_window(session, account.account_id, account.provider, window)
+    if _hold(session, account, window, amount_micro_usd):
+        return
     limit = account.limit_micro_usd
-    key = (account.account_id, window.time_zone, window.start_s)
-    book = (
-        "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, admitted_limit_micro_usd = ? "
-        "WHERE account_id = ? AND time_zone = ? AND start_s = ?"
-    )
-    if limit is None:
-        session.run(book, (amount_micro_usd, None, *key))
-        return
-    guard = f" AND breached = 0 AND {_USED} + ? <= ?"
-    if session.run(book + guard, (amount_micro_usd, limit, *key, amount_micro_usd, limit)):
-        return
+    assert limit is not None
     ((used, breached),) = session.rows(
         f"SELECT {_USED}, breached FROM ledger_windows WHERE account_id = ? AND time_zone = ? AND start_s = ?",
-        key,
+        (account.account_id, window.time_zone, window.start_s),
     )
     refusal = AccountClosed if breached else BudgetExceeded
     raise refusal(account.account_id, limit, amount_micro_usd, max(0, limit - _int(used)))
+
+
+def _hold(session: Session, account: Account, window: Window, amount_micro_usd: int) -> bool:
+    """One guarded update: False when the window's row is missing, closed, or has not that much left."""
+    limit = account.limit_micro_usd
+    guard = "" if limit is None else f" AND breached = 0 AND {_USED} + ? <= ?"
+    guarded = () if limit is None else (amount_micro_usd, limit)
+    held = session.run(
+        "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, admitted_limit_micro_usd = ? "
+        f"WHERE account_id = ? AND time_zone = ? AND start_s = ?{guard}",
+        (amount_micro_usd, limit, account.account_id, window.time_zone, window.start_s, *guarded),
+    )
+    return held == 1
 
 
 def _ensure_window(session: Session, name: str, provider: str | None, window: Window) -> None:
@@ -855,28 +862,25 @@ def _book(
     grows = reserved + settled + forfeited + corrected
     over = f"(? > 0 AND admitted_limit_micro_usd IS NOT NULL AND {_USED} + ? > admitted_limit_micro_usd)"
     for period, start_s in row.starts_s.items():
-        for provider in (None, row.provider):
-            name = account_id(period, provider)
-            if row.amount_micro_usd == 0:  # nothing was held, so the window may be new
+        names = (account_id(period, None), account_id(period, row.provider))
+        if row.amount_micro_usd == 0:  # nothing was held, so the window may be new
+            for name, provider in zip(names, (None, row.provider), strict=True):
                 _ensure_window(session, name, provider, window_at(period, row.time_zone, start_s))
-            session.run(
-                "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
-                "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
-                "corrected_micro_usd = corrected_micro_usd + ?, "
-                f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
-                f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
-                "WHERE account_id = ? AND time_zone = ? AND start_s = ?",
-                (
-                    reserved,
-                    settled,
-                    forfeited,
-                    corrected,
-                    *(int(breach), grows, grows) * 2,
-                    name,
-                    row.time_zone,
-                    start_s,
-                ),
-            )
+        session.run(
+            "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
+            "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
+            "corrected_micro_usd = corrected_micro_usd + ?, "
+            f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
+            f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
+            "WHERE account_id IN (?, ?) AND time_zone = ? AND start_s = ?",
+            (
+                *(reserved, settled, forfeited, corrected),
+                *(int(breach), grows, grows) * 2,
+                *names,
+                row.time_zone,
+                start_s,
+            ),
+        )
 
 
 def _alternative(row: _Row, usage: Usage, *, served: bool) -> int | None:

@@ -136,17 +136,17 @@ def reset_by_last_write() -> None:
     """Whoever sees a new day first sets its counters to zero; so does whoever sees it second."""
     seen: set[tuple[str, int]] = set()
 
-    def ensure(session: Any, name: str, provider: Any, window: Any) -> None:
-        _original["_ensure_window"](session, name, provider, window)
-        if (name, window.start_s) not in seen:
-            seen.add((name, window.start_s))
+    def admit(session: Any, account: Any, window: Any, amount: int) -> None:
+        if (account.account_id, window.start_s) not in seen:
+            seen.add((account.account_id, window.start_s))
             session.run(
                 "UPDATE ledger_windows SET settled_micro_usd = 0, forfeited_micro_usd = 0, corrected_micro_usd = 0 "
                 "WHERE account_id = ? AND start_s = ?",
-                (name, window.start_s),
+                (account.account_id, window.start_s),
             )
+        _original["_admit"](session, account, window, amount)
 
-    ledger._ensure_window = ensure
+    ledger._admit = admit
 
 
 def settled_twice() -> None:

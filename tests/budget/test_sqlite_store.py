@@ -391,9 +391,10 @@ def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path) -> None:
 
     def waiting() -> int:
         fd = os.open(tmp_path / "gate", os.O_RDWR)
-        drawn, _ = gates._counters(fd)
-        os.close(fd)
-        return drawn
+        try:
+            return gates._counters(fd)[0]
+        finally:
+            os.close(fd)
 
     with gate.held(1_000):
         for number in range(12):
