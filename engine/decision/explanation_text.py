@@ -3,7 +3,9 @@
 Lines are plain; control characters of names and reasons are escaped, so that a policy cannot act on a terminal.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
@@ -19,52 +21,93 @@ if TYPE_CHECKING:
 
 WIDTH = 110
 INDENT = 10
-MOST_FALLBACKS = 5
-MOST_BLOCKED = 6
+MOST_LINES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much is told: scored models, groups of blocked ones and their names, rules of a group, lines of other sections."""
+
+    scored: int
+    groups: int
+    names: int
+    rules: int
+    reasons: bool
+    lines: int
+
+
+EVERYTHING = Detail(*[sys.maxsize] * 4, reasons=True, lines=sys.maxsize)
+GLANCES = (
+    Detail(6, 6, 20, 2, reasons=True, lines=4),
+    Detail(6, 6, 12, 2, reasons=False, lines=3),
+    Detail(4, 4, 8, 1, reasons=False, lines=3),
+    Detail(2, 1, 2, 1, reasons=False, lines=2),
+)
+"""From generous to terse; the first that fits into MOST_LINES is taken, and the last one always does."""
 
 
 def explanation_text(explanation: "Explanation", *, full: bool = False) -> str:
     """The whole explanation; `full` lists every model, fact and step of the path."""
-    lines = [
-        *_headline(explanation),
-        "",
-        *_route(explanation),
-        *_scores(explanation, full),
-        *_blocked(explanation, full),
-        *_unused(explanation, full),
-        *_watched(explanation),
-        *_facts(explanation, full),
-        *_path(explanation, full),
-    ]
+    if full:
+        return "\n".join(_lines(explanation, EVERYTHING))
+    for detail in GLANCES:
+        lines = _lines(explanation, detail)
+        if len(lines) <= MOST_LINES:
+            break
     return "\n".join(lines)
 
 
-def _headline(explanation: "Explanation") -> Iterator[str]:
+def _lines(explanation: "Explanation", detail: Detail) -> list[str]:
+    full = detail is EVERYTHING
+    return [
+        *_headline(explanation, detail),
+        "",
+        *_route(explanation, detail),
+        *_scores(explanation, detail),
+        *_blocked(explanation, detail),
+        *_unused(explanation, full),
+        *_watched(explanation, detail),
+        *_cut(_facts(explanation, full), detail),
+        *_cut(_path(explanation, full), detail),
+    ]
+
+
+def _cut(lines: Iterable[str], detail: Detail) -> list[str]:
+    """No more lines than the detail allows; what is left out is said."""
+    kept = list(lines)
+    if len(kept) > detail.lines:
+        kept = kept[: detail.lines]
+        kept[-1] = f"{kept[-1][: WIDTH - 16]} ... (see --full)"
+    return kept
+
+
+def _headline(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     model = explanation.model
     if model is None:
         yield "refused: no model is eligible for this task"
         return
     yield f"{visible(model.key)} ({visible(model.provider)}, {model.locality})"
     fallbacks = [f"{visible(other.key)} ({other.locality})" for other in explanation.chain[1:]]
-    yield from _section("then", [", ".join(fallbacks) if fallbacks else "nothing: there is no fallback"])
+    then = ", ".join(fallbacks) if fallbacks else "nothing: there is no fallback"
+    yield from _cut(_section("then", [then]), detail)
 
 
-def _route(explanation: "Explanation") -> Iterator[str]:
+def _route(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     route = explanation.route
     if route is None:
         yield from _section("route", ["none matched, so any eligible model, best score first"])
         return
-    yield from _section("route", [_named(route)])
+    yield from _cut(_section("route", [_named(route)]), detail)
 
 
-def _scores(explanation: "Explanation", full: bool) -> Iterator[str]:
+def _scores(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     chain = [candidate for candidate in explanation.candidates if candidate.score is not None]
     if not chain:
         return
     weigh = explanation.decision.weigh
     assert isinstance(weigh.effect, Weigh)
     weights = weigh.effect
-    shown = chain if full else chain[: MOST_FALLBACKS + 1]
+    shown = chain[: detail.scored]
     wide = max(len(visible(candidate.model.key)) for candidate in shown)
     formula = f"total = cost x {weights.cost} + quality x {weights.quality} + latency x {weights.latency}"
     rows = [f"{'':{wide}}   {formula}  ({visible(weigh.name)}, {_place(weigh)})"]
@@ -89,7 +132,7 @@ def _score_row(candidate: "Candidate", wide: int) -> str:
     return row
 
 
-def _blocked(explanation: "Explanation", full: bool) -> Iterator[str]:
+def _blocked(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     blocked = [candidate for candidate in explanation.candidates if candidate.verdict == "blocked"]
     blocked.sort(key=lambda candidate: [rule.name for rule in candidate.blockers])
     groups = [
@@ -97,16 +140,18 @@ def _blocked(explanation: "Explanation", full: bool) -> Iterator[str]:
         for rules, members in groupby(blocked, key=lambda candidate: candidate.blockers)
     ]
     rows = []
-    for rules, members in groups if full else groups[:MOST_BLOCKED]:
-        rows.append(", ".join(map(visible, members)))
-        shown = rules if full else rules[:2]
-        rows += [f"  {_named(rule)}" for rule in shown]
+    for rules, members in groups[: detail.groups]:
+        more = f" and {len(members) - detail.names} more" if len(members) > detail.names else ""
+        rows.append(", ".join(map(visible, members[: detail.names])) + more)
+        shown = rules[: detail.rules]
+        rows += [f"  {_named(rule, reason=detail.reasons)}" for rule in shown]
         if len(rules) > len(shown):
+            others = ", ".join(visible(rule.name) for rule in rules[len(shown) :][:4])
             rows.append(
-                f"  and {len(rules) - len(shown)} more: {', '.join(visible(rule.name) for rule in rules[2:])}"
+                f"  and {len(rules) - len(shown)} more: {others}{', ...' if len(rules) > len(shown) + 4 else ''}"
             )
-    if not full and len(groups) > MOST_BLOCKED:
-        rows.append(f"and {sum(len(members) for _, members in groups[MOST_BLOCKED:])} more models")
+    if len(groups) > detail.groups:
+        rows.append(f"and {sum(len(members) for _, members in groups[detail.groups :])} more models")
     yield from _section("blocked", rows)
 
 
@@ -120,11 +165,10 @@ def _unused(explanation: "Explanation", full: bool) -> Iterator[str]:
         yield from _section("unused", [f"{', '.join(shown)}{more} (in no tier of the route)"])
 
 
-def _watched(explanation: "Explanation") -> Iterator[str]:
+def _watched(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     rules = {rule.name: rule for candidate in explanation.candidates for rule in candidate.watched}
-    yield from _section(
-        "watching", [f"{_named(rule)} (would block, but is only watched)" for rule in rules.values()]
-    )
+    rows = [f"{_named(rule, reason=False)} (would block, but is only watched)" for rule in rules.values()]
+    yield from _cut(_section("watching", rows), detail)
 
 
 def _facts(explanation: "Explanation", full: bool) -> Iterator[str]:
@@ -179,8 +223,8 @@ def _section(title: str, rows: list[str], *, fold: bool = True) -> Iterator[str]
             head = " " * INDENT
 
 
-def _named(rule: Rule) -> str:
-    because = f': "{visible(rule.because)}"' if rule.because else ""
+def _named(rule: Rule, *, reason: bool = True) -> str:
+    because = f': "{visible(rule.because)}"' if rule.because and reason else ""
     return f"{visible(rule.name)} ({_place(rule)}){because}"
 
 
