@@ -1,31 +1,54 @@
-"""`ModelRouter`: a policy folder and this machine's circumstances -> a plan for each task.
+"""`ModelRouter`: a policy folder and this machine's circumstances -> a plan for each task, and the task carried out.
 
-The one place that gathers live facts: the environment once, at construction; the clock and the rest for each plan.
+The one place that reads the environment, the clock and chance, once, at construction, and hands them to `engine.execution`.
 """
 
+import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import TracebackType
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from engine.budget import Clock, Ledger, LedgerUnavailable, Limits, open_ledger
 from engine.config.catalogue import Model
-from engine.config.model_values import model_values
 from engine.decision.explanation import Explanation
-from engine.decision.facts import Facts, Gathered, InvalidFact
 from engine.environment import Environment
 from engine.errors import EngineError
+from engine.execution import health, journal
+from engine.execution.attempts import Machine
+from engine.execution.carrying_out import Order, carry_out, refuse, rehearse
+from engine.execution.connections import Given
+from engine.execution.decision_log import DecisionLog
+from engine.execution.edition import Edition
+from engine.execution.ledger_desk import LedgerDesk
+from engine.execution.live_facts import Live, LiveFacts
+from engine.execution.model_listing import listed_models
+from engine.execution.planning import Planner, mode_in_force
+from engine.execution.prompt import Prompt
+from engine.execution.reload import Candidate, ReloadStatus, read_candidate, widened
+from engine.execution.retries import RetryBudget
+from engine.execution.slots import Slots
+from engine.execution.standing import Standing
+from engine.execution.surroundings import Surroundings
+from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
-from engine.language.messages import listed, nearest
-from engine.language.vocabulary import WEEKDAYS
 from engine.policy import Policy, find_folder, load_or_raise
 from engine.task_profiles import InvalidTask, TaskProfile
 
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
+
+MAX_TOKENS = 1000
+LONGEST_DEADLINE_S = 86_400
+_LOOK_AGAIN_S = 10.0
 
 
 class NoEligibleModel(EngineError):  # noqa: N818
@@ -65,11 +88,15 @@ class Choice:
 
 
 class ModelRouter:
-    """Chooses a model for each task by a policy folder.
+    """Chooses a model for each task by a policy folder, and calls it.
 
-    `config_dir` as `engine --config`; `mode` overrides MODEL_ROUTING_MODE, which overrides the YAML. `clock` gives aware
-    datetimes. Raises ConfigurationError for a folder with errors, InvalidEnvironment for a bad variable, InvalidFact for an
-    unknown mode.
+    `config_dir` as `engine --config`; `mode` overrides MODEL_ROUTING_MODE, which overrides the YAML; `dry_run` overrides
+    DRY_RUN_MODE. `ledger` replaces the one in the state folder or at ENGINE_LEDGER_URL, and then enforces its own limits;
+    `clock` gives aware datetimes; `providers` replaces adapters: a function from a target to a provider, or by name a
+    provider or such a function. Raises ConfigurationError for a folder with errors, InvalidEnvironment for a bad
+    variable, InvalidFact for an unknown mode.
+
+    Safe to use from several threads and event loops. `async with` it, or `aclose` it, to close its connections.
     """
 
     def __init__(
@@ -78,134 +105,400 @@ class ModelRouter:
         *,
         mode: str | None = None,
         dry_run: bool | None = None,
+        ledger: Ledger | None = None,
         clock: Callable[[], datetime] | None = None,
+        providers: Given | None = None,
     ) -> None:
         environment = Environment.read(os.environ)
-        self._begin(
-            load_or_raise(find_folder(config_dir, environment.config_dir)), environment, mode, dry_run, clock
-        )
+        policy = load_or_raise(find_folder(config_dir, environment.config_dir))
+        self._begin(policy, environment, _Options(mode, dry_run, ledger, clock, providers))
 
     @classmethod
-    def of(cls, policy: Policy) -> "ModelRouter":
+    def of(
+        cls,
+        policy: Policy,
+        *,
+        mode: str | None = None,
+        dry_run: bool | None = None,
+        ledger: Ledger | None = None,
+        clock: Callable[[], datetime] | None = None,
+        providers: Given | None = None,
+    ) -> "ModelRouter":
         """A router for a policy that is loaded already."""
         router = cls.__new__(cls)
-        router._begin(policy, Environment.read(os.environ), None, None, None)
+        router._begin(policy, Environment.read(os.environ), _Options(mode, dry_run, ledger, clock, providers))
         return router
 
-    def _begin(
-        self,
-        policy: Policy,
-        environment: Environment,
-        mode: str | None,
-        dry_run: bool | None,
-        clock: Callable[[], datetime] | None,
-    ) -> None:
-        self.policy = policy
-        self.dry_run = environment.dry_run if dry_run is None else dry_run
-        self._zone = ZoneInfo(policy.settings.budgets.time_zone)
-        self._clock = clock or (lambda: datetime.now(UTC))
-        self._mode, mode_source = _mode_in_force(policy, environment, mode)
-        self._task_types = None if policy.names.task_types is None else frozenset(policy.names.task_types)
-        self._labels = None if policy.names.labels is None else frozenset(policy.names.labels)
-        self._planned = {model.key: _planned(model) for model in policy.catalogue.models}
-        self._down, down_source = self._without_a_key(environment)
-        self._sources = dict.fromkeys(
-            ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity"), "task"
-        ) | {"mode": mode_source, "clock.hour": "clock", "clock.weekday": "clock"}
-        if self._down:
-            self._sources["provider.down"] = down_source
+    def _begin(self, policy: Policy, environment: Environment, options: "_Options") -> None:
+        if environment.log_level is not None:
+            journal.set_level(environment.log_level)
+        self.dry_run = environment.dry_run if options.dry_run is None else options.dry_run
+        self._environment, self._options = environment, options
+        world = options.surroundings()
+        edition = Edition(policy, environment, options.providers, world.monotonic)
+        standing, slots = Standing(world, self._moved), Slots(self._moved)
+        desk = LedgerDesk(self._open_ledger, edition.limits())
+        self._live = LiveFacts(desk, standing, slots, world.monotonic)
+        self._machine = Machine(standing, slots, desk, RetryBudget(world.monotonic), open_telemetry(), world)
+        self._log = None if environment.state_dir is None else DecisionLog(environment.state_dir)
+        self._planner = self._planner_of(edition)
+        self._reloading = threading.Lock()
+        self._status = ReloadStatus(edition.digest, None, None, world.now())
+        self._retired: list[Edition] = []
+        self._looked_at: dict[str, float] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+
+    # -- deciding
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._planner.edition.policy
 
     def plan(self, task: TaskProfile) -> Choice:
         """The model for this task and the fallbacks behind it; calls nothing.
 
         Raises NoEligibleModel when nothing is eligible, InvalidTask for a type or label that the policy does not know.
         """
-        explanation = self.policy.explainer.explain(Gathered(self._facts(task), self._sources))
+        planner = self._planner
+        live = self._live.known(planner.edition) or self._live_now(planner.edition)
+        explanation = planner.explainer.explain(planner.gathered(task, live))
         chain = explanation.decision.chain
         if not chain:
             raise NoEligibleModel(explanation)
-        planned = self._planned
+        planned = planner.planned
         models = [planned[model.key] for model in chain]
         return Choice(models[0], tuple(models[1:]), explanation)
 
     def explain(self, given: Mapping[str, FactValue]) -> Explanation:
         """The decision for given facts, with this machine's live facts for the rest. Raises InvalidFact."""
-        now = self._clock().astimezone(self._zone)
-        live: dict[str, FactValue] = {
-            "mode": self._mode,
-            "provider.down": self._down,
-            "clock.hour": now.hour,
-            "clock.weekday": WEEKDAYS[now.weekday()],
-        }
-        return self.policy.explain(
-            {**live, **given},
-            {
-                **{fact: self._sources.get(fact, "") for fact in live if fact in self._sources},
-                **dict.fromkeys(given, "command line"),
-            },
+        planner = self._planner
+        return self.policy.explain(*planner.given(given, self._live_now(planner.edition)))
+
+    # -- carrying out
+
+    async def select_and_invoke(
+        self,
+        task: TaskProfile,
+        messages: Sequence[Mapping[str, Any]],
+        max_tokens: int | None = MAX_TOKENS,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        temperature: float | None = None,
+        deadline_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Decide, call, fall back along the decided chain, and answer in one shape for every provider.
+
+        The result has `content`, `model`, `provider`, `tool_calls` (OpenAI's shape), `finish_reason` (stop, length,
+        tool_calls, other; dry_run), `usage` (tokens), `cost_usd` (Decimal; all attempts together), `attempts`, `decision_id`.
+        `messages` and `tools` are OpenAI-style. `deadline_s` bounds the whole chain, in seconds (default: `timeouts` of
+        policies.yaml by the task's latency sensitivity, else 120).
+
+        Raises NoEligibleModel (a refusal), BudgetExceeded (its message names the budget), the provider's error where nobody
+        else may answer (InvalidRequest, Refused, AuthFailed, EgressAlarm), DeadlineExceeded, ChainExhausted.
+        """
+        prompt = Prompt(messages, tools)
+        # Frames of this module hold no prompt that a traceback with locals could show.
+        del messages, tools
+        prompt.check()
+        result: dict[str, Any] | None = None
+        done = self._carried_out(task, prompt, max_tokens, temperature, deadline_s, streamed=False)
+        async with aclosing(done) as pieces:
+            async for piece in pieces:
+                result = piece["result"] or result
+        assert result is not None, "what ends without an error ends with its result"
+        return result
+
+    async def stream(
+        self,
+        task: TaskProfile,
+        messages: Sequence[Mapping[str, Any]],
+        max_tokens: int | None = MAX_TOKENS,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        temperature: float | None = None,
+        deadline_s: float | None = None,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The same, piece by piece: dicts with `content`, `reasoning`, `tool_call` (whole) and `result`, which is None in all
+        but the last piece and there what `select_and_invoke` returns.
+
+        Before the first content another member of the chain may take over, after it none: StreamInterrupted then carries
+        the partial text. Raises otherwise as `select_and_invoke`.
+        """
+        prompt = Prompt(messages, tools)
+        del messages, tools
+        prompt.check()
+        done = self._carried_out(task, prompt, max_tokens, temperature, deadline_s, streamed=True)
+        async with aclosing(done) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _carried_out(
+        self,
+        task: TaskProfile,
+        prompt: Prompt,
+        max_tokens: int | None,
+        temperature: float | None,
+        deadline_s: float | None,
+        *,
+        streamed: bool,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        max_tokens = MAX_TOKENS if max_tokens is None else max_tokens
+        if type(max_tokens) is not int or max_tokens < 1:
+            raise InvalidTask(f"max_tokens is a whole number from 1 up, not {max_tokens!r}")
+        if deadline_s is not None and not 0 < deadline_s <= LONGEST_DEADLINE_S:
+            raise InvalidTask(f"deadline_s is a number of seconds above 0, not {deadline_s!r}")
+        # INVARIANT: the edition read here is this request's to its end, whatever is loaded meanwhile.
+        planner = self._planner
+        edition, machine = planner.edition, self._machine
+        edition.begin()
+        try:
+            live = self._live.known(edition) or await self._live_soon(edition)
+            explanation = planner.explainer.explain(planner.gathered_for(task, live, prompt, max_tokens))
+            limit_s = edition.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
+            order = Order(prompt, max_tokens, temperature, float(limit_s), streamed)
+            if not self.dry_run:
+                self._send_errands(planner, live)
+            if not explanation.chain:
+                refuse(machine, edition, explanation, order, log=self._log)
+                raise NoEligibleModel(explanation)
+            if self.dry_run:
+                pieces = rehearse(machine, edition, explanation, order, log=self._log)
+            else:
+                pieces = carry_out(
+                    machine, edition, explanation, order, log=self._log, on_charge=self._live.forget
+                )
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        finally:
+            edition.end()
+            if self._retired:
+                await self._close_retired()
+
+    # -- looking around
+
+    async def health_check(self) -> dict[str, dict[str, Any]]:
+        """Every provider's `status` (up, down, misconfigured; unknown in a dry run), `latency_s`, `models`, `version` and
+        `error`, all asked at once. Never raises because one is down."""
+        edition = self._planner.edition
+        if self.dry_run:
+            return health.not_checked(edition)
+        return await health.check(edition, self._machine.standing, self._machine.slots)
+
+    def get_available_models(self, *, discover: bool = True) -> list[dict[str, Any]]:
+        """Every model of the catalogue and what was discovered beside it, as plain values: prices in US dollars per million
+        tokens, window, tools, tiers, `eligible` or `why_not`.
+
+        Providers with `discover: true` are asked unless they were within a minute; this waits for up to two seconds.
+        """
+        edition, standing = self._planner.edition, self._machine.standing
+        unknown = [
+            name
+            for name, one in edition.configured.items()
+            if one.discover and standing.models_at(name) is None
+        ]
+        if discover and unknown and not self.dry_run:
+            _in_a_loop_of_its_own(edition, standing)
+        return listed_models(edition, standing, self._live_now(edition))
+
+    def get_usage_summary(self) -> dict[str, Any]:
+        """What was spent and saved today and this month, by provider, against every limit, and when it resets.
+
+        Raises LedgerUnavailable.
+        """
+        from engine.budget.usage import summarise
+        from engine.execution.usage_values import usage_values
+
+        return usage_values(summarise(self._machine.desk.ledger()))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger this router books on. Raises LedgerUnavailable."""
+        return self._machine.desk.ledger()
+
+    # -- the policy's own changes
+
+    @property
+    def reload_status(self) -> ReloadStatus:
+        """What runs, and what became of the last changed folder."""
+        return self._status
+
+    def reload(self, *, allow_widen: bool = True) -> ReloadStatus:
+        """Read the policy folder again, whole, and put it in force when it is sound; else the running policy stays and
+        the status says why. Requests under way keep the policy they began with. Without `allow_widen` a policy that
+        lets more out, or spends more, is not taken."""
+        with self._reloading:
+            running = self._planner.edition
+            candidate = read_candidate(Path(running.policy.folder.name), running.policy)
+            self._take(running, candidate, allow_widen=allow_widen)
+            return self._status
+
+    async def watch(self, every_s: float = 2.0, *, allow_widen: bool = False) -> None:
+        """Reload whenever the folder has changed, until cancelled."""
+        while True:
+            await self._machine.surroundings.sleep(every_s)
+            await asyncio.to_thread(self.reload, allow_widen=allow_widen)
+
+    def _take(self, running: Edition, candidate: Candidate, *, allow_widen: bool) -> None:
+        now = self._machine.surroundings.now()
+        if candidate.policy is running.policy:
+            if self._status.candidate is not None or self._status.error is not None:
+                self._status = ReloadStatus(running.digest, None, None, now)
+            return
+        error, wider, planner = candidate.error, tuple[str, ...](), None
+        if candidate.policy is not None:
+            wider = tuple(widened(running.policy, candidate.policy))
+            if wider and not allow_widen:
+                error = f"it lets more through: {'; '.join(wider)}"
+            else:
+                try:
+                    planner = self._planner_of(self._edition_of(candidate.policy))
+                except EngineError as refused:
+                    error = str(refused)
+        if planner is None:
+            if (candidate.digest, error) != (self._status.candidate, self._status.error):
+                self._status = ReloadStatus(running.digest, candidate.digest, error, now, wider)
+                journal.not_reloaded(running.digest, error or "")
+            return
+        self._planner = planner
+        self._retired.append(running)
+        if self._options.ledger is None:
+            self._machine.desk.use_limits(planner.edition.limits())
+        self._moved()
+        self._status = ReloadStatus(planner.edition.digest, None, None, now, wider)
+        journal.reloaded(planner.edition.digest)
+
+    # -- its own life
+
+    async def aclose(self) -> None:
+        """Close every connection and finish what is being written. The router may be used again."""
+        for errand in tuple(self._errands):
+            errand.cancel()
+        await self._planner.edition.aclose()
+        await self._close_retired()
+        await self._machine.desk.aclose(close_ledger=self._options.ledger is None)
+
+    async def __aenter__(self) -> "ModelRouter":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _close_retired(self) -> None:
+        for edition in [edition for edition in self._retired if edition.is_idle]:
+            self._retired.remove(edition)
+            await edition.aclose()
+
+    def _moved(self) -> None:
+        self._live.forget()
+
+    def _live_now(self, edition: Edition) -> Live:
+        return self._live.at(edition, needs_keys=not self.dry_run)
+
+    async def _live_soon(self, edition: Edition) -> Live:
+        budgets = await asyncio.to_thread(self._machine.desk.snapshot)
+        return self._live.gather(edition, budgets, needs_keys=not self.dry_run)
+
+    def _send_errands(self, planner: "_Planner", live: Live) -> None:
+        """Look, beside the request, whether a provider that was given up on is back, and what is loaded if a rule asks."""
+        standing, now = self._machine.standing, self._machine.surroundings.monotonic()
+        edition = planner.edition
+        for name in live.down:
+            if (
+                standing.state(name) != "closed"
+                and now - self._looked_at.get(name, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S
+            ):
+                self._looked_at[name] = now
+                self._send(health.look_again(edition, standing, name))
+        if planner.asks_what_is_warm and now - self._looked_at.get("", -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S:
+            self._looked_at[""] = now
+            self._send(health.discover(edition, standing))
+
+    def _send(self, errand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _edition_of(self, policy: Policy) -> Edition:
+        return Edition(
+            policy, self._environment, self._options.providers, self._machine.surroundings.monotonic
         )
 
-    def get_available_models(self) -> list[dict[str, Any]]:
-        """Every model of the catalogue as plain values: prices in US dollars per million tokens, window, tools, tiers."""
-        return [model_values(model) for model in self.policy.catalogue.models]
+    def _planner_of(self, edition: Edition) -> "_Planner":
+        mode = mode_in_force(edition.policy, self._environment, self._options.mode)
+        return _Planner(edition, mode, self._options.clock or _now)
 
-    def _facts(self, task: TaskProfile) -> Facts:
-        if self._task_types is not None and task.task_type not in self._task_types:
-            raise InvalidTask(_unknown("task type", task.task_type, self.policy.names.task_types or ()))
-        labels = task.labels
-        assert isinstance(labels, frozenset), "a profile makes its labels a frozenset"
-        if labels and self._labels is not None and not labels <= self._labels:
-            raise InvalidTask(_unknown("label", min(labels - self._labels), self.policy.names.labels or ()))
-        now = self._clock().astimezone(self._zone)
-        bucket = task.bucket
-        return Facts(
-            task_type=task.task_type,
-            criticality=task.criticality,
-            latency_sensitivity=task.latency_sensitivity,
-            budget_sensitivity=task.budget_sensitivity,
-            context_size=task.context_size,
-            tool_use_required=task.tool_use_required,
-            labels=labels,
-            bucket=random.randrange(100) if bucket is None else bucket,
-            mode=self._mode,
-            provider_down=self._down,
-            clock_hour=now.hour,
-            clock_weekday=WEEKDAYS[now.weekday()],
+    def _open_ledger(self, limits: Limits) -> Ledger:
+        if self._options.ledger is not None:
+            return self._options.ledger
+        if self._environment.state_dir is None:
+            raise LedgerUnavailable("there is no state folder for the ledger: set ENGINE_STATE_DIR")
+        return open_ledger(
+            state_dir=self._environment.state_dir,
+            url=self._environment.ledger_url,
+            limits=limits,
+            clock=_ledger_clock(self._options.clock),
         )
 
-    def _without_a_key(self, environment: Environment) -> tuple[frozenset[str], str]:
-        """Cloud providers whose key is not set cannot be reached; a dry run calls nobody and needs none."""
-        missing = {
-            provider.name: provider.api_key_env
-            for provider in self.policy.catalogue.providers
-            if provider.locality == "cloud"
-            and provider.api_key_env
-            and not environment.value(provider.api_key_env)
-        }
-        if self.dry_run or not missing:
-            return frozenset(), ""
-        return frozenset(missing), f"not set: {', '.join(sorted(set(missing.values())))}"
+
+class _Planner(Planner):
+    """A planner that also knows how its models are shown."""
+
+    def __init__(self, edition: Edition, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
+        super().__init__(edition, mode, clock)
+        self.planned = {model.key: _planned(model) for model in edition.policy.catalogue.models}
 
 
-def _mode_in_force(policy: Policy, environment: Environment, mode: str | None) -> tuple[str, str]:
-    """The mode and where it comes from: the call, then the environment, then the YAML."""
-    if mode is not None:
-        chosen, source = mode, "call"
-    elif environment.mode is not None:
-        chosen, source = environment.mode, "MODEL_ROUTING_MODE"
-    else:
-        return policy.settings.default_mode, policy.default_mode_source
-    if chosen not in policy.settings.modes:
-        raise InvalidFact(f"{_unknown('mode', chosen, policy.settings.modes)} (from {source})")
-    return chosen, source
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the caller chose at construction."""
+
+    mode: str | None
+    dry_run: bool | None
+    ledger: Ledger | None
+    clock: Callable[[], datetime] | None
+    providers: Given | None
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            self.clock or _now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _ledger_clock(given: Callable[[], datetime] | None) -> Clock:
+    """This machine's clocks. A clock that was handed in is both: then no jump can be told from time going by."""
+    if given is not None:
+        epoch, microsecond = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+        def wall_ns() -> int:
+            return (given() - epoch) // microsecond * 1000
+
+        return Clock(wall_ns, wall_ns, "")
+    # The clock that goes on while the machine sleeps, where there is one.
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    uptime_ns = time.monotonic_ns if boot is None else lambda: time.clock_gettime_ns(boot)
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        boot_id = ""
+    return Clock(time.time_ns, uptime_ns, boot_id)
+
+
+def _in_a_loop_of_its_own(edition: Edition, standing: Standing) -> None:
+    """Discover from synchronous code, which may itself run inside an event loop."""
+    thread = threading.Thread(
+        target=lambda: asyncio.run(health.discover(edition, standing, own_connections=True)),
+        name="engine-discovery",
+        daemon=True,
+    )
+    thread.start()
+    thread.join(health.DISCOVER_S + 1.0)
 
 
 def _planned(model: Model) -> PlannedModel:
     return PlannedModel(model.id, model.provider, model.locality, model.display_name)
-
-
-def _unknown(what: str, name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    near = nearest(name, known)
-    return f"there is no {what} {name!r}; " + (
-        f"did you mean {near}" if near else f"there are {listed(known, most=30)}"
-    )

@@ -1,0 +1,490 @@
+"""START HERE: one request and its decided chain -> an answer, or the one error that says why there is none.
+
+Each attempt holds its worst case at the ledger before its first byte is sent, and ends its reservation exactly once. Whether a
+failure is met by the same target, the next one or nobody is read from the taxonomy (`ProviderError.conduct`); a stream
+and a whole answer go through the same lines. One deadline holds for the whole chain: every wait below is cut to it.
+
+INVARIANT: only members of `chain` are called, in its order, each under a permit of the edition that decided it.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from engine.budget import (
+    Attempt,
+    BudgetError,
+    BudgetExceeded,
+    LedgerUnavailable,
+    Reservation,
+    UnboundedInput,
+    affordable_max_tokens,
+    worst_case_micro_usd,
+)
+from engine.config.catalogue import Model
+from engine.execution import journal
+from engine.execution.attempt_record import AttemptRecord
+from engine.execution.edition import Edition
+from engine.execution.errors import ChainExhausted, DeadlineExceeded
+from engine.execution.ledger_desk import LedgerDesk
+from engine.execution.prompt import Prompt
+from engine.execution.retries import RetryBudget, jittered_pause_s
+from engine.execution.settlement import Settlement, of_abandoned, of_failure, of_reply
+from engine.execution.slots import Slots
+from engine.execution.standing import Admission, Standing
+from engine.execution.surroundings import Surroundings
+from engine.execution.telemetry import Telemetry
+from engine.providers.base import Chunk, DiscoveredModel, Provider, Reply, Request, Timeouts
+from engine.providers.errors import ErrorClass, NextTarget, ProviderError, SameTarget
+
+MOST_ATTEMPTS = 6
+MOST_TARGETS = 4
+LEAST_S = 1.0
+"""No attempt after the first is begun with less time than this left, in seconds."""
+
+SETTLE_GRACE_S = 0.2
+"""How long past the deadline an answer waits for its charge to be written down; it is written in any case."""
+
+LEASE_GRACE_S = 5
+FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
+
+# An answer cut to less than this is no answer; the budget says no instead.
+LEAST_SHARE = 4
+LEAST_TOKENS = 256
+
+# A failure of these classes is the provider's, not the model's: its other models are passed over for this request.
+_WHOLE_PROVIDER = (ErrorClass.UNREACHABLE, ErrorClass.QUOTA)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What all requests of one router share."""
+
+    standing: Standing
+    slots: Slots
+    desk: LedgerDesk
+    retries: RetryBudget
+    telemetry: Telemetry
+    surroundings: Surroundings
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call that holds a reservation, and what its caller has been shown."""
+
+    reservation: Reservation
+    record: AttemptRecord
+    reply: Reply | None = None
+    pieces: int = 0
+    bytes: int = field(default=0, repr=False)
+
+    def show(self, piece: Chunk) -> None:
+        """Count a piece that is about to be shown."""
+        self.pieces += 1
+        texts = [piece.text, piece.reasoning]
+        if piece.tool_call is not None:
+            texts.append(piece.tool_call["function"]["arguments"])
+        self.bytes += sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+    @property
+    def shown_tokens(self) -> int:
+        """About how many tokens were shown, rather too many: one a piece, or one for three bytes."""
+        return max(self.pieces, self.bytes // 3)
+
+
+class Exchange:
+    """One request on its way along its chain. `attempts` tells what happened, `reply` and `served_by` who answered."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        edition: Edition,
+        chain: Sequence[Model],
+        prompt: Prompt,
+        *,
+        decision_id: str,
+        deadline_s: float,
+        max_tokens: int,
+        temperature: float | None,
+    ) -> None:
+        self._machine, self._edition, self._prompt = machine, edition, prompt
+        self._chain = tuple(chain)
+        self._alternative = edition.alternative(self._chain)
+        self._decision_id = decision_id
+        self._max_tokens, self._temperature = max_tokens, temperature
+        self._now = machine.surroundings.monotonic
+        self._began_at = self._now()
+        self._deadline_at = self._began_at + deadline_s
+        self._lease_s = ceil(deadline_s) + 2 * LEASE_GRACE_S
+        self._larger_than = 0
+        self._passed_over: dict[str, str] = {}
+        self._calls = 0
+        self._pauses = 0
+        self._failures: list[BudgetError | ProviderError] = []
+        self.attempts: list[AttemptRecord] = []
+        self.reply: Reply | None = None
+        self.served_by: Model | None = None
+        self.first_token_s: float | None = None
+
+    @property
+    def remaining_s(self) -> float:
+        """What is left of the deadline."""
+        return self._deadline_at - self._now()
+
+    @property
+    def charge_micro_usd(self) -> int:
+        """What was charged for all attempts together."""
+        return sum(attempt.charge_micro_usd for attempt in self.attempts)
+
+    async def run(self, *, streamed: bool) -> AsyncGenerator[Chunk, None]:
+        """The answer, piece by piece when `streamed`, else as its last piece alone; the last one carries the reply.
+
+        Raises the provider's error where the next member may not be asked, a BudgetError when only money was missing,
+        DeadlineExceeded, else ChainExhausted.
+        """
+        self._machine.retries.earn()
+        tried = 0
+        for place, model in enumerate(self._chain):
+            reason = self._unfit(model)
+            if reason is None and (tried == MOST_TARGETS or self._calls >= MOST_ATTEMPTS):
+                reason = "enough others were tried"
+            if reason is not None:
+                self._skip(model, reason)
+                continue
+            tried += 1
+            is_followed = any(self._unfit(behind) is None for behind in self._chain[place + 1 :])
+            for is_last_try in (False, True):
+                admission = await self._admitted(model, is_followed)
+                if admission is None:
+                    break
+                failure: BudgetError | ProviderError | None = None
+                try:
+                    async with aclosing(self._attempt(admission, model, is_followed, streamed)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                except (BudgetError, ProviderError) as error:
+                    failure = error
+                # Outside the handler, so that no error carries another one's frames.
+                if failure is None:
+                    return
+                self._failures.append(failure)
+                self._stop_if_final(failure)
+                pause_s = None if is_last_try else self._pause_s(failure)
+                if pause_s is None:
+                    self._pass_on(model, failure)
+                    break
+                if pause_s > 0:
+                    await self._machine.surroundings.sleep(pause_s)
+        raise self._exhausted()
+
+    # -- who may be called
+
+    def _unfit(self, model: Model) -> str | None:
+        """Why this member of the chain is passed over; None when it may be asked."""
+        if model.provider in self._passed_over:
+            return self._passed_over[model.provider]
+        if model.max_context <= self._larger_than:
+            return "its window is no larger than the one that was too small"
+        if self._edition.asks_for_models(model.provider):
+            known = self._machine.standing.models_at(model.provider)
+            if known is not None and not is_among(model.id, known):
+                return "its provider does not have it"
+        return self._machine.standing.why_not((model.provider, model.id))
+
+    async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
+        """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no time left."""
+        left = self.remaining_s
+        if left <= 0 or (self._calls and left < LEAST_S):
+            raise DeadlineExceeded(self._told(), self._decision_id)
+        if self._calls >= MOST_ATTEMPTS:
+            return None
+        standing, slots = self._machine.standing, self._machine.slots
+        admission = standing.admit((model.provider, model.id), left + LEASE_GRACE_S)
+        if isinstance(admission, str):
+            self._skip(model, admission)
+            return None
+        has_turn = False
+        try:
+            limit = self._edition.configured[model.provider].max_concurrent
+            has_turn = await slots.take(model.provider, limit, self._share_s(is_followed))
+        finally:
+            if not has_turn:
+                standing.gave_up(admission)
+        if not has_turn:
+            self._skip(model, "every place at its provider was taken, and no turn came in time")
+            return None
+        return admission
+
+    def _skip(self, model: Model, reason: str) -> None:
+        self.attempts.append(AttemptRecord(model, "skipped", reason=reason))
+
+    def _share_s(self, is_followed: bool) -> float:
+        """Seconds one attempt may take: all that is left, or half of it when somebody stands behind."""
+        return max(0.001, self.remaining_s / 2 if is_followed else self.remaining_s)
+
+    # -- one attempt
+
+    async def _attempt(
+        self, admission: Admission, model: Model, is_followed: bool, streamed: bool
+    ) -> AsyncGenerator[Chunk, None]:
+        """Reserve, call, settle; gives back the admission and the place. Raises BudgetError, then nothing was sent, or
+        ProviderError."""
+        machine, began_at = self._machine, self._now()
+        self._calls += 1
+        record = AttemptRecord(model, attempt_id=f"{self._decision_id}-{self._calls}")
+        self.attempts.append(record)
+        span = machine.telemetry.attempt(model, self._max_tokens, self._temperature, streamed=streamed)
+        is_reported = False
+        try:
+            call = _Call(await self._reserved(model, record), record)
+            failure: ProviderError | None = None
+            try:
+                request = self._request(call, is_followed)
+                provider = self._edition.provider(model.provider)
+                async with aclosing(_answers(provider, request, streamed=streamed)) as pieces:
+                    async for piece in pieces:
+                        if piece.reply is not None:
+                            call.reply = piece.reply
+                            continue
+                        if piece.is_content:
+                            self._note_content(call, piece, began_at)
+                        yield piece
+            except ProviderError as error:
+                failure = error
+            except BaseException:
+                # The caller went away (or a bug): nobody waits, and the reservation ends all the same.
+                self._abandon(call)
+                raise
+            is_reported = True
+            if failure is None:
+                assert call.reply is not None, "an answer that ends without an error ends with its reply"
+                machine.standing.answered(admission)
+                await self._end(call, of_reply(call.reply, self._most_input(), record.max_tokens or 0))
+                self._note_answer(record, call.reply)
+            else:
+                machine.standing.failed(admission, failure, self._window_over_in_s)
+                record.failed_with(failure)
+                record.outcome = "interrupted" if call.pieces else "failed"
+                if failure.kind is ErrorClass.LEAK:
+                    journal.quarantined(record)
+                await self._end(call, of_failure(failure, self._most_input()))
+        except BudgetError as refused:
+            record.outcome = "unaffordable"
+            record.failed_with(refused)
+            raise
+        finally:
+            record.duration_s = self._now() - began_at
+            if not is_reported:
+                machine.standing.gave_up(admission)
+            machine.slots.give_back(model.provider)
+            journal.attempted(self._decision_id, record)
+            span.end(record, self.reply)
+        if failure is not None:
+            raise failure
+        yield Chunk(reply=self.reply)
+
+    def _request(self, call: _Call, is_followed: bool) -> Request:
+        model = call.record.model
+        share_s, first_token_s = self._share_s(is_followed), FIRST_TOKEN_S[model.locality]
+
+        def on_dispatch() -> None:
+            self._machine.desk.ledger().dispatched(call.reservation)
+            call.record.dispatched = True
+
+        return Request(
+            model=model.id,
+            permit=self._edition.permit(model.provider),
+            messages=self._prompt.messages,
+            tools=self._prompt.tools,
+            max_tokens=call.record.max_tokens,
+            temperature=self._temperature,
+            deadline_s=max(0.001, self.remaining_s),
+            timeouts=Timeouts(first_token_s=min(first_token_s, share_s), answer_s=share_s),
+            context_tokens=self._prompt.expected_tokens,
+            on_dispatch=on_dispatch,
+        )
+
+    def _note_content(self, call: _Call, piece: Chunk, began_at: float) -> None:
+        if call.record.first_token_s is None:
+            call.record.first_token_s = self._now() - began_at
+            self.first_token_s = self._now() - self._began_at
+        call.show(piece)
+
+    def _note_answer(self, record: AttemptRecord, reply: Reply) -> None:
+        record.outcome = "answered"
+        record.request_id, record.cold = reply.request_id, reply.cold
+        record.notes.extend(reply.notes)
+        self.reply, self.served_by = reply, record.model
+
+    # -- money
+
+    async def _reserved(self, model: Model, record: AttemptRecord) -> Reservation:
+        """Hold the worst case, of a shorter answer when the budget has less left. Raises BudgetError."""
+        wanted = self._max_tokens
+        prices = self._edition.prices[model.key]
+        is_free = prices is not None and prices.free and model.locality == "local"
+        while True:
+            amount = 0
+            if prices is not None and not is_free:
+                amount = worst_case_micro_usd(prices, self._prompt.most_tokens, wanted)
+            exceeded: BudgetExceeded | None = None
+            try:
+                reservation = await self._machine.desk.reserve(
+                    self._attempt_of(record, amount), max(0.001, self.remaining_s)
+                )
+            except BudgetExceeded as error:
+                exceeded = error
+            except TimeoutError:
+                raise LedgerUnavailable("the ledger did not answer in time") from None
+            if exceeded is None:
+                record.max_tokens, record.reserved_micro_usd = wanted, amount
+                if wanted < self._max_tokens:
+                    record.notes.append(
+                        f"the budget allowed {wanted} tokens of the {self._max_tokens} asked for"
+                    )
+                return reservation
+            assert prices is not None, "the ledger refuses an unknown price before it looks at budgets"
+            left = exceeded.left_micro_usd
+            wanted = affordable_max_tokens(prices, self._prompt.most_tokens, wanted - 1, left)
+            if wanted < min(LEAST_TOKENS, ceil(self._max_tokens / LEAST_SHARE)):
+                raise exceeded
+
+    def _attempt_of(self, record: AttemptRecord, amount: int) -> Attempt:
+        assert record.attempt_id is not None
+        model, alternative = record.model, self._alternative
+        return Attempt(
+            attempt_id=record.attempt_id,
+            decision_id=self._decision_id,
+            provider=model.provider,
+            model=model.id,
+            local=model.locality == "local",
+            amount_micro_usd=amount,
+            prices=self._edition.prices[model.key],
+            lease_s=self._lease_s,
+            alternative_model=None if alternative is None else alternative.key,
+            alternative_prices=None if alternative is None else self._edition.prices[alternative.key],
+            policy_digest=self._edition.policy.folder.policy_digest,
+        )
+
+    async def _end(self, call: _Call, settlement: Settlement) -> None:
+        """End the reservation. The caller waits only a moment for it, and gets its answer whatever the ledger says."""
+        record, reservation = call.record, call.reservation
+        self._expect(call, settlement)
+        why = ""
+        try:
+            outcome = await self._machine.desk.call(
+                lambda ledger: settlement.carry_out(ledger, reservation),
+                max(0.0, self.remaining_s) + SETTLE_GRACE_S,
+            )
+            record.charge_micro_usd = outcome.charge_micro_usd
+            if outcome.breach:
+                record.notes.append(
+                    "it cost more than its reservation; its budgets are closed until somebody looks"
+                )
+                journal.breached(record)
+        except (BudgetError, TimeoutError) as error:
+            why = type(error).__name__
+        if why:
+            # The reservation stays held, and is charged when its lease ends.
+            record.notes.append("its charge is not written down yet; the whole reservation stays held")
+            journal.unsettled(record, why)
+
+    def _abandon(self, call: _Call) -> None:
+        record, reservation = call.record, call.reservation
+        record.outcome, record.reason = "cancelled", "the caller went away"
+        settlement = of_abandoned(record.dispatched, call.shown_tokens, self._most_input())
+        self._expect(call, settlement)
+        self._machine.desk.post(lambda ledger: settlement.carry_out(ledger, reservation))
+
+    def _expect(self, call: _Call, settlement: Settlement) -> None:
+        record = call.record
+        record.usage = settlement.usage if settlement.act == "settle" else None
+        record.basis = settlement.charged_by
+        record.charge_micro_usd = settlement.expected_charge(
+            call.reservation.amount_micro_usd, self._edition.prices[record.model.key]
+        )
+
+    def _most_input(self) -> int:
+        try:
+            return self._prompt.most_tokens
+        except UnboundedInput:  # then only local models were asked, and nothing is charged
+            return self._prompt.expected_tokens
+
+    def _window_over_in_s(self) -> float:
+        """Seconds until the budget's next day, which stands in for the provider's own window."""
+        ends = [account.window.end_s for account in self._machine.desk.snapshot().accounts]
+        left_s = min(ends) - self._machine.surroundings.now().timestamp() if ends else 3600.0
+        return max(60.0, left_s)
+
+    # -- after a failure
+
+    def _stop_if_final(self, failure: BudgetError | ProviderError) -> None:
+        """Raise what must be seen now, because the taxonomy lets no other member answer."""
+        if not isinstance(failure, ProviderError):
+            return
+        if failure.kind is ErrorClass.CANCELLED and self.first_token_s is None:
+            raise DeadlineExceeded(self._told(), self._decision_id)
+        if failure.conduct.next_target in (NextTarget.NO, NextTarget.ON_AUTH_FALLBACK):
+            raise failure
+
+    def _pause_s(self, failure: BudgetError | ProviderError) -> float | None:
+        """Seconds to wait before the same target is asked again; None when it is not."""
+        if not isinstance(failure, ProviderError) or self._calls >= MOST_ATTEMPTS:
+            return None
+        match failure.conduct.same_target:
+            case SameTarget.NEVER:
+                return None
+            case SameTarget.AT_ONCE:
+                pause_s = 0.0
+            case SameTarget.WITH_JITTER:
+                pause_s = jittered_pause_s(self._pauses, self._machine.surroundings.chance)
+            case SameTarget.AFTER_RETRY_AFTER:
+                if failure.retry_after_s is None:
+                    return None
+                pause_s = failure.retry_after_s
+        if self.remaining_s - pause_s < LEAST_S or not self._machine.retries.spend():
+            return None
+        self._pauses += 1
+        return pause_s
+
+    def _pass_on(self, model: Model, failure: BudgetError | ProviderError) -> None:
+        """What the failure says of the members behind."""
+        if not isinstance(failure, ProviderError):
+            return
+        if failure.conduct.next_target in (NextTarget.LARGER_WINDOW, NextTarget.LARGER_LIMIT):
+            self._larger_than = max(self._larger_than, model.max_context)
+        if failure.kind in _WHOLE_PROVIDER:
+            self._passed_over[model.provider] = f"its provider {failure.sentence}"
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [attempt.to_json() for attempt in self.attempts]
+
+    def _exhausted(self) -> Exception:
+        """What the end of a chain without an answer is called."""
+        if self._failures and all(isinstance(failure, BudgetError) for failure in self._failures):
+            named = [failure for failure in self._failures if isinstance(failure, BudgetExceeded)]
+            return (named or self._failures)[0].with_traceback(None)
+        return ChainExhausted(self._told(), self._decision_id)
+
+
+def is_among(model_id: str, known: Mapping[str, DiscoveredModel]) -> bool:
+    """Whether a provider's own list has this model; Ollama's `name` is `name:latest`."""
+    return model_id in known or f"{model_id}:latest" in known
+
+
+async def _answers(provider: Provider, request: Request, *, streamed: bool) -> AsyncGenerator[Chunk, None]:
+    """A stream's pieces, or a whole answer as one piece."""
+    if not streamed:
+        yield Chunk(reply=await provider.complete(request))
+        return
+    # Every provider's stream is an async generator; the protocol asks for no more than an iterator.
+    pieces: AsyncIterator[Chunk] = provider.stream(request)
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,245 @@
+"""One decision -> its result, in pieces: the chain walked, the request's log line written, its span ended, whatever happens.
+
+A dry run walks nothing: it says who would be called and what that could cost.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from engine.budget import BudgetError, cost_micro_usd, usd, worst_case_micro_usd
+from engine.budget import Usage as Charged
+from engine.config.catalogue import Model
+from engine.decision.explanation import Explanation
+from engine.execution import journal
+from engine.execution.attempt_record import AttemptRecord
+from engine.execution.attempts import Exchange, Machine
+from engine.execution.decision_log import DecisionLog, decision_json
+from engine.execution.edition import Edition
+from engine.execution.prompt import Prompt
+from engine.providers.base import Chunk, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller wants done. `deadline_s` bounds the whole chain, in seconds."""
+
+    prompt: Prompt
+    max_tokens: int
+    temperature: float | None
+    deadline_s: float
+    streamed: bool
+
+
+async def carry_out(
+    machine: Machine,
+    edition: Edition,
+    explanation: Explanation,
+    order: Order,
+    *,
+    log: DecisionLog | None,
+    on_charge: Callable[[], None],
+) -> AsyncGenerator[dict[str, Any], None]:
+    """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as `Exchange.run`."""
+    decision_id = machine.surroundings.new_id()
+    journal.decided(decision_id, explanation.chain, explanation.facts.mode)
+    route = machine.telemetry.route(explanation)
+    exchange = Exchange(
+        replace(machine, telemetry=machine.telemetry.within(route)),
+        edition,
+        explanation.chain,
+        order.prompt,
+        decision_id=decision_id,
+        deadline_s=order.deadline_s,
+        max_tokens=order.max_tokens,
+        temperature=order.temperature,
+    )
+    ended_by: BaseException | None = None
+    try:
+        async with aclosing(exchange.run(streamed=order.streamed)) as pieces:
+            async for piece in pieces:
+                if piece.reply is None:
+                    yield piece_of(piece)
+    except BaseException as error:
+        ended_by = error
+        raise
+    finally:
+        if exchange.charge_micro_usd:
+            on_charge()
+        route.end(decision_id, exchange.charge_micro_usd, ended_by)
+        write_down(
+            log, machine, edition, explanation, order, decision_id, exchange.attempts, _outcome(ended_by)
+        )
+    assert exchange.reply is not None
+    assert exchange.served_by is not None
+    yield piece_of(Chunk(), result_of(exchange, exchange.reply, exchange.served_by, decision_id))
+
+
+async def rehearse(
+    machine: Machine, edition: Edition, explanation: Explanation, order: Order, *, log: DecisionLog | None
+) -> AsyncGenerator[dict[str, Any], None]:
+    """A dry run: nothing is called, nothing is held, and the result says what would be."""
+    decision_id = machine.surroundings.new_id()
+    journal.decided(decision_id, explanation.chain, explanation.facts.mode)
+    costs = [_worst_case(edition, model, order) for model in explanation.chain]
+    attempts = []
+    for model, cost in zip(explanation.chain, costs, strict=True):
+        record = AttemptRecord(model, "skipped", max_tokens=order.max_tokens)
+        record.reason = f"dry run: {_at_most(model, cost)}"
+        attempts.append(record)
+    write_down(log, machine, edition, explanation, order, decision_id, attempts, "dry_run")
+    first, *behind = explanation.chain
+    told = f"dry run: {first.key} ({first.provider}) would be called, {_at_most(first, costs[0])}"
+    if behind:
+        told += "; behind it " + ", ".join(
+            f"{model.key} ({model.provider}), {_at_most(model, cost)}"
+            for model, cost in zip(behind, costs[1:], strict=True)
+        )
+    result = {
+        "content": told,
+        "model": first.id,
+        "provider": first.provider,
+        "tool_calls": [],
+        "finish_reason": "dry_run",
+        "usage": _usage_json(None, None),
+        "cost_usd": Decimal(0),
+        "attempts": [attempt.to_json() for attempt in attempts],
+        "decision_id": decision_id,
+    }
+    if order.streamed:
+        yield piece_of(Chunk(text=told))
+    yield piece_of(Chunk(), result)
+
+
+def refuse(
+    machine: Machine, edition: Edition, explanation: Explanation, order: Order, *, log: DecisionLog | None
+) -> None:
+    """Write down a decision whose chain is empty."""
+    decision_id = machine.surroundings.new_id()
+    journal.decided(decision_id, (), explanation.facts.mode)
+    write_down(log, machine, edition, explanation, order, decision_id, [], "refused")
+
+
+def piece_of(piece: Chunk, result: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A piece as callers of `stream` get it: `content`, `reasoning`, one whole `tool_call`; `result` in the last."""
+    return {
+        "content": piece.text,
+        "reasoning": piece.reasoning,
+        "tool_call": piece.tool_call,
+        "result": result,
+    }
+
+
+def result_of(exchange: Exchange, reply: Reply, model: Model, decision_id: str) -> dict[str, Any]:
+    """The one shape of an answer; `cost_usd` is what all attempts together were charged."""
+    return {
+        "content": reply.content,
+        "model": model.id,
+        "provider": model.provider,
+        "tool_calls": list(reply.tool_calls),
+        "finish_reason": reply.finish_reason,
+        "usage": _usage_json(reply, exchange.attempts[-1].usage),
+        "cost_usd": usd(exchange.charge_micro_usd),
+        "attempts": [attempt.to_json() for attempt in exchange.attempts],
+        "decision_id": decision_id,
+    }
+
+
+def _usage_json(reply: Reply | None, charged: Charged | None) -> dict[str, Any]:
+    """Token counts as reported; what was not reported is what was charged for, which is an estimate."""
+    if reply is None:
+        return dict.fromkeys(
+            ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+            0,
+        )
+    usage = reply.usage
+    counted = charged or Charged()
+    return {
+        "input_tokens": counted.prompt_tokens if usage.input_tokens is None else usage.input_tokens,
+        "output_tokens": counted.output_tokens if usage.output_tokens is None else usage.output_tokens,
+        "cached_read_tokens": usage.cached_read_tokens or 0,
+        "cache_write_tokens": usage.cache_write_tokens or 0,
+        "reasoning_tokens": usage.reasoning_tokens or 0,
+    }
+
+
+def _worst_case(edition: Edition, model: Model, order: Order) -> int | None:
+    prices = edition.prices[model.key]
+    if prices is None:
+        return None
+    if prices.free:
+        return cost_micro_usd(prices, Charged())
+    try:
+        return worst_case_micro_usd(prices, order.prompt.most_tokens, order.max_tokens)
+    except BudgetError:
+        return None
+
+
+def _at_most(model: Model, cost_micro_usd: int | None) -> str:
+    if model.locality == "local":
+        return "for nothing"
+    return "at a cost nobody can bound" if cost_micro_usd is None else f"for at most ${usd(cost_micro_usd):f}"
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "answered"
+    return "failed" if isinstance(error, Exception) else "cancelled"
+
+
+def write_down(
+    log: DecisionLog | None,
+    machine: Machine,
+    edition: Edition,
+    explanation: Explanation,
+    order: Order,
+    decision_id: str,
+    attempts: list[AttemptRecord],
+    outcome: str,
+) -> None:
+    """One line for the decision log. That it cannot be written is said, and stops nothing."""
+    if log is None:
+        return
+    record = decision_json(explanation, edition.policy.folder) | {
+        "decision_id": decision_id,
+        "at": machine.surroundings.now().isoformat(),
+        "outcome": outcome,
+        "request": {
+            "streamed": order.streamed,
+            "messages": len(order.prompt.messages),
+            "tools": len(order.prompt.tools or ()),
+            "expected_tokens": order.prompt.expected_tokens,
+            "max_tokens": order.max_tokens,
+            "deadline_s": round(order.deadline_s, 3),
+        },
+        "attempts": [_attempt_json(attempt) for attempt in attempts],
+        "charge_micro_usd": sum(attempt.charge_micro_usd for attempt in attempts),
+    }
+    try:
+        log.append(record)
+    except OSError as error:
+        journal.not_logged(error.strerror or type(error).__name__)
+
+
+def _attempt_json(record: AttemptRecord) -> dict[str, Any]:
+    """An attempt for the log: classes and numbers, none of a provider's own words."""
+    usage = record.usage
+    return {
+        "model": record.model.key,
+        "provider": record.model.provider,
+        "outcome": record.outcome,
+        "attempt_id": record.attempt_id,
+        "error": record.error,
+        "error_class": record.error_class,
+        "status": record.status,
+        "max_tokens": record.max_tokens,
+        "reserved_micro_usd": record.reserved_micro_usd,
+        "charge_micro_usd": record.charge_micro_usd,
+        "charged_by": None if record.basis is None else record.basis.value,
+        "input_tokens": None if usage is None else usage.prompt_tokens,
+        "output_tokens": None if usage is None else usage.output_tokens,
+        "cold_start": record.cold,
+        "duration_ms": round(record.duration_s * 1000),
+    }

@@ -1,0 +1,134 @@
+"""One policy in force, with the providers, prices and time limits that follow from it. A request keeps the edition it
+began with to its end, whatever is loaded meanwhile; the connections of an old edition close with its last request."""
+
+import threading
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from engine.budget import Limits, TokenPrices
+from engine.config.catalogue import Model
+from engine.config.catalogue import Provider as Configured
+from engine.environment import Environment
+from engine.execution.connections import Given, make_provider, missing_key, target_of
+from engine.execution.prices import token_prices
+from engine.policy import Policy
+from engine.providers.base import Permit, Provider, Target
+
+DEADLINE_S = 120.0
+
+
+class Edition:
+    """A policy and what it takes to carry its decisions out. Providers are made when first asked for."""
+
+    def __init__(
+        self, policy: Policy, environment: Environment, given: Given | None, monotonic: Callable[[], float]
+    ) -> None:
+        self.policy = policy
+        self.environment = environment
+        self.digest = f"{policy.folder.policy_digest}+{policy.folder.catalogue_digest}"
+        self.configured: Mapping[str, Configured] = {
+            provider.name: provider for provider in policy.catalogue.providers
+        }
+        self.prices: Mapping[str, TokenPrices | None] = {
+            model.key: token_prices(model) for model in policy.catalogue.models
+        }
+        self._given, self._monotonic = given, monotonic
+        self._lock = threading.Lock()
+        self._providers: dict[str, Provider] = {}
+        self._requests = 0
+
+    # -- sending
+
+    def target(self, name: str) -> Target:
+        """Where requests to this provider go."""
+        return target_of(self.configured[name], self.environment, self.digest)
+
+    def provider(self, name: str) -> Provider:
+        """The adapter that speaks to this provider."""
+        with self._lock:
+            known = self._providers.get(name)
+            if known is None:
+                known = self._providers[name] = self.new_provider(name)
+        return known
+
+    def new_provider(self, name: str) -> Provider:
+        """An adapter of its own, to be closed by whoever asked (one that was brought along is always the same)."""
+        target = self.target(name)
+        given = self._given.get(name) if isinstance(self._given, Mapping) else self._given
+        if given is None:
+            return make_provider(self.configured[name], target, self.environment, self._monotonic)
+        return given if isinstance(given, Provider) else given(target)
+
+    def permit(self, name: str) -> Permit:
+        """The capability to send to this provider under this policy."""
+        target = self.target(name)
+        return Permit(name, target.egress, self.digest)
+
+    def is_given(self, name: str) -> bool:
+        """Whether this provider was brought by the caller."""
+        return name in self._given if isinstance(self._given, Mapping) else self._given is not None
+
+    def asks_for_models(self, name: str) -> bool:
+        """Whether what this provider says it has decides what it may be asked for; a double says nothing."""
+        return self.configured[name].discover and not self.is_given(name)
+
+    def missing_keys(self) -> dict[str, str]:
+        """Cloud providers whose key is not set, with the variable it is missing from."""
+        return {
+            name: variable
+            for name, configured in self.configured.items()
+            if not self.is_given(name) and (variable := missing_key(configured, self.environment))
+        }
+
+    # -- what a request needs to know
+
+    def deadline_s(self, latency_sensitivity: str) -> float:
+        """Seconds for a whole exchange, as `timeouts` of policies.yaml says."""
+        timeouts = self.policy.settings.timeouts
+        by_sensitivity = {"low": timeouts.high_latency_ok_s, "high": timeouts.low_latency_required_s}
+        said = by_sensitivity.get(latency_sensitivity) or timeouts.default_s
+        return float(said) if said is not None else DEADLINE_S
+
+    def alternative(self, chain: tuple[Model, ...]) -> Model | None:
+        """The dearest cloud model the chain allows: what an all-cloud router would have been paid for."""
+        cloud = [model for model in chain if model.locality == "cloud" and model.price is not None]
+        return max(cloud, key=lambda model: model.price or 0, default=None)
+
+    def limits(self) -> Limits:
+        """What may be spent: the environment's totals, else those of policies.yaml."""
+        budgets, environment = self.policy.settings.budgets, self.environment
+        return Limits(
+            daily_usd=_first(environment.daily_limit_usd, budgets.daily.total_usd),
+            monthly_usd=_first(environment.monthly_limit_usd, budgets.monthly.total_usd),
+            per_provider_daily=dict(budgets.daily.per_provider),
+            per_provider_monthly=dict(budgets.monthly.per_provider),
+            time_zone=budgets.time_zone,
+        )
+
+    # -- its own life
+
+    def begin(self) -> None:
+        """A request pins this edition."""
+        with self._lock:
+            self._requests += 1
+
+    def end(self) -> None:
+        """A request is over."""
+        with self._lock:
+            self._requests -= 1
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is under way."""
+        return self._requests == 0
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            providers, self._providers = self._providers, {}
+        for provider in providers.values():
+            await provider.aclose()
+
+
+def _first(environment: Decimal | None, written: Decimal | None) -> Decimal | None:
+    return written if environment is None else environment

@@ -1,0 +1,106 @@
+"""Probes and discovery, all providers at once -> how each is, and what it has. No probe carries anybody's words."""
+
+import asyncio
+from typing import Any
+
+from engine.execution.edition import Edition
+from engine.execution.slots import Slots
+from engine.execution.standing import Standing
+from engine.providers.base import Health, Provider
+from engine.providers.errors import EgressRefused, ProviderError
+
+PROBE_S = 5.0
+DISCOVER_S = 2.0
+
+
+async def check(edition: Edition, standing: Standing, slots: Slots) -> dict[str, dict[str, Any]]:
+    """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like any other."""
+    rows = await asyncio.gather(*(_check_one(edition, standing, slots, name) for name in edition.configured))
+    return dict(zip(edition.configured, rows, strict=True))
+
+
+def not_checked(edition: Edition) -> dict[str, dict[str, Any]]:
+    """The same without looking, for a dry run."""
+    return {
+        name: _row(edition, name, "unknown", error="dry run: nothing is called")
+        for name in edition.configured
+    }
+
+
+async def discover(edition: Edition, standing: Standing, *, own_connections: bool = False) -> None:
+    """Ask every provider that is to be asked for its models; what fails leaves what was known. `own_connections`: with
+    adapters of its own, for another event loop than the router's."""
+
+    async def ask(name: str) -> None:
+        try:
+            provider = edition.new_provider(name) if own_connections else edition.provider(name)
+            try:
+                found = await provider.discover(edition.permit(name), timeout_s=DISCOVER_S)
+                standing.discovered(name, found)
+            finally:
+                if own_connections and not edition.is_given(name):
+                    await provider.aclose()
+        except ProviderError:
+            return
+
+    await asyncio.gather(
+        *(ask(name) for name, configured in edition.configured.items() if configured.discover)
+    )
+
+
+async def look_again(edition: Edition, standing: Standing, name: str) -> None:
+    """Probe one provider that was given up on, so that it is back as soon as it is up."""
+    try:
+        health = await edition.provider(name).probe(edition.permit(name), timeout_s=PROBE_S)
+    except ProviderError:
+        return
+    if health.status == "up":
+        standing.heard(name, health)
+
+
+async def _check_one(edition: Edition, standing: Standing, slots: Slots, name: str) -> dict[str, Any]:
+    missing = edition.missing_keys().get(name)
+    if missing is not None:
+        return _row(edition, name, "misconfigured", error=f"{missing} is not set")
+    provider: Provider | None = None
+    refused: ProviderError | None = None
+    try:
+        provider = edition.provider(name)
+        health = await provider.probe(edition.permit(name), timeout_s=PROBE_S)
+    except EgressRefused as error:  # its address is not taken
+        refused = error
+    if refused is not None or provider is None:
+        health = Health("misconfigured", error=refused)
+    standing.heard(name, health)
+    row = _row(edition, name, health.status, error=None if health.error is None else str(health.error))
+    row |= {"latency_s": health.latency_s, "version": health.version, "calls_under_way": slots.taken(name)}
+    configured = edition.configured[name]
+    if (
+        provider is not None
+        and health.status == "up"
+        and (configured.discover or configured.locality == "local")
+    ):
+        row["models"] = await _models(edition, standing, provider, name)
+    return row
+
+
+async def _models(edition: Edition, standing: Standing, provider: Provider, name: str) -> list[str]:
+    try:
+        found = await provider.discover(edition.permit(name), timeout_s=PROBE_S)
+    except ProviderError:
+        return []
+    standing.discovered(name, found)
+    return [model.id for model in found]
+
+
+def _row(edition: Edition, name: str, status: str, *, error: str | None) -> dict[str, Any]:
+    configured = edition.configured[name]
+    return {
+        "status": status,
+        "latency_s": None,
+        "models": [model.id for model in configured.models],
+        "locality": configured.locality,
+        "version": None,
+        "error": error,
+        "calls_under_way": 0,
+    }

@@ -1,0 +1,132 @@
+"""The ledger, the circuits and the counters -> the facts of a decision that this machine knows, at most a second old.
+
+A decision takes them from memory: the ledger is read when a second is over, or when something happened here that
+moved them.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from engine.budget import AccountState, Period, Snapshot
+from engine.execution.edition import Edition
+from engine.execution.ledger_desk import LedgerDesk
+from engine.execution.slots import Slots
+from engine.execution.standing import Standing
+
+FRESH_S = 1.0
+_SPENT = Decimal(100)
+
+
+class Live(NamedTuple):
+    """The live facts, and where each that differs from a test's default comes from."""
+
+    daily_used: Decimal
+    monthly_used: Decimal
+    exhausted_providers: frozenset[str]
+    down: frozenset[str]
+    busy: frozenset[str]
+    warm: frozenset[str]
+    sources: Mapping[str, str]
+
+
+class LiveFacts:
+    """The live facts of whatever edition asks. Thread-safe: what is remembered is replaced whole."""
+
+    def __init__(
+        self, desk: LedgerDesk, standing: Standing, slots: Slots, monotonic: Callable[[], float]
+    ) -> None:
+        self._desk, self._standing, self._slots = desk, standing, slots
+        self._monotonic = monotonic
+        self._known: tuple[Edition, Live] | None = None
+        self._until = 0.0
+
+    def forget(self) -> None:
+        """Something moved: gather anew at the next decision."""
+        self._until = 0.0
+
+    def known(self, edition: Edition) -> Live | None:
+        """What is remembered and fresh."""
+        known = self._known
+        if known is not None and known[0] is edition and self._monotonic() < self._until:
+            return known[1]
+        return None
+
+    def at(self, edition: Edition, *, needs_keys: bool) -> Live:
+        """The facts now. Reads the ledger when they are older than a second: call it in a thread from asyncio."""
+        return self.known(edition) or self.gather(edition, self._desk.snapshot(), needs_keys=needs_keys)
+
+    def gather(self, edition: Edition, budgets: Snapshot, *, needs_keys: bool) -> Live:
+        """The facts as the ledger's snapshot and this process's own knowledge have them."""
+        self._until = self._monotonic() + FRESH_S
+        sources: dict[str, str] = {}
+        down, why_down = self._down(edition, needs_keys=needs_keys)
+        if down:
+            sources["provider.down"] = why_down
+        busy = frozenset(
+            name
+            for name, configured in edition.configured.items()
+            if configured.max_concurrent is not None and self._slots.taken(name) >= configured.max_concurrent
+        )
+        if busy:
+            sources["provider.busy"] = "calls under way"
+        loaded = set(self._standing.warm())
+        warm = frozenset(
+            model.key
+            for model in edition.policy.catalogue.models
+            if loaded
+            and not loaded.isdisjoint({(model.provider, model.id), (model.provider, f"{model.id}:latest")})
+        )
+        if warm:
+            sources["models.warm"] = "discovered, or used a moment ago"
+        daily, monthly, exhausted = budgets.daily_used, budgets.monthly_used, budgets.exhausted_providers
+        if budgets.problem is not None:
+            # Fail closed: without books nothing that costs money may start, and local models go on.
+            daily = max(daily, _SPENT)
+            sources["budget.daily.used"] = f"counted as spent, because {budgets.problem}"
+        else:
+            sources |= _budget_sources(edition, budgets)
+        known = frozenset(edition.configured)
+        live = Live(daily, monthly, exhausted & known, down, busy, warm, sources)
+        self._known = edition, live
+        return live
+
+    def _down(self, edition: Edition, *, needs_keys: bool) -> tuple[frozenset[str], str]:
+        """The providers nothing can be asked of now, and why."""
+        reasons: dict[str, str] = {}
+        missing = edition.missing_keys() if needs_keys else {}
+        for name, configured in edition.configured.items():
+            if name in missing:
+                continue
+            reason = self._standing.down(name)
+            if reason is None and configured.models:
+                resting = [self._standing.resting((name, model.id)) for model in configured.models]
+                reason = resting[0] if all(resting) else None
+            if reason is not None:
+                reasons[name] = reason
+        told = [f"not set: {', '.join(sorted(set(missing.values())))}"] if missing else []
+        told += [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+        return frozenset({*missing, *reasons}), "; ".join(told)
+
+
+def _budget_sources(edition: Edition, budgets: Snapshot) -> dict[str, str]:
+    sources: dict[str, str] = {}
+    variables = {Period.DAILY: "DAILY_BUDGET_LIMIT", Period.MONTHLY: "MONTHLY_BUDGET_LIMIT"}
+    environment = {
+        Period.DAILY: edition.environment.daily_limit_usd,
+        Period.MONTHLY: edition.environment.monthly_limit_usd,
+    }
+    for state in budgets.accounts:
+        period = state.account.period
+        if state.account.provider is None and state.used_percent > 0:
+            by = variables[period] if environment[period] is not None else "policies.yaml"
+            sources[f"budget.{period.value}.used"] = f"ledger, {_of_limit(state)} ({by})"
+    if budgets.exhausted_providers:
+        sources["budget.exhausted_providers"] = "ledger"
+    return sources
+
+
+def _of_limit(state: AccountState) -> str:
+    limit = state.account.limit_micro_usd
+    spent = Decimal(state.spent_micro_usd).scaleb(-6)
+    return f"${spent:.2f} of ${Decimal(limit or 0).scaleb(-6):.2f}"

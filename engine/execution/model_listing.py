@@ -1,0 +1,88 @@
+"""The catalogue and what providers say they have -> every model as plain values, with whether it may be chosen and why not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.config.catalogue import Model
+from engine.config.model_values import model_values
+from engine.execution.attempts import is_among
+from engine.execution.edition import Edition
+from engine.execution.live_facts import Live
+from engine.execution.standing import Standing
+from engine.providers.base import DiscoveredModel
+
+
+def listed_models(edition: Edition, standing: Standing, live: Live) -> list[dict[str, Any]]:
+    """The catalogue in its order, then what was discovered beside it (shown, and never eligible)."""
+    rows = [_listed(model, edition, standing, live) for model in edition.policy.catalogue.models]
+    for name, configured in edition.configured.items():
+        known = {model.id for model in configured.models}
+        for found in (standing.models_at(name) or {}).values():
+            if found.id not in known and found.id.removesuffix(":latest") not in known:
+                rows.append(_discovered(name, configured.locality, found))
+    return rows
+
+
+def _listed(model: Model, edition: Edition, standing: Standing, live: Live) -> dict[str, Any]:
+    known = standing.models_at(model.provider)
+    found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
+    why_not = _why_not(model, edition, standing, live, known)
+    return model_values(model) | {
+        "source": "catalogue",
+        "discovered": None if known is None else found is not None,
+        "warm": model.key in live.warm,
+        "window_in_effect": None if found is None else found.loaded_context_tokens or found.context_tokens,
+        "eligible": why_not is None,
+        "why_not": why_not,
+    }
+
+
+def _why_not(
+    model: Model,
+    edition: Edition,
+    standing: Standing,
+    live: Live,
+    known: Mapping[str, DiscoveredModel] | None,
+) -> str | None:
+    """What keeps any task from this model now; a task's own guards come on top."""
+    if model.locality == "cloud" and model.price is None:
+        return "no price is written for it"
+    if model.provider in live.down:
+        missing = edition.missing_keys().get(model.provider)
+        return f"{missing} is not set" if missing else standing.down(model.provider) or "its provider is down"
+    if model.provider in live.exhausted_providers:
+        return "its provider's budget is spent"
+    if model.locality == "cloud" and max(live.daily_used, live.monthly_used) >= 100:
+        return "the budget is spent"
+    found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
+    if known is not None and edition.asks_for_models(model.provider) and not is_among(model.id, known):
+        return "its provider does not have it"
+    if found is not None and found.remote_host and model.locality == "local":
+        return "its provider would pass it on to a remote host"
+    return standing.resting((model.provider, model.id))
+
+
+def _discovered(provider: str, locality: str, found: DiscoveredModel) -> dict[str, Any]:
+    return {
+        "model": found.id,
+        "id": found.id,
+        "provider": provider,
+        "locality": "cloud" if found.remote_host else locality,
+        "display_name": found.id,
+        "price": None,
+        "input_per_1m": None,
+        "output_per_1m": None,
+        "max_context": found.context_tokens,
+        "quality": None,
+        "latency": None,
+        "tools": {True: "yes", False: "no", None: "unknown"}[found.tools],
+        "capabilities": list(found.capabilities),
+        "zone": None,
+        "tags": [],
+        "source": "discovered",
+        "discovered": True,
+        "warm": bool(found.warm),
+        "window_in_effect": found.loaded_context_tokens or found.context_tokens,
+        "eligible": False,
+        "why_not": "a remote host answers for it" if found.remote_host else "models.yaml does not list it",
+    }

@@ -1,0 +1,133 @@
+"""A task, the live facts and an edition -> the facts one decision falls on, each with its source."""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from engine.decision.facts import INDEX, Facts, Gathered, InvalidFact
+from engine.environment import Environment
+from engine.execution.edition import Edition
+from engine.execution.live_facts import Live
+from engine.execution.prompt import Prompt
+from engine.language.checked_policy import FactValue
+from engine.language.messages import listed, nearest
+from engine.language.vocabulary import WEEKDAYS
+from engine.policy import Policy
+from engine.task_profiles import InvalidTask, TaskProfile
+
+_OF_THE_TASK = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
+
+
+class Planner:
+    """Gathers facts for one edition. Raises InvalidFact for a mode it does not have."""
+
+    def __init__(self, edition: Edition, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
+        self.edition = edition
+        policy = edition.policy
+        self.explainer = policy.explainer
+        self.mode, mode_source = mode
+        if self.mode not in policy.settings.modes:
+            raise InvalidFact(f"{_unknown('mode', self.mode, policy.settings.modes)} (from {mode_source})")
+        self._clock = clock
+        self._zone = ZoneInfo(policy.settings.budgets.time_zone)
+        self._task_types = None if policy.names.task_types is None else frozenset(policy.names.task_types)
+        self._labels = None if policy.names.labels is None else frozenset(policy.names.labels)
+        self._sources = dict.fromkeys(_OF_THE_TASK, "task") | {
+            "mode": mode_source,
+            "clock.hour": "clock",
+            "clock.weekday": "clock",
+        }
+        warm = INDEX["models.warm"]
+        self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
+        self._merged: tuple[Live, Mapping[str, str]] | None = None
+
+    def gathered(self, task: TaskProfile, live: Live) -> Gathered:
+        """What is known when a task is planned. Raises InvalidTask for a type or label that the policy does not know."""
+        return Gathered(
+            self._facts(task, live, task.context_size, task.tool_use_required), self._sources_with(live)
+        )
+
+    def gathered_for(self, task: TaskProfile, live: Live, prompt: Prompt, max_tokens: int) -> Gathered:
+        """The same for a task that is to be carried out: its window is raised to what the prompt needs."""
+        needed = prompt.context_size(max_tokens)
+        sources = {**self._sources_with(live), "task.context_size": "task"}
+        if needed > task.context_size:
+            sources["task.context_size"] = "estimate of messages, tools and max_tokens"
+        if prompt.tools:
+            sources["task.tool_use_required"] = "tools were passed"
+        facts = self._facts(
+            task, live, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
+        )
+        return Gathered(facts, sources)
+
+    def given(
+        self, given: Mapping[str, FactValue], live: Live
+    ) -> tuple[dict[str, FactValue], dict[str, str]]:
+        """Given facts, with this machine's for the rest, and their sources."""
+        now = self._clock().astimezone(self._zone)
+        here: dict[str, FactValue] = {
+            "mode": self.mode,
+            "budget.daily.used": live.daily_used,
+            "budget.monthly.used": live.monthly_used,
+            "budget.exhausted_providers": live.exhausted_providers,
+            "provider.down": live.down,
+            "provider.busy": live.busy,
+            "models.warm": live.warm,
+            "clock.hour": now.hour,
+            "clock.weekday": WEEKDAYS[now.weekday()],
+        }
+        sources = {fact: source for fact, source in self._sources_with(live).items() if fact in here}
+        return {**here, **given}, sources | dict.fromkeys(given, "command line")
+
+    def _facts(self, task: TaskProfile, live: Live, context_size: int, uses_tools: bool) -> Facts:
+        policy = self.edition.policy
+        if self._task_types is not None and task.task_type not in self._task_types:
+            raise InvalidTask(_unknown("task type", task.task_type, policy.names.task_types or ()))
+        labels = task.labels
+        assert isinstance(labels, frozenset), "a profile makes its labels a frozenset"
+        if labels and self._labels is not None and not labels <= self._labels:
+            raise InvalidTask(_unknown("label", min(labels - self._labels), policy.names.labels or ()))
+        now = self._clock().astimezone(self._zone)
+        bucket = task.bucket
+        return Facts(
+            task.task_type,
+            task.criticality,
+            task.latency_sensitivity,
+            task.budget_sensitivity,
+            context_size,
+            uses_tools,
+            labels,
+            random.randrange(100) if bucket is None else bucket,
+            self.mode,
+            live.daily_used,
+            live.monthly_used,
+            live.exhausted_providers,
+            live.down,
+            live.busy,
+            live.warm,
+            now.hour,
+            WEEKDAYS[now.weekday()],
+        )
+
+    def _sources_with(self, live: Live) -> Mapping[str, str]:
+        merged = self._merged
+        if merged is None or merged[0] is not live:
+            merged = self._merged = live, {**self._sources, **live.sources}
+        return merged[1]
+
+
+def mode_in_force(policy: Policy, environment: Environment, mode: str | None) -> tuple[str, str]:
+    """The mode and where it comes from: the call, then the environment, then the YAML."""
+    if mode is not None:
+        return mode, "call"
+    if environment.mode is not None:
+        return environment.mode, "MODEL_ROUTING_MODE"
+    return policy.settings.default_mode, policy.default_mode_source
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    near = nearest(name, known)
+    return f"there is no {what} {name!r}; " + (
+        f"did you mean {near}" if near else f"there are {listed(known, most=30)}"
+    )

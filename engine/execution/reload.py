@@ -1,0 +1,119 @@
+"""A changed policy folder -> the next edition, or what keeps it from being one.
+
+The folder is read once and whole, compiled and checked beside the running edition, and swapped in as one reference. A
+bad candidate changes nothing and is remembered in the status. Nothing is ever written to the folder.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from engine.config.folder import read_folder
+from engine.decision.facts import DEFAULTS
+from engine.language.diagnostics import Level, Problems
+from engine.policy import Policy, build
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStatus:
+    """What runs, and what became of the last candidate. Digests are of policy and catalogue together.
+
+    `candidate` and `error` are None when the folder holds what runs; `since` is when the answer last changed; `widened`
+    says, a sentence each, how the candidate lets more out or spends more than what runs.
+    """
+
+    running: str
+    candidate: str | None
+    error: str | None
+    since: datetime
+    widened: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A folder as it was read: its digest, and its policy or why there is none."""
+
+    digest: str | None
+    policy: Policy | None
+    error: str | None = None
+
+
+def read_candidate(folder: Path, running: Policy) -> Candidate:
+    """Read and build what the folder holds now. The running policy comes back when nothing changed."""
+    problems = Problems()
+    files = read_folder(folder, problems)
+    if files is None:
+        return Candidate(None, None, _told(problems))
+    digest = f"{files.policy_digest}+{files.catalogue_digest}"
+    if digest == digest_of(running):
+        return Candidate(digest, running)
+    policy = build(files, problems)
+    if policy is None:
+        return Candidate(digest, None, _told(problems))
+    leak = next(leaks(policy), None)
+    return Candidate(digest, policy if leak is None else None, leak)
+
+
+def digest_of(policy: Policy) -> str:
+    """The digest of a policy and its catalogue together."""
+    return f"{policy.folder.policy_digest}+{policy.folder.catalogue_digest}"
+
+
+def leaks(policy: Policy) -> Iterator[str]:
+    """Decisions of a mode without cloud whose chain holds a cloud model: there is none, or the engine is broken."""
+    types = [placed.name for placed in policy.settings.task_types or ()] or ["any", *_mentioned_types(policy)]
+    for mode in policy.settings.modes.values():
+        if mode.allow_cloud:
+            continue
+        for task_type in types:
+            for criticality in ("low", "critical"):
+                for used in (Decimal(0), Decimal(100)):
+                    facts = DEFAULTS._replace(
+                        task_type=task_type, criticality=criticality, mode=mode.name, budget_daily_used=used
+                    )
+                    if any(model.locality == "cloud" for model in policy.evaluator.decide(facts).chain):
+                        yield f"mode {mode.name} lets {task_type} out to the cloud"
+
+
+def widened(old: Policy, new: Policy) -> Iterator[str]:
+    """How the new policy lets more out, or spends more, than the old one, as far as the files say it plainly."""
+    known = {provider.name: provider for provider in old.catalogue.providers}
+    for provider in new.catalogue.providers:
+        before = known.get(provider.name)
+        if provider.locality == "cloud" and (before is None or before.locality == "local"):
+            yield f"{provider.name} is a cloud provider now"
+        if before is not None and (provider.base_url, provider.base_url_env) != (
+            before.base_url,
+            before.base_url_env,
+        ):
+            yield f"{provider.name} has another address"
+        if set(provider.networks) - set(before.networks if before else ()):
+            yield f"{provider.name} may be in more networks"
+    for name, mode in new.settings.modes.items():
+        before_mode = old.settings.modes.get(name)
+        if mode.allow_cloud and before_mode is not None and not before_mode.allow_cloud:
+            yield f"mode {name} allows the cloud now"
+    kept = {rule.name for rule in new.checked.rules}
+    for rule in old.checked.rules:
+        if type(rule.effect).__name__ in ("Forbid", "Require") and rule.name not in kept:
+            yield f"the guard {rule.name} is gone"
+    for period in ("daily", "monthly"):
+        limit_before = getattr(old.settings.budgets, period).total_usd
+        limit = getattr(new.settings.budgets, period).total_usd
+        if limit_before is not None and (limit is None or limit > limit_before):
+            yield f"the {period} limit is higher, or gone"
+
+
+def _mentioned_types(policy: Policy) -> list[str]:
+    return [override.task_type for override in policy.settings.overrides]
+
+
+def _told(problems: Problems) -> str:
+    errors = [problem for problem in problems if problem.level is Level.ERROR]
+    first = errors[0] if errors else None
+    if first is None:
+        return "it cannot be read"
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return f"{first.span.source.name}:{first.span.line}: {first.message}{more}"
