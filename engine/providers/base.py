@@ -124,7 +124,8 @@ class Request:
     `messages` are OpenAI-style role/content mappings, `tools` OpenAI-style function tools. `max_tokens` bounds the
     output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in seconds.
     `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets the provider
-    estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves.
+    estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves; what it raises keeps
+    the prompt from leaving and comes out of the attempt as it is.
     """
 
     model: str

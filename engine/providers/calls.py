@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from engine.providers.base import Permit
 
@@ -33,12 +34,18 @@ class Call:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tail: bytes = b""
+    objection: tuple[Exception, TracebackType | None] | None = None
 
     def dispatch(self) -> None:
-        """Note that the first byte of the body is about to leave."""
-        self.dispatched = True
+        """Note that the first byte of the body is about to leave. What `on_dispatch` raises keeps it from leaving."""
         if self.on_dispatch is not None:
-            self.on_dispatch()
+            try:
+                self.on_dispatch()
+            except Exception as objection:
+                # With the frames it has now: on its way out it would gather those of an SDK, which hold the prompt.
+                self.objection = objection, objection.__traceback__
+                raise
+        self.dispatched = True
 
     @contextmanager
     def in_force(self) -> Iterator[None]:

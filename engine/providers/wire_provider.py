@@ -256,7 +256,7 @@ class WireProvider(ABC):
 
     async def _limited(
         self, attempt: Attempt, work: Callable[[], Awaitable[_T]], limit_s: float
-    ) -> _T | ProviderError | asyncio.CancelledError:
+    ) -> _T | Exception | asyncio.CancelledError:
         """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that raised it."""
         limit = asyncio.timeout_at(attempt.give_up_at)
         try:
@@ -286,10 +286,13 @@ class WireProvider(ABC):
             return self._placed(Unreachable(detail="not connected in time"), attempt)
         return self._placed(OutcomeUnknown(detail="silent for too long"), attempt)
 
-    def _fault(self, exc: Exception, attempt: Attempt) -> ProviderError:
+    def _fault(self, exc: Exception, attempt: Attempt) -> Exception:
         """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its type."""
         # A bug in the reading of an answer ends here too, as an answer that cannot be read: with a stranger's bytes in
         # hand the two cannot be told apart.
+        objection = attempt.calls[-1].objection if attempt.calls else None
+        if objection is not None:
+            return objection[0].with_traceback(objection[1])
         own = next((link for link in _chain(exc) if isinstance(link, ProviderError)), None)
         if own is not None:
             return self._placed(own, attempt)
@@ -335,9 +338,7 @@ class WireProvider(ABC):
         return told if told is None or sanitise(told, attempt.request, self._api_key) == told else None
 
     @staticmethod
-    def _interrupted(
-        attempt: Attempt, outcome: ProviderError | asyncio.CancelledError
-    ) -> ProviderError | asyncio.CancelledError:
+    def _interrupted(attempt: Attempt, outcome: BaseException) -> BaseException:
         if not attempt.shown or not isinstance(outcome, ProviderError):
             return outcome
         return StreamInterrupted(

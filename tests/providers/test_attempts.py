@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import pytest
 
+from engine.errors import EngineError
 from engine.providers.base import Egress, Reply, Timeouts, collect
 from engine.providers.errors import (
     Billed,
@@ -233,6 +235,31 @@ async def test_dispatch_is_told_before_the_prompt_leaves(dialect: Dialect) -> No
     assert seen == [0, 1]
 
 
+@pytest.mark.parametrize("objection", [EngineError("the ledger cannot note it"), OSError("disk full")])
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+async def test_a_dispatch_that_cannot_be_noted_does_not_happen(
+    dialect: Dialect, objection: Exception, way: str
+) -> None:
+    """What `on_dispatch` raises comes out as it is, with no frame of ours that holds the prompt; the prompt stays."""
+
+    def object_to_it() -> None:
+        raise objection
+
+    async with wire_server(dialect.handler()) as served:
+        provider = dialect.at(served.url)
+        request = asked(provider.target, on_dispatch=object_to_it)
+        with pytest.raises(type(objection)) as raised:
+            await (provider.complete(request) if way == "whole" else collect(provider.stream(request)))
+        await provider.aclose()
+    assert raised.value is objection
+    assert b"say hello" not in served.raw
+    told = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    shown = [
+        frame for frame in told.stack if "/engine/" in frame.filename or "/site-packages/" in frame.filename
+    ]
+    assert not [frame for frame in shown if "say hello" in str(frame.locals)]
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 async def test_no_attempt_is_repeated_behind_our_back(dialect: Dialect, status: int) -> None:
     """Whatever the server answers, and even when it asks for a retry by header, one attempt is one request."""
@@ -297,6 +324,7 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
 import sys
 from engine.providers import addresses, anthropic, base, calls, errors, faults, messages, ollama, openai, scripted, secret
 from engine.providers import wire_provider
+from engine.errors import EngineError
 from engine.providers.base import Egress, Target
 there = Target("x", "http://127.0.0.1:1", Egress.LOCAL, "d")
 made = [anthropic.AnthropicProvider(there), openai.OpenAIProvider(there), ollama.OllamaProvider(there)]
