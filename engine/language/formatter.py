@@ -1,17 +1,20 @@
 """The syntax tree -> `.route` text in the one canonical layout; what is printed parses to an equal tree.
 
-A statement is a header, `KEYWORD NAME: BODY`, and its clauses on lines of their own. Comments are no part of a statement: `fmt` will
-put them back between the printed statements, by their spans.
+A statement is a header, `KEYWORD NAME: BODY`, and its clauses on lines of their own. What does not fit on a line is broken before
+`and`, `or` and `then`, and lists are filled. Comments are no part of a statement: `file_layout` puts them back.
 """
 
 import re
+from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 from typing import assert_never
 
 from engine.language import syntax_tree as tree
+from engine.language.layout import CLAUSE, LINE, Break, Fill, Group, Layout, Nest, lay_out
 
-INDENT = "    "
-LINE_WIDTH = 100
+INDENT = 4
+LINE_WIDTH = 110
+_UNBROKEN = 1 << 30
 
 
 def print_file(file: tree.File) -> str:
@@ -20,77 +23,136 @@ def print_file(file: tree.File) -> str:
     for kind, run in groupby(file.statements, type):
         statements = list(run)
         if kind is tree.Let or kind is tree.Prove:
-            width = max(len(_name(statement)) for statement in statements)
+            width = widest_name(statements)
             paragraphs.append("\n".join(print_statement(statement, width) for statement in statements))
         else:
             paragraphs += map(print_statement, statements)
     return "\n\n".join(paragraphs) + "\n" if paragraphs else ""
 
 
+def widest_name(statements: Iterable[tree.Statement]) -> int:
+    """How wide the names of neighbouring lets or proofs are padded."""
+    return max(len(_name(statement)) for statement in statements)
+
+
 def _name(statement: tree.Statement) -> str:
     return "" if isinstance(statement, tree.Language | tree.Test) else statement.name.text
 
 
-def print_statement(statement: tree.Statement, name_width: int = 0) -> str:
-    """The statement's lines, without a line break at the end; the name of a let or proof padded to a width."""
+def print_statement(statement: tree.Statement, name_width: int = 0, forced: Container[int] = ()) -> str:
+    """The statement's lines, without a line break at the end; the name of a let or proof padded to a width.
+
+    `forced` are places that must end a line, as `layout` counts them.
+    """
+    return lay_out(_statement(statement, name_width), LINE_WIDTH, forced)
+
+
+def print_expression(expression: tree.Expression) -> str:
+    """On one line, with the author's brackets, and others only where the meaning needs them."""
+    return lay_out(_expression(expression), _UNBROKEN)
+
+
+def print_value(value: tree.Value) -> str:
+    """A name, bare where it can be, a quoted text or a number."""
+    return _value(value)
+
+
+def print_given(given: Sequence[tree.Given]) -> str:
+    """What a case gives, on one line."""
+    return ", ".join(map(_given, given))
+
+
+def print_expectation(expectation: tree.Expectation) -> str:
+    """What a case expects, on one line."""
+    return lay_out(_expectation(expectation), _UNBROKEN)
+
+
+# --- Statements -------------------------------------------------------------------------------------
+
+
+def _statement(statement: tree.Statement, name_width: int) -> Layout:
     match statement:
         case tree.Language():
             return f"language {statement.version.text}"
         case tree.Let():
-            return f"let {statement.name.text:<{name_width}} = {_let_value(statement.value)}"
+            return _let(statement, name_width)
         case tree.Guard():
             watch = " (watch)" if statement.watch else ""
-            body = print_expression(statement.selector)
-            return _rule(f"{statement.kind} {statement.name.text}{watch}: {body}", statement.clauses)
+            return _rule(
+                f"{statement.kind} {statement.name.text}{watch}: ",
+                _expression(statement.selector),
+                statement.clauses,
+            )
         case tree.Preference():
-            body = f"{print_expression(statement.selector)} by {statement.points.text}"
-            return _rule(f"{statement.kind} {statement.name.text}: {body}", statement.clauses)
+            body = _expression(statement.selector), f" by {statement.points.text}"
+            return _rule(f"{statement.kind} {statement.name.text}: ", body, statement.clauses)
         case tree.Weigh():
-            body = ", ".join(f"{share.part.text} {share.weight.text}" for share in statement.shares)
-            return _rule(f"weigh {statement.name.text}: {body}", statement.clauses)
+            shares = [f"{share.part.text} {share.weight.text}" for share in statement.shares]
+            return _rule(f"weigh {statement.name.text}: ", _filled(shares), statement.clauses)
         case tree.Route():
-            body = ", then ".join(map(print_expression, statement.tiers))
-            return _rule(f"route {statement.name.text}: use {body}", statement.clauses)
+            tiers = [_expression(tier) for tier in statement.tiers]
+            parts: list[Layout] = [tiers[0]]
+            for tier in tiers[1:]:
+                parts += [",", LINE, "then ", tier]
+            return _rule(f"route {statement.name.text}: use ", Group(tuple(parts)), statement.clauses)
         case tree.Prove():
             return _prove(statement, name_width)
         case tree.Test():
-            cases = [line for case in statement.cases for line in _case(case)]
-            return "\n".join([f"test {_quoted(statement.title.text)}:", *cases])
+            cases: list[Layout] = []
+            for case in statement.cases:
+                cases += _case(case)
+            return f"test {_quoted(statement.title.text)}:", Nest(INDENT, tuple(cases))
         case _:
             assert_never(statement)
 
 
-def _let_value(value: tree.Expression | tree.List) -> str:
-    return _list(value) if isinstance(value, tree.List) else print_expression(value)
+def _let(statement: tree.Let, name_width: int) -> Layout:
+    name = f"let {statement.name.text:<{name_width}} ="
+    if isinstance(statement.value, tree.List):
+        return name, " ", _list(statement.value)
+    return name, Group((Nest(INDENT, (LINE, _expression(statement.value))),))
 
 
-def _rule(header: str, clauses: tree.Clauses) -> str:
-    return "\n".join([header, *(INDENT + clause for clause in _clauses(clauses))])
+def _rule(header: str, body: Layout, clauses: tree.Clauses) -> Layout:
+    # What runs over from the header stands further in than the clauses.
+    following = [part for clause in _clauses(clauses) for part in (CLAUSE, clause)]
+    return header, Nest(2 * INDENT, (body,)), Nest(INDENT, tuple(following))
 
 
-def _clauses(clauses: tree.Clauses) -> list[str]:
-    lines = []
+def _clauses(clauses: tree.Clauses) -> list[Layout]:
+    written: list[Layout] = []
     if clauses.when is not None:
-        lines.append(f"when {print_expression(clauses.when)}")
+        written.append(("when ", Nest(INDENT, (_expression(clauses.when),))))
     if clauses.unless is not None:
-        lines.append(f"unless {print_expression(clauses.unless)}")
+        written.append(("unless ", Nest(INDENT, (_expression(clauses.unless),))))
     if clauses.because is not None:
-        lines.append(f"because {_quoted(clauses.because.text)}")
-    return lines
+        written.append(f"because {_quoted(clauses.because.text)}")
+    return written
 
 
-def _prove(statement: tree.Prove, name_width: int) -> str:
+def _prove(statement: tree.Prove, name_width: int) -> Layout:
     """On one line where it fits: proofs are read as a list."""
     name = f"{statement.name.text}:".ljust(name_width + 1)
-    header = f"prove {name} {statement.quantifier} {print_expression(statement.selector)}"
-    line = " ".join([header, *_clauses(statement.clauses)])
-    return line if len(line) <= LINE_WIDTH else _rule(header, statement.clauses)
+    selector = Nest(2 * INDENT, (_expression(statement.selector),))
+    clauses = [part for clause in _clauses(statement.clauses) for part in (LINE, clause)]
+    return Group((f"prove {name} {statement.quantifier} ", selector, Nest(INDENT, tuple(clauses))))
 
 
-def _case(case: tree.Case) -> list[str]:
-    given = ", ".join(map(_given, case.given))
-    because = f" because {case.because.text}" if case.because else ""
-    return [f"{INDENT}given {given}", f"{INDENT}expect {_expectation(case.expectation)}{because}"]
+def _case(case: tree.Case) -> list[Layout]:
+    given = Nest(len("given "), ("given ", _filled(list(map(_given, case.given)))))
+    expect: list[Layout] = ["expect ", _expectation(case.expectation)]
+    if case.because:
+        expect += [LINE, f"because {case.because.text}"]
+    return [CLAUSE, given, CLAUSE, Group((Nest(INDENT, tuple(expect)),))]
+
+
+def _filled(parts: Sequence[Layout]) -> Fill:
+    """Parts with commas, as many on a line as fit."""
+    filled: list[Layout] = []
+    for place, part in enumerate(parts):
+        is_last = place + 1 == len(parts)
+        filled += [part] if is_last else [(part, ","), LINE]
+    return Fill(tuple(filled))
 
 
 def _given(given: tree.Given) -> str:
@@ -110,21 +172,19 @@ def _given(given: tree.Given) -> str:
 _OUTCOME_WORD = re.compile(r"(?:refused|chain|only|never|some|route)(?![A-Za-z0-9_.:-])")
 
 
-def _expectation(expectation: tree.Expectation) -> str:
+def _expectation(expectation: tree.Expectation) -> Layout:
     match expectation:
         case tree.ExpectFirst():
             selector = print_expression(expectation.selector)
             # A model may be called `chain`; there only quotes make it a name.
-            return (
-                _OUTCOME_WORD.sub(r'"\g<0>"', selector, count=1)
-                if _OUTCOME_WORD.match(selector)
-                else selector
-            )
+            if _OUTCOME_WORD.match(selector):
+                return _OUTCOME_WORD.sub(r'"\g<0>"', selector, count=1)
+            return _expression(expectation.selector)
         case tree.ExpectChain():
-            return f"{expectation.quantifier} {print_expression(expectation.selector)}"
+            return f"{expectation.quantifier} ", _expression(expectation.selector)
         case tree.ExpectModels():
             models = [_value(model) for model in expectation.models]
-            return "chain " + ", ".join([*models, "..."] if expectation.is_open else models)
+            return "chain ", _filled([*models, "..."] if expectation.is_open else models)
         case tree.ExpectRoute():
             return f"route {expectation.name.text}"
         case tree.ExpectRefused():
@@ -136,48 +196,54 @@ def _expectation(expectation: tree.Expectation) -> str:
 # --- Expressions ------------------------------------------------------------------------------------
 
 
-def print_expression(expression: tree.Expression) -> str:
-    """On one line, with the author's brackets, and others only where the meaning needs them.
-
-    Recursive: the parser keeps nesting within 64.
-    """
+def _expression(expression: tree.Expression) -> Layout:
+    """Recursive: the parser keeps nesting within 64."""
     match expression:
         case tree.Or():
-            return " or ".join(map(_or_part, expression.parts))
+            return _chain("or ", [_or_part(part) for part in expression.parts])
         case tree.And():
-            return " and ".join(map(_and_part, expression.parts))
+            return _chain("and ", [_and_part(part) for part in expression.parts])
         case tree.Not():
-            return f"not {_and_part(expression.part)}"
+            return "not ", _and_part(expression.part)
         case tree.Group():
-            return f"({print_expression(expression.part)})"
+            return _in_brackets(expression.part)
         case tree.Name():
             return _value(expression.value, "not")
         case tree.Comparison():
             return _comparison(expression)
         case tree.Membership():
             negated = "not " if expression.negated else ""
-            return f"{_value(expression.left, 'not')} {negated}in {_operand(expression.right)}"
+            return f"{_value(expression.left, 'not')} {negated}in ", _operand(expression.right)
         case tree.HasSome():
-            return (
-                f"{_value(expression.left, 'not')} has {expression.quantifier} {_operand(expression.right)}"
-            )
+            left = _value(expression.left, "not")
+            return f"{left} has {expression.quantifier} ", _operand(expression.right)
         case tree.IsEmpty():
             return f"{_value(expression.left, 'not')} is {'not ' if expression.negated else ''}empty"
         case _:
             assert_never(expression)
 
 
-def _or_part(part: tree.Expression) -> str:
-    return _in_brackets(part) if isinstance(part, tree.Or) else print_expression(part)
+def _chain(operator: str, parts: Sequence[Layout]) -> Layout:
+    written = [parts[0]]
+    for part in parts[1:]:
+        written += [LINE, operator, part]
+    return Group(tuple(written))
 
 
-def _and_part(part: tree.Expression) -> str:
+def _or_part(part: tree.Expression) -> Layout:
+    if isinstance(part, tree.Or):
+        return _in_brackets(part)
+    # Further in, so that `and` is seen to bind closer.
+    return Nest(INDENT, (_expression(part),)) if isinstance(part, tree.And) else _expression(part)
+
+
+def _and_part(part: tree.Expression) -> Layout:
     needs_brackets = isinstance(part, tree.Or | tree.And)
-    return _in_brackets(part) if needs_brackets else print_expression(part)
+    return _in_brackets(part) if needs_brackets else _expression(part)
 
 
-def _in_brackets(part: tree.Expression) -> str:
-    return f"({print_expression(part)})"
+def _in_brackets(part: tree.Expression) -> Layout:
+    return Group(("(", Nest(INDENT, (Break(""), _expression(part))), Break(""), ")"))
 
 
 def _comparison(comparison: tree.Comparison) -> str:
@@ -189,7 +255,7 @@ def _comparison(comparison: tree.Comparison) -> str:
     return f"{left} {comparison.operator} {right}"
 
 
-def _operand(operand: tree.List | tree.Range | tree.Word) -> str:
+def _operand(operand: tree.List | tree.Range | tree.Word) -> Layout:
     match operand:
         case tree.List():
             return _list(operand)
@@ -201,8 +267,10 @@ def _operand(operand: tree.List | tree.Range | tree.Word) -> str:
             assert_never(operand)
 
 
-def _list(items: tree.List) -> str:
-    return f"[{', '.join(map(_value, items.items))}]"
+def _list(items: tree.List) -> Layout:
+    if not items.items:
+        return "[]"
+    return Group(("[", Nest(INDENT, (Break(""), _filled(list(map(_value, items.items))))), Break(""), "]"))
 
 
 # --- Values -----------------------------------------------------------------------------------------
