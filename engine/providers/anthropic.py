@@ -53,11 +53,12 @@ _FINISH: dict[str, FinishReason] = {
 
 
 class AnthropicProvider(WireProvider):
-    """Messages at `target.base_url`, for instance https://api.anthropic.com. A cloud target needs an `api_key`.
+    """Messages at `target.base_url`, for instance https://api.anthropic.com, which needs an `api_key`.
 
     The API takes no temperature any more: one that is asked for is not sent, and the reply's notes say so.
     """
 
+    vendor_host = "api.anthropic.com"
     anthropic_habits = True
 
     async def _open(self) -> None:

@@ -38,8 +38,6 @@ from engine.providers.wire_provider import (
 if TYPE_CHECKING:
     import openai
 
-VENDOR_HOST = "api.openai.com"
-
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -51,14 +49,15 @@ _FINISH: dict[str, FinishReason] = {
 class OpenAIProvider(WireProvider):
     """Chat completions at `target.base_url`, for instance https://api.openai.com/v1 or http://127.0.0.1:8080/v1.
 
-    A cloud target needs an `api_key`. OpenAI itself is sent `max_completion_tokens`, every other server `max_tokens`,
+    OpenAI itself needs an `api_key`. It is sent `max_completion_tokens`, every other server `max_tokens`,
     which is the one they all know.
     """
+
+    vendor_host = "api.openai.com"
 
     async def _open(self) -> None:
         sdk = await imported("openai")
         http, address = await self._client()
-        self._is_vendor = address.host == VENDOR_HOST
         self._sdk: openai.AsyncOpenAI = sdk.AsyncOpenAI(
             api_key="unused", base_url=address.url, http_client=http, max_retries=0, timeout=None
         )
@@ -131,17 +130,17 @@ class OpenAIProvider(WireProvider):
 
     def _asked(self, attempt: Attempt) -> dict[str, Any]:
         self._demand_key()
-        request = attempt.request
+        request, is_vendor = attempt.request, self._host == self.vendor_host
         turns = read_messages(request.messages, image_urls=self.target.egress is Egress.CLOUD)
         tools = read_tools(request.tools)
         asked: dict[str, Any] = {"model": request.model, "messages": [_written(turn) for turn in turns]}
         if tools:
             asked["tools"] = [_written_tool(tool) for tool in tools]
         if request.max_tokens is not None:
-            asked["max_completion_tokens" if self._is_vendor else "max_tokens"] = request.max_tokens
+            asked["max_completion_tokens" if is_vendor else "max_tokens"] = request.max_tokens
         if request.temperature is not None:
             asked["temperature"] = request.temperature
-        if self._is_vendor:
+        if is_vendor:
             asked["store"] = False
         return asked
 

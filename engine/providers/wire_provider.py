@@ -126,10 +126,11 @@ class Attempt:
 class WireProvider(ABC):
     """A provider that speaks HTTP through the guarded transport.
 
-    `api_key` is needed by cloud targets; `clock` (monotonic seconds) only measures a probe's latency; `ca_file` is a
+    `api_key` is needed by the vendor itself, and an empty one serves nowhere in the cloud; `clock` (monotonic seconds) only measures a probe's latency; `ca_file` is a
     PEM file to trust instead of the system's certificates; `resolve` replaces the system's name lookup.
     """
 
+    vendor_host: str | None = None
     anthropic_habits = False
 
     def __init__(
@@ -149,6 +150,7 @@ class WireProvider(ABC):
         self._opened_in: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock | None = None
         self._wire: httpx2.AsyncClient | None = None
+        self._host = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target.name!r})"
@@ -226,6 +228,8 @@ class WireProvider(ABC):
         """Ask for the models."""
 
     def _demand_key(self) -> None:
+        if self._api_key is None and self._host != self.vendor_host:
+            return  # A server of one's own may want none; if it does, it says so.
         if self.target.egress is Egress.CLOUD and not self._api_key:
             raise AuthFailed(dispatched=False, detail="no key is set for it")
         if self._api_key is not None and not self._api_key.fits_a_header():
@@ -242,7 +246,7 @@ class WireProvider(ABC):
         opened: tuple[httpx2.AsyncClient, Address] = transport.open_client(
             self.target, api_key=self._api_key, headers=headers, ca_file=self._ca_file, resolve=self._resolve
         )
-        self._wire = opened[0]
+        self._wire, self._host = opened[0], opened[1].host
         return opened
 
     async def _opened(self) -> None:

@@ -24,7 +24,14 @@ from hypothesis import strategies as st
 
 from engine.providers.addresses import BadAddress, is_local, parse_address, parse_ip, parse_networks
 from engine.providers.base import Egress, collect
-from engine.providers.errors import EgressRefused, ErrorClass, InvalidRequest, ProviderError, Unreachable
+from engine.providers.errors import (
+    AuthFailed,
+    EgressRefused,
+    ErrorClass,
+    InvalidRequest,
+    ProviderError,
+    Unreachable,
+)
 from engine.providers.secret import Secret
 
 from .dialects import DIALECTS, KEY, OLLAMA, OPENAI, TEXT, Dialect, asked, permit, target
@@ -389,9 +396,10 @@ async def test_a_cloud_target_over_plain_http_stays_on_the_machine(socket_audit:
 
 
 @pytest.mark.parametrize("name", ["anthropic", "openai"])
-async def test_a_cloud_target_without_a_key_sends_nothing(name: str) -> None:
+async def test_a_vendor_without_a_key_is_sent_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, or one that no header can carry: AUTH at once, nothing dispatched."""
     dialect = DIALECTS[name]
+    monkeypatch.setattr(dialect.provider, "vendor_host", "127.0.0.1")
     async with wire_server(dialect.handler()) as served:
         for key in (None, Secret(""), Secret(f"{KEY}\n"), Secret("schlüssel"), Secret("two words")):
             provider = dialect.at(served.url, Egress.CLOUD, api_key=key)
@@ -401,6 +409,21 @@ async def test_a_cloud_target_without_a_key_sends_nothing(name: str) -> None:
             assert (await provider.probe(permit(provider.target))).status == "misconfigured"
             await provider.aclose()
     assert served.connections == 0
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai"])
+async def test_a_server_of_ones_own_may_want_no_key(name: str) -> None:
+    """A cloud target that is not the vendor is called without a key when none is configured; an empty one is AUTH."""
+    dialect = DIALECTS[name]
+    async with wire_server(dialect.handler()) as served:
+        provider = dialect.at(served.url, Egress.CLOUD, api_key=None)
+        assert (await provider.complete(asked(provider.target))).content == TEXT
+        await provider.aclose()
+        provider = dialect.at(served.url, Egress.CLOUD, api_key=Secret(""))
+        with pytest.raises(AuthFailed):
+            await provider.complete(asked(provider.target))
+        await provider.aclose()
+    assert [got.headers.get("authorization") for got in served.received] == [None]
 
 
 async def test_a_unix_socket_is_local() -> None:

@@ -137,7 +137,7 @@ async def test_to_ollama() -> None:
 
 async def test_openai_itself_gets_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The vendor gets `max_completion_tokens` and is told not to store; every other server gets `max_tokens`."""
-    monkeypatch.setattr("engine.providers.openai.VENDOR_HOST", "127.0.0.1")
+    monkeypatch.setattr("engine.providers.openai.OpenAIProvider.vendor_host", "127.0.0.1")
     sent = await _sent(OPENAI, Egress.CLOUD, max_tokens=9)
     assert (sent["max_completion_tokens"], sent["store"]) == (9, False)
     assert "max_tokens" not in sent
