@@ -79,4 +79,5 @@ class _Version(argparse.Action):
             found = version("local-first-router")
         except PackageNotFoundError:
             found = "(a bare checkout, not installed)"
-        parser.exit(message=f"engine {found}\n")
+        sys.stdout.write(f"engine {found}\n")
+        parser.exit()

@@ -3,7 +3,6 @@
 Lines are plain; control characters of names and reasons are escaped, so that a policy cannot act on a terminal.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,7 +35,7 @@ class Detail:
     lines: int
 
 
-EVERYTHING = Detail(*[sys.maxsize] * 4, reasons=True, lines=sys.maxsize)
+EVERYTHING = Detail(10**9, 10**9, 10**9, 10**9, reasons=True, lines=10**9)
 GLANCES = (
     Detail(6, 6, 20, 2, reasons=True, lines=4),
     Detail(6, 6, 12, 2, reasons=False, lines=3),

@@ -75,7 +75,7 @@ def fact_named(name: str) -> Fact:
         known = [*FACTS, *(known.removeprefix("task.") for known in TASK_FACTS)]
         near = nearest(name, known)
         hint = f"; did you mean {near}" if near else f"; facts are {listed(INDEX, most=20)}"
-        raise InvalidFact(f"there is no fact {name!r}{hint}")
+        raise InvalidFact(f"there is no fact {_short(name)}{hint}")
     if fact.follows:
         instead = {
             "budget.exhausted": "budget.daily.used=100%",
@@ -95,7 +95,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
             return _checked(fact, frozenset(part.strip() for part in text.split(",") if part.strip()), names)
         case Kind.FLAG:
             if text.lower() not in ("yes", "no", "true", "false"):
-                raise InvalidFact(f"{fact.name} is yes or no, not {text!r}")
+                raise InvalidFact(f"{fact.name} is yes or no, not {_short(text)}")
             return text.lower() in ("yes", "true")
         case Kind.PERCENT:
             return _percentage(fact, text.removesuffix("%").strip())
@@ -127,7 +127,7 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
         Kind.NAME: "a name in quotes",
         Kind.ORDERED: "a name in quotes",
     }
-    raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {value!r}")
+    raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {_short(value)}")
 
 
 def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | None = None) -> Facts:
@@ -190,7 +190,7 @@ def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
                 if known is not None and name not in known:
                     near = nearest(name, known)
                     hint = f"; did you mean {near}" if near else f": one of {listed(known)}"
-                    raise InvalidFact(f"{fact.name} cannot be {name!r}{hint}")
+                    raise InvalidFact(f"{fact.name} cannot be {_short(name)}{hint}")
                 if not name:
                     raise InvalidFact(f"{fact.name} needs a name")
     return value
@@ -200,22 +200,21 @@ def _whole(fact: Fact, text: str) -> int:
     """`8192`, and `32k` or `1.5M` as the language writes tokens."""
     scale = {"k": 1000, "M": 1_000_000}.get(text[-1:], 1) if fact.kind is Kind.TOKENS else 1
     digits = text[:-1] if scale > 1 else text
-    try:
-        value = Decimal(digits) * scale
-    except InvalidOperation:
-        value = Decimal("-1")
-    if (
-        not (digits.replace(".", "", 1).isdecimal() and digits.isascii())
-        or value != value.to_integral_value()
-    ):
-        raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {text!r}")
+    if not _PLAIN_NUMBER.fullmatch(digits) or (value := Decimal(digits) * scale) != value.to_integral_value():
+        raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {_short(text)}")
     return int(value)
 
 
 def _percentage(fact: Fact, text: str) -> Decimal:
     if not _NUMBER.fullmatch(text) or (value := Decimal(text)) > MOST:
-        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {text!r}")
+        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {_short(text)}")
     return value
+
+
+def _short(value: object) -> str:
+    """In quotes, and no longer than anyone reads."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:70]}... ({len(shown):,} characters)"
 
 
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
