@@ -4,7 +4,7 @@
 
 A bare commit is one insert into a table of one column, write-ahead log, synchronous FULL, on the same disk. Milliseconds
 depend on the machine; the ratios are what to look at. The writers first go as fast as they can, each waiting for all
-others at every step; then `paced`, a pair every 20 ms from each, which is still far more than model calls ask for.
+others at every step; then `paced`, a pair every 40 ms from each, which is still far more than model calls ask for.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from engine.budget import Attempt, Clock, Ledger, Limits, Rates, TokenPrices, Usage, open_ledger
 
 _PRICES = TokenPrices(Rates.from_usd(1, 1))
-_PACE_S = 0.02
+_PACE_S = 0.04
 
 
 def measure(folder: Path, *, url: str | None = None, writers: int = 8, pairs: int = 500) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def measure(folder: Path, *, url: str | None = None, writers: int = 8, pairs: in
     bare = _median(_bare_commits(folder, pairs))
     (single,) = _run(folder / "single", url, 1, pairs)
     many = _run(folder / "many", url, writers, pairs // 2)
-    paced = _run(folder / "paced", url, writers, min(pairs // 2, 150), pause_s=_PACE_S)
+    paced = _run(folder / "paced", url, writers, min(pairs // 2, 100), pause_s=_PACE_S)
     reserves = sorted(took for writer in many for took in writer["reserve"])
     paced_reserves = sorted(took for writer in paced for took in writer["reserve"])
     settles = sorted(took for writer in many for took in writer["settle"])

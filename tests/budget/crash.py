@@ -148,25 +148,32 @@ class _Bench:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
         self.clock = SteppedClock()
-        self.schema = ""
-        if not url:
-            template = folder / "template"
-            ledger = self._open(template)
-            _prepare(ledger, self.clock)
-            ledger.close()
+        self.schema = servers.fresh_schema(url) if url else ""
+        ledger = self._open(folder / "template")
+        _prepare(ledger, self.clock)
+        ledger.close()
+        self.prepared = self.tables() if url else []
 
     def fresh(self) -> None:
         if self.url:
-            if self.schema:
-                servers.drop_schema(self.schema)
-            self.schema = servers.fresh_schema(self.url)
-            self.clock = SteppedClock()
-            ledger = self._open(self.folder)
-            _prepare(ledger, self.clock)
-            ledger.close()
+            self._refill()
         else:
             shutil.rmtree(self.folder / "now", ignore_errors=True)
             shutil.copytree(self.folder / "template", self.folder / "now")
+
+    def _refill(self) -> None:
+        """The rows as they were prepared, in the schema that is there already."""
+        ledger, _ = self.open()
+
+        def refill(session: Session) -> None:
+            for name in reversed(_TABLES):
+                session.run(f"DELETE FROM ledger_{name}")
+            for name, rows in zip(_TABLES, self.prepared, strict=True):
+                for row in rows:
+                    session.run(f"INSERT INTO ledger_{name} VALUES ({', '.join('?' * len(row))})", row)
+
+        ledger.store.write(refill, durable=False)
+        ledger.close()
 
     def open(self, at: int = -1) -> tuple[Ledger, KillingStore]:
         ledger = self._open(self.folder / "now")
