@@ -17,6 +17,7 @@ COLOURS: dict[str, Style] = {
     "error": "red",
     "warning": "yellow",
     "info": "blue",
+    "note": "bold",
     "place": "dim",
     "caret": "red",
 }
@@ -53,12 +54,18 @@ def load_policy(arguments: argparse.Namespace, terminal: Terminal) -> "Policy | 
     return policy
 
 
-def tell(problems: "Iterable[Diagnostic]", terminal: Terminal) -> None:
-    """Every diagnostic with its snippet, on standard error."""
+def tell(problems: "Iterable[Diagnostic]", terminal: Terminal, *, as_answer: bool = False) -> None:
+    """Every diagnostic with its snippet: on standard error, or as the answer of a command that was asked for them."""
     from engine.language.rendering import render
 
+    stream = terminal.out if as_answer else terminal.err
+
+    def style(part: str, text: str) -> str:
+        colour = COLOURS.get(part)
+        return terminal.styled(text, colour, stream) if colour else text
+
     for problem in problems:
-        terminal.note(render(problem) + "\n")
+        stream.write(render(problem, style=style) + "\n\n")
 
 
 def summary(problems: "Problems") -> str:
