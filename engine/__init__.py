@@ -9,34 +9,55 @@ is ever loaded by it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.budget.errors import BudgetError, BudgetExceeded, LedgerUnavailable
     from engine.decision.explanation import Explanation
     from engine.decision.facts import InvalidFact
     from engine.errors import EngineError
+    from engine.execution.errors import ChainExhausted, DeadlineExceeded
     from engine.model_router import Choice, ModelRouter, NoEligibleModel
     from engine.policy import ConfigurationError
+    from engine.providers.errors import InvalidRequest, ProviderError, Refused, StreamInterrupted
     from engine.task_profiles import InvalidTask, TaskProfile
 
 _HOMES = {
+    "BudgetError": "engine.budget.errors",
+    "BudgetExceeded": "engine.budget.errors",
+    "ChainExhausted": "engine.execution.errors",
     "Choice": "engine.model_router",
     "ConfigurationError": "engine.policy",
+    "DeadlineExceeded": "engine.execution.errors",
     "EngineError": "engine.errors",
     "Explanation": "engine.decision.explanation",
     "InvalidFact": "engine.decision.facts",
+    "InvalidRequest": "engine.providers.errors",
     "InvalidTask": "engine.task_profiles",
+    "LedgerUnavailable": "engine.budget.errors",
     "ModelRouter": "engine.model_router",
     "NoEligibleModel": "engine.model_router",
+    "ProviderError": "engine.providers.errors",
+    "Refused": "engine.providers.errors",
+    "StreamInterrupted": "engine.providers.errors",
     "TaskProfile": "engine.task_profiles",
 }
 
 __all__ = [
+    "BudgetError",
+    "BudgetExceeded",
+    "ChainExhausted",
     "Choice",
     "ConfigurationError",
+    "DeadlineExceeded",
     "EngineError",
     "Explanation",
     "InvalidFact",
+    "InvalidRequest",
     "InvalidTask",
+    "LedgerUnavailable",
     "ModelRouter",
     "NoEligibleModel",
+    "ProviderError",
+    "Refused",
+    "StreamInterrupted",
     "TaskProfile",
 ]
 

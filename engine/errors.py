@@ -4,6 +4,7 @@ EngineError
 ├── ConfigurationError    a policy folder that cannot decide anything (engine.policy)
 ├── InvalidTask           a TaskProfile or fact with a bad value (engine.task_profiles)
 ├── NoEligibleModel       a refusal; carries the whole explanation (engine.model_router)
+├── ChainExhausted        no member of the chain answered, or not in time (engine.execution)
 ├── BudgetError           money: refused, unavailable, broken (engine.budget)
 └── ProviderError         a provider that failed, by class (engine.providers)
 

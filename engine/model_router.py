@@ -251,7 +251,7 @@ class ModelRouter:
         edition, machine = planner.edition, self._machine
         edition.begin()
         try:
-            live = self._live.known(edition) or await self._live_soon(edition)
+            live = self._live.known(edition) or await self._live.soon(edition, needs_keys=not self.dry_run)
             explanation = planner.explainer.explain(planner.gathered_for(task, live, prompt, max_tokens))
             limit_s = edition.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
             order = Order(prompt, max_tokens, temperature, float(limit_s), streamed)
@@ -308,11 +308,12 @@ class ModelRouter:
         from engine.budget.usage import summarise
         from engine.execution.usage_values import usage_values
 
-        return usage_values(summarise(self._machine.desk.ledger()))
+        return usage_values(summarise(self.ledger))
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger this router books on. Raises LedgerUnavailable."""
+        """The ledger this router books on, with all that is done written down. Raises LedgerUnavailable."""
+        self._machine.desk.flush()
         return self._machine.desk.ledger()
 
     # -- the policy's own changes
@@ -394,11 +395,7 @@ class ModelRouter:
         self._live.forget()
 
     def _live_now(self, edition: Edition) -> Live:
-        return self._live.at(edition, needs_keys=not self.dry_run)
-
-    async def _live_soon(self, edition: Edition) -> Live:
-        budgets = await asyncio.to_thread(self._machine.desk.snapshot)
-        return self._live.gather(edition, budgets, needs_keys=not self.dry_run)
+        return self._live.now(edition, needs_keys=not self.dry_run)
 
     def _send_errands(self, planner: "_Planner", live: Live) -> None:
         """Look, beside the request, whether a provider that was given up on is back, and what is loaded if a rule asks."""

@@ -60,10 +60,19 @@ def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
 
     given = given_facts(arguments.facts, policy.names)
     if arguments.live:
-        from engine.model_router import ModelRouter
+        import asyncio
 
-        return ModelRouter.of(policy).explain(given)
+        return asyncio.run(_live_explanation(policy, given))
     return policy.explain(given, dict.fromkeys(given, "command line"))
+
+
+async def _live_explanation(policy: "Policy", given: "Mapping[str, FactValue]") -> "Explanation":
+    """The decision with what this machine knows: keys, ledger, clock, and how the providers are right now."""
+    from engine.model_router import ModelRouter
+
+    async with ModelRouter.of(policy) as router:
+        await router.health_check()
+        return router.explain(given)
 
 
 def _why_not(

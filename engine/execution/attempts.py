@@ -44,9 +44,6 @@ MOST_TARGETS = 4
 LEAST_S = 1.0
 """No attempt after the first is begun with less time than this left, in seconds."""
 
-SETTLE_GRACE_S = 0.2
-"""How long past the deadline an answer waits for its charge to be written down; it is written in any case."""
-
 LEASE_GRACE_S = 5
 FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
 
@@ -261,7 +258,7 @@ class Exchange:
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
                 machine.standing.answered(admission)
-                await self._end(call, of_reply(call.reply, self._most_input(), record.max_tokens or 0))
+                self._end(call, of_reply(call.reply, self._most_input(), record.max_tokens or 0))
                 self._note_answer(record, call.reply)
             else:
                 machine.standing.failed(admission, failure, self._window_over_in_s)
@@ -269,7 +266,7 @@ class Exchange:
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
                     journal.quarantined(record)
-                await self._end(call, of_failure(failure, self._most_input()))
+                self._end(call, of_failure(failure, self._most_input()))
         except BudgetError as refused:
             record.outcome = "unaffordable"
             record.failed_with(refused)
@@ -368,43 +365,28 @@ class Exchange:
             policy_digest=self._edition.policy.folder.policy_digest,
         )
 
-    async def _end(self, call: _Call, settlement: Settlement) -> None:
-        """End the reservation. The caller waits only a moment for it, and gets its answer whatever the ledger says."""
+    def _end(self, call: _Call, settlement: Settlement) -> None:
+        """End the reservation, by nobody waited for: the ledger writes down what is known here already."""
         record, reservation = call.record, call.reservation
-        self._expect(call, settlement)
-        why = ""
-        try:
-            outcome = await self._machine.desk.call(
-                lambda ledger: settlement.carry_out(ledger, reservation),
-                max(0.0, self.remaining_s) + SETTLE_GRACE_S,
-            )
-            record.charge_micro_usd = outcome.charge_micro_usd
-            if outcome.breach:
-                record.notes.append(
-                    "it cost more than its reservation; its budgets are closed until somebody looks"
-                )
-                journal.breached(record)
-        except (BudgetError, TimeoutError) as error:
-            why = type(error).__name__
-        if why:
-            # The reservation stays held, and is charged when its lease ends.
-            record.notes.append("its charge is not written down yet; the whole reservation stays held")
-            journal.unsettled(record, why)
-
-    def _abandon(self, call: _Call) -> None:
-        record, reservation = call.record, call.reservation
-        record.outcome, record.reason = "cancelled", "the caller went away"
-        settlement = of_abandoned(record.dispatched, call.shown_tokens, self._most_input())
-        self._expect(call, settlement)
-        self._machine.desk.post(lambda ledger: settlement.carry_out(ledger, reservation))
-
-    def _expect(self, call: _Call, settlement: Settlement) -> None:
-        record = call.record
+        prices = self._edition.prices[record.model.key]
         record.usage = settlement.usage if settlement.act == "settle" else None
         record.basis = settlement.charged_by
-        record.charge_micro_usd = settlement.expected_charge(
-            call.reservation.amount_micro_usd, self._edition.prices[record.model.key]
+        record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
+        if record.charge_micro_usd > reservation.amount_micro_usd:
+            record.notes.append(
+                "it cost more than its reservation; its budgets are closed until somebody looks"
+            )
+            journal.breached(record)
+        self._machine.desk.post(
+            lambda ledger: settlement.carry_out(ledger, reservation),
+            # The reservation stays held then, and is charged when its lease ends.
+            lambda error: journal.unsettled(record, type(error).__name__),
         )
+
+    def _abandon(self, call: _Call) -> None:
+        record = call.record
+        record.outcome, record.reason = "cancelled", "the caller went away"
+        self._end(call, of_abandoned(record.dispatched, call.shown_tokens, self._most_input()))
 
     def _most_input(self) -> int:
         try:
@@ -414,7 +396,7 @@ class Exchange:
 
     def _window_over_in_s(self) -> float:
         """Seconds until the budget's next day, which stands in for the provider's own window."""
-        ends = [account.window.end_s for account in self._machine.desk.snapshot().accounts]
+        ends = [account.window.end_s for account in self._machine.desk.last_snapshot.accounts]
         left_s = min(ends) - self._machine.surroundings.now().timestamp() if ends else 3600.0
         return max(60.0, left_s)
 

@@ -83,8 +83,12 @@ class DecisionLog:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        gate = os.open(self._folder / "decisions.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = self._folder / "decisions.lock"
+        try:
+            gate = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            gate = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if fcntl is not None:
                 fcntl.flock(gate, fcntl.LOCK_EX)
@@ -127,18 +131,19 @@ class _Line:
 
 def _sealed(record: Mapping[str, Any], head: _Head) -> _Line:
     """The line for a record: its number, its predecessor's hash and its own."""
-    body = {**record, "version": VERSION, "seq": head.seq + 1, "previous": head.hash}
-    hashed = _hash(body)
-    return _Line(_encode({**body, "hash": hashed}).encode() + b"\n", _Head(head.seq + 1, hashed))
+    text = _encode({**record, "version": VERSION, "seq": head.seq + 1, "previous": head.hash})
+    hashed = _hash(text)
+    # The hash stands last, outside what it was taken of.
+    return _Line(f'{text[:-1]},"hash":"{hashed}"}}\n'.encode(), _Head(head.seq + 1, hashed))
 
 
-def _hash(body: Mapping[str, Any]) -> str:
-    return "sha256:" + hashlib.sha256(_encode(body).encode()).hexdigest()
+def _hash(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
     body = {name: value for name, value in record.items() if name != "hash"}
-    return record.get("hash") == _hash(body) and isinstance(record.get("seq"), int)
+    return record.get("hash") == _hash(_encode(body)) and isinstance(record.get("seq"), int)
 
 
 # -- making a record

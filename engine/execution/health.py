@@ -7,7 +7,7 @@ from engine.execution.edition import Edition
 from engine.execution.slots import Slots
 from engine.execution.standing import Standing
 from engine.providers.base import Health, Provider
-from engine.providers.errors import EgressRefused, ProviderError
+from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
 PROBE_S = 5.0
 DISCOVER_S = 2.0

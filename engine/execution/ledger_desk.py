@@ -8,6 +8,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
 from typing import TypeVar
 
 from engine.budget import Attempt, BudgetError, Ledger, LedgerUnavailable, Limits, Reservation, Snapshot
@@ -24,6 +26,7 @@ class LedgerDesk:
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
         self._worker: ThreadPoolExecutor | None = None
+        self._last = Snapshot(Decimal(0), Decimal(0), frozenset(), ())
 
     @property
     def limits(self) -> Limits:
@@ -45,13 +48,21 @@ class LedgerDesk:
         return self._ledger
 
     def snapshot(self) -> Snapshot:
-        """The budget facts; a ledger that cannot be opened or read says so in `problem`."""
-        try:
-            return self.ledger().snapshot()
-        except LedgerUnavailable as unavailable:
-            from decimal import Decimal
+        """The budget facts, after all that was posted; a ledger that cannot be opened or read says so in `problem`."""
+        return self._submit(self._snapshot).result()
 
-            return Snapshot(Decimal(0), Decimal(0), frozenset(), (), problem=str(unavailable))
+    async def snapshot_soon(self) -> Snapshot:
+        """The same, without holding up the event loop."""
+        return await asyncio.wrap_future(self._submit(self._snapshot))
+
+    @property
+    def last_snapshot(self) -> Snapshot:
+        """The budget facts as last read."""
+        return self._last
+
+    def flush(self) -> None:
+        """Wait until everything that was posted is written."""
+        self._submit(lambda: None).result()
 
     async def reserve(self, attempt: Attempt, within_s: float) -> Reservation:
         """Hold the worst case of an attempt. Raises what `Ledger.reserve` raises, TimeoutError when there is no time."""
@@ -62,13 +73,16 @@ class LedgerDesk:
             asked.add_done_callback(self._give_back)
             raise
 
-    async def call(self, work: Callable[[Ledger], T], within_s: float) -> T:
-        """Run `work` in the ledger's thread. Raises what it raises, and TimeoutError; it is run to its end all the same."""
-        return await self._result(self._submit(lambda: work(self.ledger())), within_s)
+    def post(self, work: Callable[[Ledger], object], failed: Callable[[BudgetError], None]) -> None:
+        """Have `work` run after all that was asked before; `failed` is told when it cannot be done."""
 
-    def post(self, work: Callable[[Ledger], object]) -> None:
-        """Have `work` run soon, by nobody waited for."""
-        self._submit(lambda: work(self.ledger())).add_done_callback(_heard)
+        def run() -> None:
+            try:
+                work(self.ledger())
+            except BudgetError as error:
+                failed(error)
+
+        self._submit(run)
 
     async def aclose(self, *, close_ledger: bool = True) -> None:
         """Finish what is under way and give back connections. It may be used again."""
@@ -84,6 +98,13 @@ class LedgerDesk:
         except ValueError as error:
             reason = str(error)
         raise LedgerUnavailable(reason)
+
+    def _snapshot(self) -> Snapshot:
+        try:
+            self._last = self.ledger().snapshot()
+        except LedgerUnavailable as unavailable:
+            self._last = replace(self._last, problem=str(unavailable))
+        return self._last
 
     def _reserve(self, attempt: Attempt) -> Reservation:
         try:

@@ -52,11 +52,17 @@ class LiveFacts:
             return known[1]
         return None
 
-    def at(self, edition: Edition, *, needs_keys: bool) -> Live:
-        """The facts now. Reads the ledger when they are older than a second: call it in a thread from asyncio."""
-        return self.known(edition) or self.gather(edition, self._desk.snapshot(), needs_keys=needs_keys)
+    def now(self, edition: Edition, *, needs_keys: bool) -> Live:
+        """The facts now. Waits for the ledger when they are older than a second."""
+        return self.known(edition) or self._gather(edition, self._desk.snapshot(), needs_keys=needs_keys)
 
-    def gather(self, edition: Edition, budgets: Snapshot, *, needs_keys: bool) -> Live:
+    async def soon(self, edition: Edition, *, needs_keys: bool) -> Live:
+        """The same, for asyncio."""
+        return self.known(edition) or self._gather(
+            edition, await self._desk.snapshot_soon(), needs_keys=needs_keys
+        )
+
+    def _gather(self, edition: Edition, budgets: Snapshot, *, needs_keys: bool) -> Live:
         """The facts as the ledger's snapshot and this process's own knowledge have them."""
         self._until = self._monotonic() + FRESH_S
         sources: dict[str, str] = {}

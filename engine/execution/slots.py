@@ -14,12 +14,14 @@ class _Waiter:
 
 
 class Slots:
-    """Counts calls by provider, over every thread and event loop. `changed` is called whenever a count moves."""
+    """Counts calls by provider, over every thread and event loop. `changed` is called when the
+    count of a provider with a limit moves."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
         self._taken: defaultdict[str, int] = defaultdict(int)
+        self._limited: set[str] = set()
         self._waiting: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
 
     def taken(self, provider: str) -> int:
@@ -28,6 +30,8 @@ class Slots:
 
     async def take(self, provider: str, limit: int | None, within_s: float) -> bool:
         """Take a turn, waiting in line for at most `within_s` seconds; False when none came."""
+        if limit is not None:
+            self._limited.add(provider)
         with self._lock:
             if limit is None or (self._taken[provider] < limit and not self._waiting[provider]):
                 self._taken[provider] += 1
@@ -61,7 +65,8 @@ class Slots:
                 heir.granted = True
         if heir is not None:
             heir.turn.get_loop().call_soon_threadsafe(_wake, heir.turn)
-        self._changed()
+        if provider in self._limited:
+            self._changed()
 
     def _leave(self, provider: str, waiter: _Waiter) -> bool:
         """Leave the line; True when the turn had come already and is the waiter's."""

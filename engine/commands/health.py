@@ -1,0 +1,63 @@
+"""`engine health`: whether each provider answers, how fast, and with which models."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from engine.commands.env_file import add_env_file_argument, apply_env_file
+from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
+from engine.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.policy import Policy
+
+SUMMARY = "ask every provider whether it is up"
+DESCRIPTION = """Asks every provider of models.yaml at once whether it is up, without any prompt and at no cost.
+The exit code is 1 when one is down or misconfigured."""
+COLUMNS = ("provider", "where", "status", "ms", "version", "models", "")
+NOT_UP = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    add_format_argument(parser, "text", "json")
+    add_env_file_argument(parser)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    import asyncio
+
+    apply_env_file(arguments)
+    policy = load_policy(arguments, terminal)
+    if policy is None:
+        return COULD_NOT_RUN
+    rows = asyncio.run(_checked(policy))
+    if arguments.format == "json":
+        terminal.say(json.dumps({"version": 1, "providers": rows}, indent=1))
+    else:
+        from engine.commands.tables import table
+
+        terminal.say(table(COLUMNS, [_row(name, row) for name, row in rows.items()], right={"ms"}))
+    return NOT_UP if any(row["status"] in ("down", "misconfigured") for row in rows.values()) else 0
+
+
+async def _checked(policy: "Policy") -> dict[str, dict[str, Any]]:
+    from engine.model_router import ModelRouter
+
+    async with ModelRouter.of(policy) as router:
+        return await router.health_check()
+
+
+def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
+    latency = row["latency_s"]
+    models = row["models"]
+    told = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+    return (
+        name,
+        row["locality"],
+        row["status"],
+        "" if latency is None else f"{latency * 1000:.0f}",
+        row["version"] or "",
+        told,
+        row["error"] or "",
+    )
