@@ -1,0 +1,123 @@
+"""`engine test`: what it says, in each format, and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.commands.running import FOLDERS, Shell, valid
+
+MODELS = """
+providers:
+  ollama:
+    type: local
+    models:
+      - {id: small, capabilities: [], max_context: 8000, quality_tier: low, latency_tier: low}
+"""
+POLICY = """\
+forbid no-letters: local
+    when task.type is letter
+    because "letters are written by hand"
+
+prefer quick: local by 5
+
+test "a <letter>":
+    given task.type is letter
+    expect small
+    given task.type is note
+    expect small because no-letters
+
+test "a note":
+    given task.type is note
+    expect only local
+"""
+FAILURES = """\
+FAILED  a <letter> (main.route:7)
+    given     task.type is letter  (main.route:8)
+    expected  small
+    decided   refused; no route matched
+    blocked   small by no-letters (main.route:1)
+    given     task.type is note  (main.route:10)
+    expected  small because no-letters
+    decided   small (local); no route matched
+    but       no-letters did not matter here
+passed  a note (main.route:13)
+2 tests, 1 case passed, 2 failed
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    (tmp_path / "models.yaml").write_text(MODELS)
+    (tmp_path / "main.route").write_text(POLICY)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("path", FOLDERS.values(), ids=FOLDERS)
+def test_shipped_policies_pass(shell: Shell, path: str) -> None:
+    """Exit code 0, and a report that fits its schema."""
+    ran = shell("test", path, "--format", "json", "--coverage")
+    assert (ran.code, ran.err, valid("test-report", ran.json)["failed"]) == (0, "", 0)
+
+
+def test_a_failure_shows_expected_and_decided_one_above_the_other(shell: Shell, folder: str) -> None:
+    """With the guards that blocked, and the rule that did not matter."""
+    ran = shell("test", folder)
+    assert (ran.code, ran.out) == (1, FAILURES)
+
+
+def test_the_report_says_what_was_decided_and_why(shell: Shell, folder: str) -> None:
+    """Case by case."""
+    report = valid("test-report", shell("test", folder, "--format", "json").json)
+    assert (report["passed"], report["failed"]) == (1, 2)
+    assert [(case["line"], case["passed"], case["met"], case["because"]) for case in report["cases"]] == [
+        (8, False, False, None),
+        (10, False, True, {"rule": "no-letters", "mattered": False}),
+        (14, True, True, None),
+    ]
+    blocked = [{"model": "small", "rules": [{"rule": "no-letters", "file": "main.route", "line": 1}]}]
+    assert report["cases"][0]["decided"] == {
+        "outcome": "refused",
+        "chain": [],
+        "route": None,
+        "blocked": blocked,
+    }
+
+
+def test_junit_has_a_test_case_a_case(shell: Shell, folder: str) -> None:
+    """Well-formed XML, counts, places and messages."""
+    ran = shell("test", folder, "--format", "junit")
+    (suite,) = ElementTree.fromstring(ran.out)
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("3", "2")
+    assert [(case.attrib["name"], case.attrib["line"], len(case)) for case in suite] == [
+        ("a <letter> [1]", "8", 1),
+        ("a <letter> [2]", "10", 1),
+        ("a note", "14", 0),
+    ]
+    assert suite[0][0].attrib["message"] == "expected small; decided refused; no route matched"
+
+
+def test_coverage_names_what_no_case_decides(shell: Shell, folder: str) -> None:
+    """Rule and condition with their places."""
+    ran = shell("test", folder, "--coverage")
+    assert ran.out.endswith(
+        "coverage: 1 of 2 rules decided a case, 1 of 1 conditions were seen both true and false\n"
+        "main.route:5           prefer quick: decided no case, mattered in 2 cases\n"
+    ), ran.out
+
+
+def test_a_policy_without_tests_says_so(shell: Shell, folder: str) -> None:
+    """It has not failed."""
+    Path(folder, "main.route").unlink()
+    ran = shell("test", folder)
+    assert (ran.code, ran.out.startswith("no tests:")) == (0, True)
+
+
+def test_a_policy_with_errors_is_not_tested(shell: Shell, folder: str) -> None:
+    """Exit code 2, errors on standard error."""
+    Path(folder, "main.route").write_text("forbid a cloud")
+    ran = shell("test", folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert "main.route:1:" in ran.err
