@@ -37,11 +37,11 @@ FAILURES = """\
 FAILED  a <letter> (main.route:7)
     given     task.type is letter  (main.route:8)
     expected  small
-    decided   refused; no route matched
+    decided   refused; route mode-local-preferred
     blocked   small by no-letters (main.route:1)
     given     task.type is note  (main.route:10)
     expected  small because no-letters
-    decided   small (local); no route matched
+    decided   small (local); route mode-local-preferred
     but       no-letters did not matter here
 passed  a note (main.route:13)
 2 tests, 1 case passed, 2 failed
@@ -81,7 +81,7 @@ def test_the_report_says_what_was_decided_and_why(shell: Shell, folder: str) -> 
     assert report["cases"][0]["decided"] == {
         "outcome": "refused",
         "chain": [],
-        "route": None,
+        "route": "mode-local-preferred",
         "blocked": blocked,
     }
 
@@ -96,7 +96,7 @@ def test_junit_has_a_test_case_a_case(shell: Shell, folder: str) -> None:
         ("a <letter> [2]", "10", 1),
         ("a note", "14", 0),
     ]
-    assert suite[0][0].attrib["message"] == "expected small; decided refused; no route matched"
+    assert suite[0][0].attrib["message"] == "expected small; decided refused; route mode-local-preferred"
 
 
 def test_coverage_names_what_no_case_decides(shell: Shell, folder: str) -> None:

@@ -1,0 +1,187 @@
+"""The cases of a policy's tests -> which rules they put to the test, and which conditions they saw both true and false.
+
+A rule decided a case when the chain would be another without it; it mattered when it had a part in the outcome (ruling 18). What no
+case decides can be changed without a test noticing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from engine.analysis.policy_tests import CaseReport
+from engine.analysis.replay import holds
+from engine.config.catalogue import Model
+from engine.decision.cells import mask_of
+from engine.decision.compiler import CompiledPolicy, selectors_of
+from engine.decision.evaluator import decide_live
+from engine.decision.facts import Facts
+from engine.language.checked_policy import (
+    All,
+    Any,
+    Condition,
+    Constant,
+    FactCompare,
+    FactEmpty,
+    FactHas,
+    FactIn,
+    ModelCompare,
+    ModelEmpty,
+    ModelHas,
+    ModelIn,
+    Not,
+    Origin,
+    PriceUnknown,
+    Rule,
+)
+from engine.language.source import Span
+from engine.policy import Policy
+
+
+@dataclass(slots=True)
+class ConditionCoverage:
+    """One comparison with a fact as it is written, perhaps in a let; of a model it is asked for each one."""
+
+    span: Span
+    was_true: bool = False
+    was_false: bool = False
+
+    @property
+    def is_covered(self) -> bool:
+        return self.was_true and self.was_false
+
+
+@dataclass(slots=True)
+class RuleCoverage:
+    """A rule of the author's, and how many cases it decided and mattered in. A rule on watch decides nothing; `mattered` is then in
+    how many cases it would have blocked a model."""
+
+    rule: Rule
+    decided: int = 0
+    mattered: int = 0
+    conditions: list[ConditionCoverage] = field(default_factory=list)
+
+    @property
+    def is_covered(self) -> bool:
+        return bool(self.mattered if self.rule.watch else self.decided)
+
+
+def coverage(policy: Policy, reports: Sequence[CaseReport]) -> list[RuleCoverage]:
+    """Every rule that the author wrote, those that policies.yaml stands for among them, in the order that decides."""
+    compiled = policy.compiled
+    bits: dict[int, list[int]] = {}
+    for bit, owner in enumerate(compiled.owners):
+        bits.setdefault(owner, []).append(bit)
+    seen: dict[Span, ConditionCoverage] = {}
+    tasks = [report.explanation.facts for report in reports]
+    found = []
+    for index, rule in enumerate(policy.checked.rules):
+        if rule.origin is Origin.BASE or (rule.origin is Origin.YAML and not _is_written(rule, policy)):
+            continue
+        covered = RuleCoverage(rule)
+        mine = mask_of(bits.get(index, ()))
+        for report in reports:
+            live = report.explanation.decision.live
+            covered.decided += bool(live & mine) and _decided(compiled, live, mine)
+            covered.mattered += bool(live & mine) and _mattered(rule, report)
+        if rule.origin is Origin.USER:
+            covered.conditions = _conditions(rule, tasks, compiled.models, seen)
+        found.append(covered)
+    return found
+
+
+def _is_written(rule: Rule, policy: Policy) -> bool:
+    """Whether the author's own policies.yaml says it, not the engine where that is silent."""
+    return policy.folder.policies is not None and rule.span.source.name == policy.folder.policies.name
+
+
+def _decided(policy: CompiledPolicy, live: int, mine: int) -> bool:
+    """Whether the chain is another without the rule."""
+    rest = live & ~mine
+    if not rest & policy.weighs:
+        return True  # nothing else says how to score
+    return decide_live(policy, live).chain != decide_live(policy, rest).chain
+
+
+def _mattered(rule: Rule, report: CaseReport) -> bool:
+    explanation = report.explanation
+    if rule.watch:
+        return any(rule in candidate.watched for candidate in explanation.candidates)
+    return explanation.mattered(rule.name)
+
+
+# --- Conditions -----------------------------------------------------------------------------------------
+
+
+def _conditions(
+    rule: Rule, tasks: Iterable[Facts], models: Sequence[Model], seen: dict[Span, ConditionCoverage]
+) -> list[ConditionCoverage]:
+    """The comparisons of a rule, each once; what a let says is asked once for all its rules."""
+    conditions = []
+    for part in (rule.condition, *selectors_of(rule)):
+        for atom in comparisons(part):
+            if not _turns_on_the_task(atom):
+                continue  # what the catalogue alone decides is no matter of tests
+            covered = seen.get(atom.span)
+            if covered is None:
+                covered = seen[atom.span] = ConditionCoverage(atom.span)
+                _look(covered, atom, tasks, models)
+            if covered not in conditions:
+                conditions.append(covered)
+    return conditions
+
+
+def _look(
+    covered: ConditionCoverage, atom: Condition, tasks: Iterable[Facts], models: Sequence[Model]
+) -> None:
+    asked: Sequence[Model | None] = (None,) if _speaks_of_facts_only(atom) else models
+    for facts in tasks:
+        for model in asked:
+            if holds(atom, facts, model):
+                covered.was_true = True
+            else:
+                covered.was_false = True
+        if covered.is_covered:
+            return
+
+
+def comparisons(condition: Condition) -> Iterator[Condition]:
+    """The comparisons of a condition as they are written. One that stands for several tests has one span for them all."""
+    pending = [condition]
+    while pending:
+        part = pending.pop()
+        match part:
+            case Constant():
+                pass
+            case All(parts) | Any(parts) if any(inner.span != part.span for inner in parts):
+                pending.extend(reversed(parts))
+            case Not(inner) if inner.span != part.span:
+                pending.append(inner)
+            case Not(Constant()):
+                pass
+            case _:
+                yield part
+
+
+def _turns_on_the_task(condition: Condition) -> bool:
+    match condition:
+        case All(parts) | Any(parts):
+            return any(map(_turns_on_the_task, parts))
+        case Not(part):
+            return _turns_on_the_task(part)
+        case ModelCompare(attribute="model.call_cost"):
+            return True
+        case Constant() | ModelIn() | ModelCompare() | ModelHas() | ModelEmpty() | PriceUnknown():
+            return False
+        case _:
+            return True
+
+
+def _speaks_of_facts_only(condition: Condition) -> bool:
+    match condition:
+        case All(parts) | Any(parts):
+            return all(map(_speaks_of_facts_only, parts))
+        case Not(part):
+            return _speaks_of_facts_only(part)
+        case Constant() | FactIn() | FactCompare() | FactHas() | FactEmpty():
+            return True
+        case _:
+            return False
