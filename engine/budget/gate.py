@@ -53,7 +53,7 @@ class Gate:
             yield
             return
         deadline_ns = self._uptime_ns() + wait_ms * 1_000_000
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if _ORDERED:
                 self._queue(fd, deadline_ns)

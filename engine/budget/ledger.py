@@ -222,7 +222,8 @@ class Ledger:
         """Book the worst case of `attempt` on all its accounts; durable when this returns.
 
         Raises BudgetExceeded, AccountClosed, UnknownPrice, ClockSuspect, AttemptConflict, LedgerUnavailable; then
-        nothing is booked and nothing may be sent. For a free local attempt it raises AttemptConflict only.
+        nothing may be sent, and nothing is booked (when only the answer to a commit was lost, the reservation stands
+        and is charged when its lease ends). For a free local attempt it raises AttemptConflict only.
         """
         if attempt.prices is None:
             raise UnknownPrice(f"{attempt.provider}/{attempt.model} has no price; free is a price of zero")

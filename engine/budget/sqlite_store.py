@@ -98,7 +98,8 @@ class SqliteStore:
             writer.close()
             raise
         except BaseException:
-            writer.execute("ROLLBACK")
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
             raise
         self._commits += 1
         if self._commits % _CHECKPOINT_LOOKS_EVERY == 0:
@@ -126,7 +127,7 @@ class SqliteStore:
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
             # Created by hand so that it never exists with wider rights; SQLite copies them to its other files.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _make_private(self.path)
             connection = self._connect()
             try:
                 _migrate(connection, self._steps, self.path)
@@ -178,7 +179,7 @@ def _migrate(connection: sqlite3.Connection, steps: tuple[tuple[str, ...], ...],
     if version > 0:
         backup = path.with_name(f"{path.name}.v{version}.backup")
         if not backup.exists():
-            os.close(os.open(backup, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _make_private(backup)
             connection.execute("VACUUM INTO ?", (str(backup),))
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN EXCLUSIVE")
@@ -204,6 +205,12 @@ def _version(connection: sqlite3.Connection, steps: tuple[tuple[str, ...], ...])
     if version > len(steps):
         raise NewerSchema(f"the ledger has schema {version}, this version knows {len(steps)}; update it")
     return int(version)
+
+
+def _make_private(path: Path) -> None:
+    """An empty file, or the one that is there, for its user alone."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    path.chmod(0o600)
 
 
 def _file_system_of(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """How long the ledger takes, as ratios to one bare SQLite commit of the same run.
 
-    python -m tests.bench.bench_ledger [--writers 8] [--pairs 500] [--store postgres] [--json]
+    python -m tests.bench.bench_ledger [--writers 8] [--pairs 500] [--store postgres] [--json] [--check]
 
 A bare commit is one insert into a table of one column, write-ahead log, synchronous FULL, on the same disk. Milliseconds
 depend on the machine; the ratios are what to look at. The writers first go as fast as they can, each waiting for all
@@ -23,6 +23,7 @@ from engine.budget import Attempt, Clock, Ledger, Limits, Rates, TokenPrices, Us
 
 _PRICES = TokenPrices(Rates.from_usd(1, 1))
 _PACE_S = 0.04
+_MOST = 12
 
 
 def measure(folder: Path, *, url: str | None = None, writers: int = 8, pairs: int = 500) -> dict[str, Any]:
@@ -146,6 +147,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--check", action="store_true", help=f"fail when paced p99 is above {_MOST} single medians"
+    )
     chosen = parser.parse_args(arguments)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
@@ -160,7 +164,8 @@ def main(arguments: list[str]) -> int:
     else:
         for name, value in report.items():
             print(f"{name:30} {value}")
-    return 1 if report["errors"] else 0
+    too_slow = chosen.check and report["paced_reserve_p99_to_single_median"] > _MOST
+    return 1 if report["errors"] or too_slow else 0
 
 
 if __name__ == "__main__":

@@ -204,11 +204,12 @@ class _Bench:
         return Ledger(store, LIMITS, self.clock.clock, strict_dispatch=True)
 
 
-def kill_everywhere(folder: Path, url: str = "", rounds: int = 1) -> Report:
-    """Every point of every operation, `rounds` times."""
+def kill_everywhere(folder: Path, url: str, rounds: int, names: Sequence[str]) -> Report:
+    """Every point of the named operations, `rounds` times."""
     bench = _Bench(folder, url)
     report = Report()
-    for name, operation in OPERATIONS.items():
+    for name in names:
+        operation = OPERATIONS[name]
         bench.fresh()
         before = bench.tables()
         ledger, killing = bench.open()
@@ -245,11 +246,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tests.budget.crash", description="Kill the ledger at every point.")
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
     chosen = parser.parse_args(arguments)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crash")))
         url = stack.enter_context(servers.postgres()) if chosen.store == "postgres" else ""
-        report = kill_everywhere(folder, url, chosen.rounds)
+        report = kill_everywhere(folder, url, chosen.rounds, chosen.only)
     print(json.dumps({"points": report.points, "kills": report.kills, "violations": report.violations[:20]}))
     return 1 if report.violations else 0
 

@@ -82,6 +82,14 @@ def test_the_file_belongs_to_its_user_alone(tmp_path: Path, time: SteppedClock) 
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
+def test_a_ledger_others_could_read_is_made_private(tmp_path: Path, time: SteppedClock) -> None:
+    (tmp_path / FILE_NAME).touch(mode=0o644)
+    ledger = another(tmp_path, time)
+    ledger.reserve(attempt("a"))
+    ledger.close()
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
+
+
 def test_opening_needs_no_set_up_and_reads_nothing(tmp_path: Path) -> None:
     """The folder appears with the first attempt."""
     ledger = open_default(state_dir=tmp_path / "a" / "b", url=None, limits=LIMITS, clock=real_clock())
