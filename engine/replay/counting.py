@@ -1,0 +1,235 @@
+"""What was played, chunk after chunk -> sums: calls, tokens and money by model, refusals, moves, outcomes, and a course over time.
+
+Sums of money and tokens are whole numbers and exact; the course is for drawing only.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from engine.config.catalogue import Model
+from engine.replay.charges import Tokens, total
+from engine.replay.coding import Chunk, Whole
+from engine.replay.reasons import (
+    BEYOND,
+    MOST_COMBINATIONS,
+    Combinations,
+    Reason,
+    decision_at,
+    why_moved,
+    why_refused,
+)
+from engine.replay.simulation import Played, Simulation
+
+REFUSED = -1
+MOST_BINS = 512
+
+
+@dataclass(slots=True)
+class OfModel:
+    """What one model was given. `exact` is in millionths of a micro-dollar."""
+
+    model: Model
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    exact: int = 0
+
+
+@dataclass(slots=True)
+class Course:
+    """The log cut into at most MOST_BINS runs of rows of one length: calls and micro-dollars by model in each."""
+
+    models: int
+    stride: int = 64
+    first_us: list[int | None] = field(default_factory=list)
+    calls: list[list[int]] = field(default_factory=list)
+    micro_usd: list[list[float]] = field(default_factory=list)
+
+    def add(self, chunk: Chunk, played: Played) -> None:
+        """Counts a chunk; the last of `models` + 1 columns are the refused."""
+        while (chunk.first + chunk.rows - 1) // self.stride >= MOST_BINS:
+            self._halve()
+        width = self.models + 1
+        bins = np.arange(chunk.first, chunk.first + chunk.rows) // self.stride
+        low, high = int(bins[0]), int(bins[-1]) + 1
+        keys = (bins - low) * width + np.where(played.chosen < 0, self.models, played.chosen)
+        calls = np.bincount(keys, minlength=(high - low) * width).reshape(-1, width)
+        money = np.bincount(keys, weights=played.exact / 1e6, minlength=(high - low) * width).reshape(
+            -1, width
+        )
+        times = chunk.times_us
+        for place in range(low, high):
+            if place == len(self.calls):
+                first = max(place * self.stride - chunk.first, 0)
+                self.first_us.append(None if times is None else int(times[first]))
+                self.calls.append([0] * width)
+                self.micro_usd.append([0.0] * width)
+            self.calls[place] = [
+                one + int(two) for one, two in zip(self.calls[place], calls[place - low], strict=True)
+            ]
+            self.micro_usd[place] = [
+                one + float(two) for one, two in zip(self.micro_usd[place], money[place - low], strict=True)
+            ]
+
+    def _halve(self) -> None:
+        self.stride *= 2
+        self.first_us = self.first_us[::2]
+        self.calls = _in_pairs(self.calls)
+        self.micro_usd = _in_pairs(self.micro_usd)
+
+
+def _in_pairs(rows: list[list[int]] | list[list[float]]) -> list[list]:  # type: ignore[type-arg]
+    pairs = []
+    for place in range(0, len(rows), 2):
+        one = rows[place]
+        pairs.append(
+            [a + b for a, b in zip(one, rows[place + 1], strict=True)] if place + 1 < len(rows) else one
+        )
+    return pairs
+
+
+@dataclass(slots=True)
+class Move:
+    """Rows that go from one model to another for the same reasons; None is a refusal."""
+
+    before: str | None
+    after: str | None
+    reasons: tuple[Reason, ...]
+    rows: int = 0
+    exact_before: int = 0
+    exact_after: int = 0
+    first_row: int = 0
+
+
+class Tally:
+    """The sums of one policy's run."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+        self.models = [OfModel(model) for model in simulation.models]
+        self.rows = 0
+        self.refused = 0
+        self.refused_by: Counter[Reason] = Counter()
+        self.everything_at = [0] * len(self.models)
+        self.fits = [0] * len(self.models)
+        self.all_tokens = [0, 0]
+        self.course = Course(len(self.models))
+        self.outcomes: Counter[tuple[float, ...]] = Counter()
+        """How often each (chosen model, score of each scored model, ...) occurs."""
+        self.scored: tuple[int, ...] = ()
+        self.recorded: Counter[tuple[str, str]] = Counter()
+        """How often each (model the log says was decided on, model now) occurs; a refusal is ""."""
+
+    def add(self, chunk: Chunk, tokens: Tokens, played: Played) -> None:
+        """Counts a chunk."""
+        chosen = played.chosen
+        prompt, reply = tokens.at(chosen, slice(0, chunk.rows))
+        calls = np.bincount(chosen + 1, minlength=len(self.models) + 1)
+        busy = np.flatnonzero(calls[1:])
+        for place in busy.tolist():
+            mine = chosen == place if len(busy) > 1 or calls[0] else slice(None)
+            of_model = self.models[place]
+            of_model.calls += int(calls[place + 1])
+            of_model.input_tokens += total(prompt[mine])
+            of_model.output_tokens += total(reply[mine])
+            of_model.exact += total(played.exact[mine])
+        self.rows += chunk.rows
+        self.all_tokens[0] += total(tokens.input)
+        self.all_tokens[1] += total(tokens.output)
+        sizes = chunk.factor("task.context_size", "").numbers
+        for place, model in enumerate(self.simulation.models):
+            self.everything_at[place] += self.simulation.charges.everything_at(place, tokens)
+            self.fits[place] += (
+                chunk.rows if sizes is None else int(np.count_nonzero(sizes <= model.max_context))
+            )
+        if calls[0]:
+            self.refused += int(calls[0])
+            self._add_refusals(played, np.flatnonzero(chosen == REFUSED))
+        self.course.add(chunk, played)
+        self._add_outcomes(chunk, played)
+        self._add_recorded(chunk, played)
+
+    def _add_refusals(self, played: Played, rows: Whole) -> None:
+        found = Combinations([played], rows)
+        for place, (row, count) in enumerate(zip(found.rows.tolist(), found.counts.tolist(), strict=True)):
+            if place >= MOST_COMBINATIONS:
+                self.refused_by[BEYOND] += int(found.counts[place:].sum())
+                break
+            for reason in why_refused(self.simulation, decision_at(self.simulation, played, row)):
+                self.refused_by[reason] += count
+
+    def _add_outcomes(self, chunk: Chunk, played: Played) -> None:
+        scores = {place: chunk.scores(model.key) for place, model in enumerate(self.simulation.models)}
+        known = {place: column for place, column in scores.items() if column is not None}
+        if not known:
+            return
+        self.scored = tuple(known)
+        frame = pl.DataFrame(
+            {"chosen": played.chosen, **{f"score {place}": column for place, column in known.items()}}
+        )
+        for *outcome, count in frame.group_by(frame.columns, maintain_order=True).len().iter_rows():
+            self.outcomes[tuple(outcome)] += count
+
+    def _add_recorded(self, chunk: Chunk, played: Played) -> None:
+        recorded = chunk.series("recorded.model")
+        if recorded is None:
+            return
+        names = pl.Series([*(model.key for model in self.simulation.models), ""])
+        now = names.gather(np.where(played.chosen < 0, len(names) - 1, played.chosen))
+        frame = pl.DataFrame({"was": recorded.cast(pl.String).fill_null(""), "now": now})
+        for was, model, count in frame.group_by("was", "now", maintain_order=True).len().iter_rows():
+            self.recorded[was, model] += count
+
+
+class Moves:
+    """What one policy gives to other models than another does."""
+
+    def __init__(self, before: Simulation, after: Simulation) -> None:
+        self.before, self.after = before, after
+        self.groups: dict[tuple[str | None, str | None, tuple[Reason, ...]], Move] = {}
+        names = list(dict.fromkeys(model.key for side in (before, after) for model in side.models))
+        self._names: list[str | None] = [*names, None]
+        self._of_before = _numbers(before, names)
+        self._of_after = _numbers(after, names)
+
+    @property
+    def rows(self) -> int:
+        return sum(move.rows for move in self.groups.values())
+
+    def add(self, chunk: Chunk, was: Played, now: Played) -> None:
+        """Counts a chunk."""
+        old, new = self._of_before[was.chosen], self._of_after[now.chosen]
+        rows = np.flatnonzero(old != new)
+        if not len(rows):
+            return
+        found = Combinations([was, now], rows)
+        for place, (row, count) in enumerate(zip(found.rows.tolist(), found.counts.tolist(), strict=True)):
+            members = found.members(place)
+            if place < MOST_COMBINATIONS:
+                reasons = tuple(
+                    why_moved(
+                        self.before,
+                        decision_at(self.before, was, row),
+                        self.after,
+                        decision_at(self.after, now, row),
+                    )
+                )
+            else:
+                reasons = (BEYOND,)
+            key = self._names[int(old[row])], self._names[int(new[row])], reasons
+            move = self.groups.get(key)
+            if move is None:
+                move = self.groups[key] = Move(*key, first_row=chunk.first + row)
+            move.rows += count
+            move.first_row = min(move.first_row, chunk.first + row)
+            move.exact_before += total(was.exact[members])
+            move.exact_after += total(now.exact[members])
+
+
+def _numbers(side: Simulation, names: Sequence[str]) -> Whole:
+    """A model's number here -> its number in `names`; a refusal, which is -1, -> the number after them."""
+    return np.array([*(names.index(model.key) for model in side.models), len(names)], np.int64)

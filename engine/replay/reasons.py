@@ -1,0 +1,166 @@
+"""Rows that were refused, or moved from one model to another -> the rules that did it, with the number of rows of each.
+
+Only combinations of cells that differ are looked at, each once; they are decided in full by the evaluator's own masks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.config.catalogue import Model
+from engine.decision.evaluator import Decision
+from engine.language.checked_policy import Rule
+from engine.replay.coding import Whole
+from engine.replay.simulation import Played, Simulation
+
+MOST_COMBINATIONS = 50_000
+"""Combinations of cells looked at in one chunk, the most frequent first; rows beyond them are counted without a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that a rule did: `did` is a few words, `rule` its name and `place` where it is written (`main.route:12`)."""
+
+    did: str
+    rule: str
+    place: str
+
+
+BEYOND = Reason("not looked at: too many different combinations", "", "")
+
+
+class Combinations:
+    """The different combinations of cells among some rows of what was played, under one policy or two."""
+
+    def __init__(self, played: Sequence[Played], rows: Whole) -> None:
+        codes = [coded.codes[rows] for one in played for _, coded in one.coded if coded.codes is not None]
+        for one in played:
+            starts = np.array([start for start, _ in one.stretches], np.int64)
+            # Stretches with the same cells are one: what matters is the cells, not when.
+            same: dict[tuple[Any, ...], int] = {}
+            kind = np.array(
+                [same.setdefault(tuple(cells.values()), len(same)) for _, cells in one.stretches], np.int64
+            )
+            codes.append(kind[np.searchsorted(starts, rows, side="right") - 1])
+        keys = np.zeros(len(rows), np.int64)
+        for column in codes:
+            shifted = column - int(column.min())
+            width = int(shifted.max()) + 1
+            if width == 1:
+                continue
+            if (int(keys.max()) + 1) * width > 2**62:
+                keys = np.unique(keys, return_inverse=True)[1]
+            keys = keys * width + shifted
+        _, first, inverse, counts = np.unique(
+            keys, return_index=True, return_inverse=True, return_counts=True
+        )
+        order = np.lexsort((first, -counts))
+        self.rows = rows[first[order]]
+        self.counts = counts[order]
+        self._order = order
+        self._sorted = rows[np.argsort(inverse, kind="stable")]
+        self._ends = np.cumsum(counts)
+
+    def members(self, place: int) -> Whole:
+        """The rows of one combination, by its place in `rows`."""
+        number = int(self._order[place])
+        end = int(self._ends[number])
+        return self._sorted[end - int(self.counts[place]) : end]
+
+
+def decision_at(simulation: Simulation, played: Played, row: int) -> Decision:
+    """The whole decision of one row."""
+    cells = {
+        column.fact: coded.cells[0 if coded.codes is None else int(coded.codes[row])]
+        for column, coded in played.coded
+    }
+    starts = [start for start, _ in played.stretches]
+    stretch = int(np.searchsorted(starts, row, side="right")) - 1
+    return simulation.narrowing.decision({**cells, **played.stretches[stretch][1]})
+
+
+def why_refused(simulation: Simulation, decision: Decision) -> list[Reason]:
+    """Every rule that blocks a model which the route would have used."""
+    policy = simulation.policy.compiled
+    route = next((index for index, rule in enumerate(policy.rules) if rule is decision.route), None)
+    tiers = policy.default if route is None else policy.tiers[route]
+    members = {model for tier in tiers for model in tier.members(decision.live)}
+    if not members:
+        assert decision.route is not None
+        return [_reason("its tiers hold no model here", decision.route)]
+    blocking: dict[str, Reason] = {}
+    for model in sorted(members):
+        for rule in _guards(simulation, decision, model):
+            blocking.setdefault(rule.name, _reason("blocks", rule))
+    return list(blocking.values())
+
+
+def why_moved(before: Simulation, was: Decision, after: Simulation, now: Decision) -> list[Reason]:
+    """What made the first of one chain another than the first of the other; never empty."""
+    old = was.chain[0] if was.chain else None
+    new = now.chain[0] if now.chain else None
+    reasons: list[Reason] = []
+    if old is not None:
+        place = _place_of(after, old)
+        if place is None:
+            reasons.append(Reason(f"{old.key} is no longer in the catalogue", "", "models.yaml"))
+        else:
+            reasons += [_reason(f"now blocks {old.key}", rule) for rule in _guards(after, now, place)]
+    if new is not None:
+        place = _place_of(before, new)
+        if place is None:
+            reasons.append(Reason(f"{new.key} is new in the catalogue", "", "models.yaml"))
+        else:
+            reasons += [_reason(f"no longer blocks {new.key}", rule) for rule in _guards(before, was, place)]
+    if _written(was.route) != _written(now.route):
+        reasons.append(
+            Reason("no route speaks of it now", "", "")
+            if now.route is None
+            else _reason("now routes it", now.route)
+        )
+    if reasons:
+        return reasons
+    if _written(was.weigh) != _written(now.weigh):
+        reasons.append(_reason("now weighs it", now.weigh))
+    for model in (old, new):
+        if model is None:
+            continue
+        one, other = _favours(before, was, model), _favours(after, now, model)
+        reasons += [
+            _reason(f"now moves the score of {model.key}", rule)
+            for name, rule in other.items()
+            if name not in one
+        ]
+        reasons += [
+            _reason(f"no longer moves the score of {model.key}", rule)
+            for name, rule in one.items()
+            if name not in other
+        ]
+    return reasons or [Reason("prices, tiers or attributes of the models differ", "", "models.yaml")]
+
+
+def _guards(simulation: Simulation, decision: Decision, model: int) -> tuple[Rule, ...]:
+    return simulation.policy.explainer.rules(decision.live & simulation.policy.compiled.guards[model])
+
+
+def _favours(simulation: Simulation, decision: Decision, model: Model) -> dict[str, Rule]:
+    place = _place_of(simulation, model)
+    if place is None:
+        return {}
+    live = decision.live & simulation.policy.compiled.favours[place].mask
+    return {_written(rule): rule for rule in simulation.policy.explainer.rules(live)}
+
+
+def _place_of(simulation: Simulation, model: Model) -> int | None:
+    return next((place for place, known in enumerate(simulation.models) if known.key == model.key), None)
+
+
+def _written(rule: Rule | None) -> str:
+    return "" if rule is None else rule.name
+
+
+def _reason(did: str, rule: Rule) -> Reason:
+    span = rule.span
+    return Reason(did, rule.name, f"{span.source.name}:{span.line}")

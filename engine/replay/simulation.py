@@ -1,0 +1,270 @@
+"""One policy and the chunks of a log, in order -> which model each row gets, while the money it spends changes what comes after.
+
+Rows are played in stretches in which no budget reaches a percentage that some rule asks for; the row that reaches one is charged, and the
+next row is decided with it (as the router, which asks the ledger before every decision). Windows begin when the row's own time says
+so; a clock that goes back stays in the later window, as the ledger does.
+
+What this leaves out: the ledger also refuses a call whose worst case does not fit into what is left, so the last call
+before a limit would have been shortened or gone to the next model of its chain.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from engine.budget.accounts import Limits
+from engine.budget.windows import Period, Window, window_at
+from engine.decision.cells import Column, NumberColumn
+from engine.policy import Policy
+from engine.replay.charges import Charges, Tokens, booked
+from engine.replay.coding import Chunk, Coded, Whole
+from engine.replay.narrowing import Choices, Narrowing
+
+BUDGET_FACTS = frozenset({"budget.daily.used", "budget.monthly.used", "budget.exhausted_providers"})
+SHORTEST, LONGEST = 4_096, 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """A limit that a row used up: `row` counts from 0, `at_us` is its time, `spent_micro_usd` what was then booked."""
+
+    account: str
+    window_start_s: int | None
+    row: int
+    at_us: int | None
+    limit_micro_usd: int
+    spent_micro_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What became of a chunk: the chosen model of every row (-1 refused) and its exact cost in millionths of a micro-dollar.
+
+    `stretches` are the first rows of each stretch, with the cells that budgets had in it; `coded` the cells of the other facts.
+    """
+
+    chosen: Whole
+    exact: Whole
+    stretches: tuple[tuple[int, Mapping[str, Any]], ...]
+    coded: tuple[tuple[Column, Coded], ...]
+
+
+@dataclass(slots=True)
+class _Book:
+    """One limited account while it is played. `cuts` are the amounts at which some rule, or the limit, takes notice."""
+
+    account: str
+    period: Period
+    provider: str | None
+    limit: int
+    cuts: list[int]
+    spent: int = 0
+    window: Window | None = None
+    told: bool = False
+
+    def next_cut(self) -> int | None:
+        return next((cut for cut in self.cuts if cut > self.spent), None)
+
+    @property
+    def used(self) -> Decimal:
+        """As the ledger says it (`AccountState.used_percent`)."""
+        if self.limit == 0:
+            return Decimal(100)
+        return Decimal(self.spent * 100 * 10**6 // self.limit).scaleb(-6)
+
+
+class Simulation:
+    """One policy's run. `simulated` is False where budgets are to be taken from the log, as any other fact."""
+
+    def __init__(self, policy: Policy, *, simulated: bool = True) -> None:
+        self.policy = policy
+        self.models = policy.catalogue.models
+        self.charges = Charges(self.models)
+        self.exhaustions: list[Exhaustion] = []
+        self.zone = policy.settings.budgets.time_zone
+        self._simulated = simulated
+        self.narrowing = Narrowing(policy.compiled, BUDGET_FACTS if simulated else frozenset())
+        self._last = {column.fact: column for column in self.narrowing.last_columns}
+        self._books = _books(policy, self._last) if simulated else []
+        self._choices: dict[tuple[Any, ...], Choices] = {}
+        self._memory: dict[tuple[int, int], int] = {}
+        self._clock_us: int | None = None
+        self._provider_of = np.array(
+            [[model.provider == book.provider for model in self.models] + [False] for book in self._books],
+            bool,
+        )
+
+    def play(self, chunk: Chunk, tokens: Tokens) -> Played:
+        """Plays a chunk after those before it."""
+        columns = self.narrowing.first_columns
+        coded = [chunk.coded(column, self.zone) for column in columns]
+        states, index = self.narrowing.rows(coded, chunk.rows)
+        chosen = np.empty(chunk.rows, np.int64)
+        exact = np.empty(chunk.rows, np.int64)
+        stretches: list[tuple[int, Mapping[str, Any]]] = []
+        for start, end in self._windows(chunk):
+            self._play_window(chunk, tokens, states, index, start, end, chosen, exact, stretches)
+        return Played(chosen, exact, tuple(stretches), tuple(zip(columns, coded, strict=True)))
+
+    # -- windows
+
+    def _windows(self, chunk: Chunk) -> Iterator[tuple[int, int]]:
+        """Runs of rows in one day, and the books opened afresh where a window begins."""
+        times = chunk.times_us
+        if times is None or not self._books:
+            yield 0, chunk.rows
+            return
+        seconds = np.maximum.accumulate(times // 1_000_000)
+        if self._clock_us is not None:
+            seconds = np.maximum(seconds, self._clock_us)
+        at = 0
+        while at < chunk.rows:
+            now = int(seconds[at])
+            self._clock_us = now
+            day = window_at(Period.DAILY, self.zone, now)
+            month: Window | None = None
+            for book in self._books:
+                if book.window is not None and book.window.start_s <= now < book.window.end_s:
+                    continue
+                if book.period is Period.MONTHLY:
+                    month = month or window_at(Period.MONTHLY, self.zone, now)
+                book.window = day if book.period is Period.DAILY else month
+                book.spent, book.told = 0, False
+            end = int(np.searchsorted(seconds, day.end_s, side="left"))
+            yield at, end
+            at = end
+        self._clock_us = int(seconds[-1])
+
+    # -- money
+
+    def _play_window(
+        self,
+        chunk: Chunk,
+        tokens: Tokens,
+        states: list[int],
+        index: Whole,
+        start: int,
+        end: int,
+        chosen: Whole,
+        exact: Whole,
+        stretches: list[tuple[int, Mapping[str, Any]]],
+    ) -> None:
+        at, step = start, SHORTEST if self._books else end - start
+        while at < end:
+            cells, table = self._table(states)
+            if not stretches or stretches[-1][1] != cells:
+                stretches.append((at, cells))
+            rows = slice(at, min(end, at + step))
+            models = self._chosen(table, states, cells, index[rows])
+            cost = self.charges.exact(models, tokens, rows)
+            count = rows.stop - rows.start
+            crossing = count
+            if self._books:
+                amounts = booked(cost)
+                running = [
+                    np.cumsum(
+                        amounts if book.provider is None else amounts * self._provider_of[place][models]
+                    )
+                    for place, book in enumerate(self._books)
+                ]
+                for book, sums in zip(self._books, running, strict=True):
+                    cut = book.next_cut()
+                    if cut is not None and book.spent + int(sums[-1]) >= cut:
+                        crossing = min(crossing, int(np.searchsorted(sums, cut - book.spent, side="left")))
+                played = min(crossing + 1, count)
+                for book, sums in zip(self._books, running, strict=True):
+                    book.spent += int(sums[played - 1])
+                self._tell(chunk, at + played - 1)
+                count = played
+            chosen[at : at + count] = models[:count]
+            exact[at : at + count] = cost[:count]
+            at += count
+            step = (
+                min(step * 2, LONGEST)
+                if count == rows.stop - rows.start
+                else max(SHORTEST, min(step, 2 * count))
+            )
+            if not self._books:
+                step = end - at
+
+    def _tell(self, chunk: Chunk, row: int) -> None:
+        for book in self._books:
+            if not book.told and book.limit and book.spent >= book.limit:
+                book.told = True
+                self.exhaustions.append(
+                    Exhaustion(
+                        book.account,
+                        None if book.window is None else book.window.start_s,
+                        chunk.first + row,
+                        None if chunk.times_us is None else int(chunk.times_us[row]),
+                        book.limit,
+                        book.spent,
+                    )
+                )
+
+    def _table(self, states: list[int]) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        cells: dict[str, Any] = {}
+        if "budget.daily.used" in self._last:
+            cells["budget.daily.used"] = self._used(Period.DAILY)
+        if "budget.monthly.used" in self._last:
+            cells["budget.monthly.used"] = self._used(Period.MONTHLY)
+        if "budget.exhausted_providers" in self._last:
+            gone = frozenset(b.provider for b in self._books if b.provider is not None and b.used >= 100)
+            cells["budget.exhausted_providers"] = self._last["budget.exhausted_providers"].lookup(gone)
+        return cells, tuple(cells.values())
+
+    def _used(self, period: Period) -> Any:
+        column = self._last[f"budget.{period.value}.used"]
+        for book in self._books:
+            if book.period is period and book.provider is None:
+                return column.lookup(book.used)
+        return column.lookup(Decimal(0))
+
+    def _chosen(
+        self, key: tuple[Any, ...], states: list[int], cells: Mapping[str, Any], index: Whole
+    ) -> Whole:
+        """The model of every row, asking only the states that occur and were not asked before."""
+        choices = self._choices.get(key)
+        if choices is None:
+            choices = self._choices[key] = Choices(self.narrowing, cells, self._memory)
+        if len(states) <= 256 or len(index) > 8 * len(states):
+            return choices.of(states)[index]
+        present = np.zeros(len(states), bool)
+        present[index] = True
+        occurring = np.flatnonzero(present)
+        table = np.empty(len(states), np.int64)
+        table[occurring] = choices.of([states[place] for place in occurring.tolist()])
+        return table[index]
+
+
+def _books(policy: Policy, last: Mapping[str, Column]) -> list[_Book]:
+    budgets = policy.settings.budgets
+    limits = Limits(
+        daily_usd=budgets.daily.total_usd,
+        monthly_usd=budgets.monthly.total_usd,
+        per_provider_daily=budgets.daily.per_provider,
+        per_provider_monthly=budgets.monthly.per_provider,
+        time_zone=budgets.time_zone,
+    )
+    books = []
+    for account in limits.limited_accounts():
+        limit = account.limit_micro_usd
+        assert limit is not None
+        cuts = {limit} if limit else set()
+        column = last.get(f"budget.{account.period.value}.used")
+        if account.provider is None and limit and isinstance(column, NumberColumn):
+            cuts |= {_amount_at(Fraction(value), side, limit) for value, side in column.edges}
+        books.append(_Book(account.account_id, account.period, account.provider, limit, sorted(cuts)))
+    return books
+
+
+def _amount_at(percent: Fraction, side: int, limit: int) -> int:
+    """The smallest spending that is at this percentage of the limit (beyond it, when side is 1), floored at six places
+    as the ledger does."""
+    millionths = ceil(percent * 10**6) if side == 0 else floor(percent * 10**6) + 1
+    return ceil(Fraction(millionths * limit, 100 * 10**6))
