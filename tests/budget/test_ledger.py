@@ -263,7 +263,7 @@ def test_lowering_a_limit_below_use_admits_nothing_and_resets_nothing(open_ledge
 
 
 def test_a_second_client_sees_the_first_ones_reservation(open_ledger: OpenLedger) -> None:
-    """Two routers, one ledger: the limit is theirs together (litellm #24682, #30661)."""
+    """Two routers, one ledger: the limit is theirs together (litellm #20886, #24682, #30661, #32614, #33325)."""
     first, second = open_ledger(Limits(daily_usd=1)), open_ledger(Limits(daily_usd=1))
     first.reserve(attempt("a", 600_000))
     with pytest.raises(BudgetExceeded):
@@ -483,7 +483,7 @@ def test_the_day_turns_at_local_midnight(open_ledger: OpenLedger, time: SteppedC
 def test_a_clock_that_goes_back_stays_in_the_later_window(
     open_ledger: OpenLedger, time: SteppedClock
 ) -> None:
-    """Yesterday is over: its budget is not offered again, today's is not reset."""
+    """Yesterday is over: its budget is not offered again, today's is not reset (litellm #34733)."""
     ledger = open_ledger(Limits(daily_usd=1))
     ledger.reserve(attempt("a", DOLLAR))
     time.advance(DAY_S)

@@ -172,7 +172,7 @@ def test_a_reservation_is_on_the_servers_disk_before_it_returns(ledger: Ledger) 
 
 
 def test_eight_clients_make_the_tables_once_and_share_one_limit(url: str) -> None:
-    """They start together on an empty schema; ten reservations of a tenth fit, the eleventh does not."""
+    """They start together on an empty schema; ten reservations of a tenth fit, the eleventh does not (litellm #40095)."""
     outcomes: list[object] = []
     barrier = threading.Barrier(8)
 
