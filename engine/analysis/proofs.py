@@ -4,7 +4,7 @@ A counterexample is replayed, word for word and through the evaluator, before an
 proof depends on them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -53,17 +53,18 @@ def prove(policy: Policy, most_work: int = MOST_WORK) -> list[Answer]:
 class Prover:
     """The proofs of one policy, compiled together with it."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, also: Sequence[Asked] = ()) -> None:
+        """`also` are further questions, compiled behind those of the proofs."""
         self._policy = policy
         self._proofs = policy.checked.proofs
-        asked = []
+        asked: list[Asked] = []
         for proof in self._proofs:
             # What a witness must show: for `never` a model that is selected, otherwise one that is not.
             is_never = proof.expectation.quantifier == "never"
             asked.append(Asked(proof.condition))
             asked.append(Asked(proof.condition, proof.expectation.selector, negated=not is_never))
         self.questioned = Questioned(
-            policy.checked, policy.catalogue.models, policy.names, policy.settings, asked
+            policy.checked, policy.catalogue.models, policy.names, policy.settings, [*asked, *also]
         )
         self._chains = Chains(self.questioned.compiled)
 
@@ -90,7 +91,12 @@ class Prover:
         shown, chains = self.questioned.asked(2 * number + 1), self._chains
         if self._proofs[number].expectation.quantifier == "some":
             # A model that is not selected is no help, so it counts as if it were not in the chain.
-            return [every(holding, chains.nobody(unless=shown))]
+            guards = self.questioned.compiled.guards
+            return [
+                every(
+                    holding, chains.nobody([guard | mask for guard, mask in zip(guards, shown, strict=True)])
+                )
+            ]
         return [every(some_live(mask), chains.in_chain(model)) for model, mask in enumerate(shown) if mask]
 
     def _replayed(self, proof: Proof, witness: Witness) -> Counterexample:

@@ -204,14 +204,9 @@ class Chains:
             )
         return self._welcomes[model]
 
-    def nobody(self, unless: Sequence[int] | None = None) -> Goal:
-        """No model is in the chain, apart from those for which one of the cubes of `unless` holds."""
+    def nobody(self, excuses: Sequence[int]) -> Goal:
+        """No model is in the chain but those for which one of their `excuses` holds; the guards are usually among these."""
         policy = self.policy
-        excuses = (
-            policy.guards
-            if unless is None
-            else [guard | mask for guard, mask in zip(policy.guards, unless, strict=True)]
-        )
 
         def goal(live: int) -> Obstacle | None:
             first, tiers = self.route(live)

@@ -1,0 +1,48 @@
+"""A rule whose condition every task meets."""
+
+import re
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import WARNING, Edit, Example, Finding, LintRule
+from engine.analysis.questions import none_live
+from engine.analysis.study import Study
+from engine.language.diagnostics import Diagnostic
+
+
+def check(study: Study) -> Iterator[Finding]:
+    for index, rule in study.rules:
+        span, masks = study.condition_span(rule), study.condition(index)
+        if span is None or masks is None or index in study.never:
+            continue
+        if study.find("condition-always-true", [none_live(mask) for mask in set(masks)]) is None:
+            yield Finding(
+                span,
+                f"every task meets this condition, so `{rule.name}` always applies",
+                "leave the condition out",
+            )
+
+
+def fix(study: Study, diagnostic: Diagnostic) -> Iterator[Edit]:
+    """Takes the clause away, and the blanks before it where no comment stands there."""
+    span = diagnostic.span
+    clause = re.search(r"\b(?:when|unless)\s+\Z", span.source.text[: span.start])
+    if clause is not None:
+        before = span.source.text[: clause.start()]
+        start = clause.start() if "#" in before.rstrip().rpartition("\n")[2] else len(before.rstrip())
+        yield Edit(span.source.span(start, span.end), "")
+
+
+RULE = LintRule(
+    slug="condition-always-true",
+    level=WARNING,
+    summary="a condition that every task meets",
+    why="It reads as a restriction and is none. What always holds is better said without a condition.",
+    bad=Example(
+        'forbid f: cloud\n    when task.criticality >= high or task.criticality < high\n    because "x" # y\n',
+        ("task.criticality >= high or task.criticality < high",),
+    ),
+    good=Example('forbid f: cloud\n    because "x"\n'),
+    near_miss=Example("forbid f: cloud when task.context_size < 8k or task.context_size > 8k\n"),
+    check=check,
+    fix=fix,
+)

@@ -1,0 +1,31 @@
+"""A preference that never changes an order."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
+from engine.analysis.study import Study
+
+
+def check(study: Study) -> Iterator[Finding]:
+    for index in study.idle_preferences:
+        if index not in study.across_tiers:
+            rule = study.compiled.rules[index]
+            yield Finding(
+                rule.name_span,
+                f"`{rule.name}` never changes the order of a chain: its points never suffice",
+                "give it more points, or take it away",
+            )
+
+
+RULE = LintRule(
+    slug="idle-preference",
+    level=INFO,
+    summary="a preference that never changes an order",
+    why="Points that are always too few, or always given to everyone, decide nothing.",
+    bad=Example("prefer p: small by 0.01\n", ("p",)),
+    good=Example("prefer p: small by 60\n"),
+    near_miss=Example(
+        "prefer p: small by 30 when task.type is qa\nprefer q: small by 30 when task.criticality is high\n"
+    ),
+    check=check,
+)

@@ -1,0 +1,39 @@
+"""Labels that decide, from a list that anyone can misspell."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
+from engine.analysis.study import Study
+from engine.language.checked_policy import FactHas
+
+
+def check(study: Study) -> Iterator[Finding]:
+    if study.policy.names.labels is not None:
+        return
+    first = next((test for test in study.fact_tests(FactHas) if test.fact == "task.labels"), None)
+    if first is not None:
+        labels = sorted({test.element for test in study.fact_tests(FactHas) if test.fact == "task.labels"})
+        yield Finding(
+            first.span,
+            "rules depend on labels, and any label is accepted: a misspelt one is let through",
+            f"write `labels: [{', '.join(labels[:8])}]` in policies.yaml",
+        )
+
+
+RULE = LintRule(
+    slug="open-labels",
+    level=WARNING,
+    summary="rules about labels, and no closed list of them",
+    why="A typo in a label is a leak: the guard does not see it. A closed list refuses it, in rules and in tasks.",
+    bad=Example(
+        "forbid f: cloud when task.labels has pii\n",
+        ("task.labels has pii",),
+        policies=POLICIES.replace("labels: [pii, secret]\n", ""),
+    ),
+    good=Example("forbid f: cloud when task.labels has pii\n"),
+    near_miss=Example(
+        "forbid f: cloud when task.labels is not empty\n",
+        policies=POLICIES.replace("labels: [pii, secret]\n", ""),
+    ),
+    check=check,
+)

@@ -1,0 +1,35 @@
+"""A proof that some task breaks."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
+from engine.analysis.study import Study
+from engine.language.diagnostics import visible
+
+
+def check(study: Study) -> Iterator[Finding]:
+    for answer in study.proofs:
+        if answer.counterexample is not None:
+            chain = (
+                ", ".join(visible(model.key) for model in answer.counterexample.decision.chain) or "a refusal"
+            )
+            facts = study.told(answer.counterexample.facts)
+            yield Finding(
+                answer.proof.name_span,
+                f"`{answer.proof.name}` does not hold: {facts} gives {chain}",
+                "change the rules, or the proof; `engine prove` prints the task as a test",
+            )
+
+
+RULE = LintRule(
+    slug="refuted-proof",
+    level=ERROR,
+    summary="a proof that some task breaks",
+    why="A proof is a promise about every task. One that is broken somewhere is worse than none, because it is believed.",
+    bad=Example("prove stays: only local when task.labels has pii\n", ("stays",)),
+    good=Example(
+        "forbid f: cloud when task.labels has pii\nprove stays: only local when task.labels has pii\n"
+    ),
+    near_miss=Example("prove stays: only local when mode is local-only\n"),
+    check=check,
+)

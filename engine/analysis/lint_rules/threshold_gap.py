@@ -1,0 +1,72 @@
+"""`< 8k` here and `> 8k` there: 8k itself is forgotten."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
+from engine.analysis.study import Study
+from engine.decision.facts import shown
+from engine.language.checked_policy import All, Any, Condition, FactCompare, Not
+from engine.language.diagnostics import Note
+
+_OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def check(study: Study) -> Iterator[Finding]:
+    below: dict[tuple[str, str], FactCompare] = {}
+    above: dict[tuple[str, str], FactCompare] = {}
+    at: set[tuple[str, str]] = set()
+    for _, rule in study.rules:
+        for test, order in comparisons(rule.condition):
+            key = test.fact, shown(test.value)
+            if order == "<":
+                below.setdefault(key, test)
+            elif order == ">":
+                above.setdefault(key, test)
+            else:
+                at.add(key)
+    for key in below.keys() & above.keys() - at:
+        _, value = key
+        first, second = sorted(
+            (below[key], above[key]), key=lambda test: (test.span.source.name, test.span.start)
+        )
+        yield Finding(
+            second.span,
+            f"`{first.span.text}` and `{second.span.text}` both leave out {value} itself",
+            "write `<=` or `>=` in one of the two places",
+            (Note(first.span, "the other one"),),
+        )
+
+
+def comparisons(condition: Condition, negated: bool = False) -> Iterator[tuple[FactCompare, str]]:
+    """Every comparison of a number fact with a constant, and how it reads once each `not` is worked in."""
+    pending = [(condition, negated)]
+    while pending:
+        node, turned = pending.pop()
+        match node:
+            case All(parts) | Any(parts):
+                pending += [(part, turned) for part in reversed(parts)]
+            case Not(part):
+                pending.append((part, not turned))
+            case FactCompare(_, order, _):
+                yield node, _OPPOSITE.get(order, order) if turned else order
+            case _:
+                pass
+
+
+RULE = LintRule(
+    slug="threshold-gap",
+    level=WARNING,
+    summary="two comparisons that both leave out the constant itself",
+    why="Whoever writes `< 8k` in one rule and `> 8k` in another means to divide all tasks; the one at 8k falls between.",
+    bad=Example(
+        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when task.context_size > 8k\n",
+        ("task.context_size > 8k",),
+    ),
+    good=Example(
+        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when task.context_size >= 8k\n"
+    ),
+    near_miss=Example(
+        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when not task.context_size < 8k\n"
+    ),
+    check=check,
+)

@@ -1,0 +1,81 @@
+"""A first place that only the order of models.yaml decides."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import combinations
+
+from engine.analysis.lint_rule import INFO, MODELS, Example, Finding, LintRule
+from engine.analysis.questions import every
+from engine.analysis.search import Goal, Obstacle, Witness
+from engine.analysis.study import Study
+from engine.config.catalogue import Model
+from engine.decision.evaluator import decide_live
+from engine.language.diagnostics import Note, visible
+
+MOST_PAIRS = 50
+
+
+def check(study: Study) -> Iterator[Finding]:
+    models = study.compiled.models
+    alike = [
+        pair for pair in combinations(study.models, 2) if _rank(models[pair[0]]) == _rank(models[pair[1]])
+    ]
+    ordinary = {**study.quiet, **study.box(mode=lambda mode: mode == study.policy.names.default_mode)}
+    for one, other in alike[:MOST_PAIRS]:
+        goal = every(study.chains.in_chain(one), study.chains.in_chain(other), _tie(study, one, other))
+        witness = study.find("tie-by-catalogue-order", [goal], [ordinary], most_work=15_000)
+        if isinstance(witness, Witness):
+            first, second = models[one], models[other]
+            yield Finding(
+                second.span,
+                f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml lists it first: {study.told(witness.facts)}",
+                "a preference or a price that differs says which one is meant",
+                (Note(first.span, "listed first"),),
+            )
+
+
+def _rank(model: Model) -> tuple[str, Fraction | None]:
+    return model.locality, Fraction(model.relative_cost) if model.locality == "local" else model.price
+
+
+def _tie(study: Study, one: int, other: int) -> Goal:
+    policy = study.compiled
+    pair = {policy.models[one].key, policy.models[other].key}
+    decides = study.chains.between(one, other)
+    for guard in policy.guards:
+        decides |= guard
+
+    def goal(live: int) -> Obstacle | None:
+        decision = decide_live(policy, live)
+        first = next((count for count in decision.tiers if count), 0)
+        is_tie = first >= 2 and decision.totals[0] == decision.totals[1]
+        if is_tie and {model.key for model in decision.chain[:2]} == pair:
+            return None
+        return Obstacle(splits=decides)
+
+    return goal
+
+
+RULE = LintRule(
+    slug="tie-by-catalogue-order",
+    level=INFO,
+    summary="a first place that only the order of models.yaml decides",
+    why="The decision is the same every time, but nobody made it: moving a line in models.yaml would change it.",
+    bad=Example(
+        "forbid f: cloud\n",
+        ("twin",),
+        models=MODELS.replace(
+            "      - {id: big,",
+            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low, tools: no}\n      - {id: big,",
+        ),
+    ),
+    good=Example("forbid f: cloud\n"),
+    near_miss=Example(
+        "forbid f: cloud\nprefer p: twin by 1\n",
+        models=MODELS.replace(
+            "      - {id: big,",
+            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low, tools: no}\n      - {id: big,",
+        ),
+    ),
+    check=check,
+)

@@ -1,0 +1,31 @@
+"""A model of the catalogue that no task can ever get."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
+from engine.analysis.study import Study
+from engine.language.diagnostics import visible
+
+
+def check(study: Study) -> Iterator[Finding]:
+    for index, model in enumerate(study.compiled.models):
+        if model.price is None:
+            continue  # `no-price` has said so
+        if study.find("unused-model", [study.chains.in_chain(index)]) is None:
+            yield Finding(
+                model.span,
+                f"no task can get `{visible(model.key)}`, neither first nor as a fallback",
+                "let a route select it, loosen the guard in its way, or take it out",
+            )
+
+
+RULE = LintRule(
+    slug="unused-model",
+    level=WARNING,
+    summary="a model that no task can ever get",
+    why="It is paid for, or kept loaded, for nothing; or a rule is stricter than was meant.",
+    bad=Example("forbid f: model.quality is low\n", ("small",)),
+    good=Example("forbid f: model.quality is low when task.criticality >= high\n"),
+    near_miss=Example("route r: use big, then cloud when task.criticality >= medium\n"),
+    check=check,
+)

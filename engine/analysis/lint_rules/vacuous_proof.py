@@ -1,0 +1,28 @@
+"""A proof about no task at all."""
+
+from collections.abc import Iterator
+
+from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
+from engine.analysis.study import Study
+
+
+def check(study: Study) -> Iterator[Finding]:
+    for answer in study.proofs:
+        if answer.vacuous:
+            yield Finding(
+                answer.proof.name_span,
+                f"`{answer.proof.name}` speaks of no task: its condition can never hold",
+                "change the condition",
+            )
+
+
+RULE = LintRule(
+    slug="vacuous-proof",
+    level=WARNING,
+    summary="a proof whose condition can never hold",
+    why="It is proved, and says nothing (ruling 40).",
+    bad=Example("prove p: never cloud when task.criticality is low and task.criticality is high\n", ("p",)),
+    good=Example("prove p: never cloud when mode is local-only and task.criticality is high\n"),
+    near_miss=Example("prove p: never any when task.context_size > 128k\n"),
+    check=check,
+)
