@@ -10,12 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.config.folder import folder_in_memory
 from engine.decision.decision_tree import DrawnNode
 from engine.decision.facts import DEFAULTS, INDEX
-from engine.language.diagnostics import Problems
 from engine.policy import load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
+from tests.decision.read_back import read_back
 from tests.decision.worlds import facts_of
 from tests.reference.generator import random_facts, random_world
 
@@ -82,41 +81,6 @@ def test_what_show_prints_of_random_policies_decides_the_same() -> None:
                 total * 10**policy.compiled.scale for total in other.totals
             ]
             assert (one.route and one.route.name) == (other.route and other.route.name)
-
-
-def read_back(shown: str, models: str, policies: str | None):  # type: ignore[no-untyped-def]
-    """A policy of the shown text alone: what came from YAML and base.route stands in it as ordinary rules.
-
-    Names of base rules and lowered rules are taken, so in the copy they end in `-shown`; modes and closed lists stay.
-    """
-    from engine.config.catalogue import load_catalogue
-    from engine.config.lowering import names_of
-    from engine.config.settings import load_settings
-    from engine.config.yaml_source import read_yaml
-    from engine.decision.compiler import compile_policy
-    from engine.decision.decision_tree import DecisionTree
-    from engine.decision.evaluator import Evaluator
-    from engine.decision.explanation import Explainer
-    from engine.language.parser import parse
-    from engine.language.source import Source
-    from engine.language.type_checker import check
-    from engine.policy import Policy, assume
-
-    problems = Problems()
-    folder = folder_in_memory(models, policies, {}, problems=problems)
-    assert folder is not None
-    catalogue = load_catalogue(read_yaml(folder.models, problems), problems)
-    settings = load_settings(folder.policies and read_yaml(folder.policies, problems), catalogue, problems)
-    names = names_of(catalogue, settings)
-    file = parse(Source("shown.route", shown), problems)
-    checked = check([file], [], [], names, problems)
-    compiled = compile_policy(checked, catalogue.models, names, problems)
-    assert not problems.has_errors, [f"{problem.span.line} {problem.message}" for problem in problems]
-    evaluator, tree = Evaluator(compiled), DecisionTree(compiled)
-    return Policy(
-        *(folder, catalogue, settings, names, (), checked, compiled, evaluator, tree),
-        *(Explainer(evaluator, tree), problems, assume(settings)),
-    )
 
 
 def _policies(policy) -> str | None:  # type: ignore[no-untyped-def]
