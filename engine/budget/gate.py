@@ -5,13 +5,17 @@ holds a lock on its ticket's byte for as long as it lives, waits until the byte 
 whole file. The kernel frees every lock of a process that dies, so a crash never leaves the gate shut; a waiter that
 dies lets its successor pass earlier, which costs order and never exclusion.
 
-Each passage opens the file anew, so threads and processes are the same to it. Without open-file-description locks
-(they are Linux) only the order is lost; without `fcntl` there is no gate, and the store must not use a write-ahead log.
+The threads of a process first queue among themselves, without looking again and again, and only the first of them
+stands in the queue of the processes. Each passage opens the file anew, so that two gates in one process exclude each
+other too. Without open-file-description locks (they are Linux) only the order is lost; without `fcntl` there is no gate,
+and the store must not use a write-ahead log.
 """
 
 import os
 import struct
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +49,7 @@ class Gate:
     def __init__(self, path: Path, uptime_ns: Callable[[], int]) -> None:
         self._path = path
         self._uptime_ns = uptime_ns
+        self._turns = _Turns()
 
     @contextmanager
     def held(self, wait_ms: int) -> Iterator[None]:
@@ -53,6 +58,16 @@ class Gate:
             yield
             return
         deadline_ns = self._uptime_ns() + wait_ms * 1_000_000
+        if not self._turns.take(wait_ms * 1_000_000):
+            raise LedgerUnavailable("the ledger is locked by other threads")
+        try:
+            with self._file_held(deadline_ns):
+                yield
+        finally:
+            self._turns.give()
+
+    @contextmanager
+    def _file_held(self, deadline_ns: int) -> Iterator[None]:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if _ORDERED:
@@ -84,8 +99,51 @@ class Gate:
             _pause(min(_NEXT_NS + others * _EACH_BEFORE_NS, _LONGEST_NS))
 
 
+class _Turns:
+    """A lock that is handed to whoever asked first."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    def take(self, patience_ns: int) -> bool:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        try:
+            return mine.acquire(timeout=_seconds(patience_ns)) or not self._left(mine)
+        except BaseException:
+            if not self._left(mine):
+                self.give()
+            raise
+
+    def give(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+    def _left(self, mine: threading.Lock) -> bool:
+        """Step out of the queue; False when the turn has come meanwhile."""
+        with self._guard:
+            if mine not in self._waiting:
+                return False
+            self._waiting.remove(mine)
+            return True
+
+
 def _pause(duration_ns: int) -> None:
-    time.sleep(duration_ns / 1_000_000_000)  # a wait, not money: the one quotient of this package
+    time.sleep(_seconds(duration_ns))
+
+
+def _seconds(duration_ns: int) -> float:
+    return duration_ns / 1_000_000_000  # for waiting, not money: the one float of this package
 
 
 def _counters(fd: int) -> tuple[int, int]:

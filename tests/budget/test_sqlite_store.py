@@ -387,20 +387,27 @@ def test_a_snapshot_keeps_the_last_known_facts(ledger: Ledger, time: SteppedCloc
 # -- the gate
 
 
-def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path) -> None:
-    """Who came first goes first, threads and processes alike."""
+@pytest.mark.parametrize("shared", [True, False], ids=["threads", "processes"])
+def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path, shared: bool) -> None:
+    """Who came first goes first: the threads of one gate, and gates of their own, as other processes have them."""
     gate = Gate(tmp_path / "gate", real_clock().uptime_ns)
     order: list[int] = []
+    inside: list[int] = []
     threads = []
 
     def pass_through(number: int) -> None:
-        with gate.held(10_000):
+        with (gate if shared else Gate(tmp_path / "gate", real_clock().uptime_ns)).held(10_000):
+            inside.append(number)
+            assert inside == [number]
             order.append(number)
+            inside.clear()
 
     def waiting() -> int:
+        if shared:
+            return len(gate._turns._waiting)
         fd = os.open(tmp_path / "gate", os.O_RDWR)
         try:
-            return gates._counters(fd)[0]
+            return gates._counters(fd)[0] - 1
         finally:
             os.close(fd)
 
@@ -408,11 +415,22 @@ def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path) -> None:
         for number in range(12):
             threads.append(threading.Thread(target=pass_through, args=(number,)))
             threads[-1].start()
-            while waiting() < number + 2:
+            while waiting() <= number:
                 gates._pause(100_000)
     for thread in threads:
         thread.join()
     assert order == list(range(12))
+
+
+def test_who_loses_patience_leaves_the_queue(tmp_path: Path) -> None:
+    """A thread that waits too long is told so, and the gate is free for the next when its holder leaves."""
+    gate = Gate(tmp_path / "gate", real_clock().uptime_ns)
+    with gate.held(0):
+        with pytest.raises(LedgerUnavailable, match="locked"), gate.held(5):
+            pass
+        assert not gate._turns._waiting
+    with gate.held(0):
+        pass
 
 
 def test_a_dead_holder_does_not_shut_the_gate(tmp_path: Path) -> None:
