@@ -174,7 +174,7 @@ class _World:
             ledger = self.open(self.fast)
             threads = [
                 threading.Thread(target=self._worker, args=(ledger, f"{number}.{thread}"))
-                for thread in range(max(1, self.plan.workers // self.plan.processes))
+                for thread in range(self._threads_of(number))
             ]
             for thread in threads:
                 thread.start()
@@ -185,6 +185,10 @@ class _World:
             os.write(self.errors, traceback.format_exc().encode())
         finally:
             os._exit(0)
+
+    def _threads_of(self, number: int) -> int:
+        share, rest = divmod(self.plan.workers, self.plan.processes)
+        return max(1, share + (number % self.plan.processes < rest))
 
     def _worker(self, ledger: Ledger, name: str) -> None:
         dice = random.Random(f"{self.plan.seed} {name}")
