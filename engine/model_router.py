@@ -123,10 +123,13 @@ class ModelRouter:
         ledger: Ledger | None = None,
         clock: Callable[[], datetime] | None = None,
         providers: Given | None = None,
+        surroundings: Surroundings | None = None,
     ) -> "ModelRouter":
-        """A router for a policy that is loaded already."""
+        """A router for a policy that is loaded already. `surroundings` replaces time, chance and sleep too, for programs
+        that simulate them; then `clock` is not asked."""
         router = cls.__new__(cls)
-        router._begin(policy, Environment.read(os.environ), _Options(mode, dry_run, ledger, clock, providers))
+        options = _Options(mode, dry_run, ledger, clock, providers, surroundings)
+        router._begin(policy, Environment.read(os.environ), options)
         return router
 
     def _begin(self, policy: Policy, environment: Environment, options: "_Options") -> None:
@@ -134,7 +137,8 @@ class ModelRouter:
             journal.set_level(environment.log_level)
         self.dry_run = environment.dry_run if options.dry_run is None else options.dry_run
         self._environment, self._options = environment, options
-        world = options.surroundings()
+        world = options.surroundings or _surroundings(options.clock or _now)
+        self._now = world.now
         edition = Edition(policy, environment, options.providers, world.monotonic)
         standing, slots = Standing(world, self._moved), Slots(self._moved)
         desk = LedgerDesk(self._open_ledger, edition.limits())
@@ -424,7 +428,7 @@ class ModelRouter:
 
     def _planner_of(self, edition: Edition) -> "_Planner":
         mode = mode_in_force(edition.policy, self._environment, self._options.mode)
-        return _Planner(edition, mode, self._options.clock or _now)
+        return _Planner(edition, mode, self._now)
 
     def _open_ledger(self, limits: Limits) -> Ledger:
         if self._options.ledger is not None:
@@ -435,7 +439,7 @@ class ModelRouter:
             state_dir=self._environment.state_dir,
             url=self._environment.ledger_url,
             limits=limits,
-            clock=_ledger_clock(self._options.clock),
+            clock=_ledger_clock(self._now),
         )
 
 
@@ -456,24 +460,24 @@ class _Options:
     ledger: Ledger | None
     clock: Callable[[], datetime] | None
     providers: Given | None
+    surroundings: Surroundings | None = None
 
-    def surroundings(self) -> Surroundings:
-        return Surroundings(
-            self.clock or _now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex
-        )
+
+def _surroundings(now: Callable[[], datetime]) -> Surroundings:
+    return Surroundings(now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _ledger_clock(given: Callable[[], datetime] | None) -> Clock:
+def _ledger_clock(now: Callable[[], datetime]) -> Clock:
     """This machine's clocks. A clock that was handed in is both: then no jump can be told from time going by."""
-    if given is not None:
+    if now is not _now:
         epoch, microsecond = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
         def wall_ns() -> int:
-            return (given() - epoch) // microsecond * 1000
+            return (now() - epoch) // microsecond * 1000
 
         return Clock(wall_ns, wall_ns, "")
     # The clock that goes on while the machine sleeps, where there is one.

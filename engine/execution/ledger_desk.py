@@ -118,7 +118,8 @@ class LedgerDesk:
         with self._lock:
             if self._worker is None:
                 self._worker = ThreadPoolExecutor(1, thread_name_prefix="engine-ledger")
-            return self._worker.submit(work)
+            worker = self._worker
+        return worker.submit(work)
 
     @staticmethod
     async def _result(asked: "Future[T]", within_s: float) -> T:
