@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from fractions import Fraction
 
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
 from engine.commands.terminal import Terminal
@@ -23,12 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also say which rules decided a test, and which conditions were seen both true and false",
     )
+    parser.add_argument(
+        "--mutate",
+        action="store_true",
+        help="also make every small change to the rules, and say which of them no test or proof would notice",
+    )
+    parser.add_argument(
+        "--min-score",
+        type=_percent,
+        metavar="PERCENT",
+        help="with --mutate: exit code 1 when fewer of the changes that matter would be noticed",
+    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.analysis.coverage import coverage
     from engine.analysis.policy_tests import run_tests
     from engine.commands.case_formats import coverage_text, junit, report_json, report_text
+    from engine.commands.mutation_formats import mutation_json, mutation_text
 
     arguments.config = arguments.path or arguments.config
     policy = load_policy(arguments, terminal)
@@ -36,13 +49,32 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return COULD_NOT_RUN
     reports = run_tests(policy)
     covered = coverage(policy, reports) if arguments.coverage else None
+    mutation = None
+    if arguments.mutate or arguments.min_score is not None:
+        from engine.analysis.mutation import mutate
+
+        mutation = mutate(policy)
     match arguments.format:
         case "json":
-            terminal.say(json.dumps(report_json(reports, covered), indent=1))
+            answer = report_json(reports, covered)
+            if mutation is not None:
+                answer["mutation"] = mutation_json(mutation)
+            terminal.say(json.dumps(answer, indent=1))
         case "junit":
             terminal.say(junit(reports))
         case _:
             terminal.say(report_text(reports))
             if covered is not None:
                 terminal.say("\n" + coverage_text(covered))
-    return 0 if all(report.passed for report in reports) else FAILED
+            if mutation is not None:
+                terminal.say("\n" + mutation_text(mutation))
+    is_low = arguments.min_score is not None and mutation is not None and mutation.score < arguments.min_score
+    return FAILED if is_low or not all(report.passed for report in reports) else 0
+
+
+def _percent(text: str) -> Fraction:
+    """The share of 1. Argparse tells a person when it is no number."""
+    share = Fraction(text.removesuffix("%")) / 100
+    if not 0 <= share <= 1:
+        raise ValueError
+    return share

@@ -121,3 +121,40 @@ def test_a_policy_with_errors_is_not_tested(shell: Shell, folder: str) -> None:
     ran = shell("test", folder)
     assert (ran.code, ran.out) == (2, "")
     assert "main.route:1:" in ran.err
+
+
+def test_mutation_tells_what_would_not_be_noticed(shell: Shell, folder: str) -> None:
+    """The change as text, and the simplest task that it decides otherwise."""
+    Path(folder, "main.route").write_text(
+        "forbid long: small\n    when task.context_size > 5k\n\n"
+        'test "t":\n    given task.type is a, task.context_size is 7k\n    expect refused because long\n'
+    )
+    ran = shell("test", folder, "--mutate")
+    assert ran.code == 0
+    assert ran.out.endswith(
+        "main.route:2:10 survived\n"
+        "    - task.context_size > 5k\n"
+        "    + task.context_size > 4k\n"
+        "    for type=something-else context_size=4001\n"
+        "    now small; changed refused\n"
+        "\n"
+        "main.route:2:10 survived\n"
+        "    - task.context_size > 5k\n"
+        "    + task.context_size > 6k\n"
+        "    for type=something-else context_size=5001\n"
+        "    now refused; changed small\n"
+    ), ran.out
+
+
+def test_what_survives_can_be_pasted_as_tests_that_notice_it(shell: Shell, folder: str) -> None:
+    """With them the score is 100%, and --min-score is content."""
+    file = Path(folder, "main.route")
+    file.write_text("forbid long: small\n    when task.context_size > 5k\n")
+    ran = shell("test", folder, "--min-score", "100%", "--format", "json")
+    before = valid("test-report", ran.json)["mutation"]
+    assert (ran.code, before["killed"]) == (1, 0)
+    tests = [change["witness"]["test"] for change in before["unnoticed"]]
+    file.write_text("\n\n".join([file.read_text(), *tests]) + "\n")
+    ran = shell("test", folder, "--min-score", "100", "--format", "json")
+    after = valid("test-report", ran.json)["mutation"]
+    assert (ran.code, after["score"], after["killed"]) == (0, 1, len(tests))

@@ -1,0 +1,112 @@
+"""A report on mutants -> text and JSON."""
+
+from typing import Any
+
+from engine.analysis.mutation import Mutant, MutationReport
+from engine.analysis.pasteable import pasteable_test
+from engine.decision.evaluator import Decision
+from engine.decision.explanation import json_value
+from engine.decision.facts import shown
+from engine.language.diagnostics import visible
+from engine.language.source import Source
+from engine.language.syntax_tree import Expectation, ExpectModels, ExpectRefused, Word
+
+_NOWHERE = Source("", "").span(0, 0)
+
+
+def mutation_text(report: MutationReport) -> str:
+    """The score, and each change that nobody would notice with the simplest task that it decides otherwise."""
+    killed, survived = report.count("killed"), report.count("survived")
+    undecided, equivalent = report.count("undecided"), report.count("equivalent")
+    mattering = killed + survived + undecided
+    lines = [f"mutation score {score_text(report)}: {killed} of {mattering} changes would be noticed"]
+    if equivalent:
+        lines.append(f"{equivalent} more change no decision and are left out")
+    if undecided:
+        lines.append(f"{undecided} could not be decided within the work allowed and count as not noticed")
+    if report.possible > len(report.mutants) and report.possible > mattering + equivalent:
+        left = report.possible - len(report.mutants)
+        lines.append(
+            f"{left} were not tried: they make no sense, or are beyond what is tried of so large a policy"
+        )
+    lines += [f"left out, since it does not hold as it is: {visible(each)}" for each in report.ignored]
+    for mutant in report.mutants:
+        if mutant.fate in ("survived", "undecided"):
+            lines += ["", *_mutant_lines(mutant)]
+    return "\n".join(lines)
+
+
+def score_text(report: MutationReport) -> str:
+    """Rounded down, so that 100% means all."""
+    return f"{int(report.score * 100)}%"
+
+
+def _mutant_lines(mutant: Mutant) -> list[str]:
+    edit = mutant.change.edit
+    place = f"{visible(edit.span.source.name)}:{edit.span.line}:{edit.span.column}"
+    after = visible(edit.after) if edit.after else "(left out)"
+    lines = [f"{place} {mutant.fate}", f"    - {visible(edit.before)}", f"    + {after}"]
+    if mutant.given is not None:
+        given = " ".join(
+            f"{fact.removeprefix('task.')}={visible(shown(value))}" for fact, value in mutant.given.items()
+        )
+        lines.append(f"    for {given}")
+        lines.append(f"    now {_chain(mutant.before)}; changed {_chain(mutant.after)}")
+    return lines
+
+
+def _chain(decision: Decision | None) -> str:
+    assert decision is not None
+    return ", ".join(visible(model.key) for model in decision.chain) or "refused"
+
+
+def mutation_json(report: MutationReport) -> dict[str, Any]:
+    """Plain values (schemas/test-report.schema.json); the changes that were noticed are counted, not listed."""
+    return {
+        "score": int(report.score * 10_000) / 10_000,
+        "possible": report.possible,
+        "killed": report.count("killed"),
+        "survived": report.count("survived"),
+        "equivalent": report.count("equivalent"),
+        "undecided": report.count("undecided"),
+        "ignored": list(report.ignored),
+        "unnoticed": [
+            _mutant_json(mutant) for mutant in report.mutants if mutant.fate in ("survived", "undecided")
+        ],
+    }
+
+
+def _mutant_json(mutant: Mutant) -> dict[str, Any]:
+    edit = mutant.change.edit
+    return {
+        "file": edit.span.source.name,
+        "line": edit.span.line,
+        "column": edit.span.column,
+        "statement": mutant.change.statement.name.text,
+        "fate": mutant.fate,
+        "before": edit.before,
+        "after": edit.after,
+        "witness": None
+        if mutant.given is None
+        else {
+            "facts": {fact: json_value(value) for fact, value in mutant.given.items()},
+            "now": _keys(mutant.before),
+            "changed": _keys(mutant.after),
+            "test": _test(mutant),
+        },
+    }
+
+
+def _keys(decision: Decision | None) -> list[str]:
+    return [] if decision is None else [model.key for model in decision.chain]
+
+
+def _test(mutant: Mutant) -> str:
+    """A test that holds as the policy is and would notice the change."""
+    assert mutant.given is not None
+    edit, keys = mutant.change.edit, _keys(mutant.before)
+    models = tuple(Word(key, _NOWHERE) for key in keys)
+    expectation: Expectation = ExpectModels(models, False, _NOWHERE) if models else ExpectRefused(_NOWHERE)
+    after = f"not {edit.after}" if edit.after else "kept"
+    title = f"{mutant.change.statement.name.text}: {edit.before}, {after}"
+    return pasteable_test(title, mutant.given, expectation)
