@@ -4,9 +4,10 @@ Only names that interfaces.md lists, or that the catalogue's `*_env` keys name, 
 handed to its provider and shown nowhere.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -66,17 +67,16 @@ def _dollars(variables: Mapping[str, str], name: str) -> Decimal | None:
     text = variables.get(name)
     if not text:
         return None
-    try:
-        value = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
-        raise InvalidEnvironment(f"{name} is an amount of US dollars such as 10.0, not {text!r}")
-    return value
+    if not _AMOUNT.fullmatch(text):
+        raise InvalidEnvironment(f"{name} is an amount of US dollars such as 10.0, not {text[:40]!r}")
+    return Decimal(text.removeprefix("$"))
+
+
+_AMOUNT = re.compile(r"\$?[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def _yes_or_no(variables: Mapping[str, str], name: str) -> bool:
     text = (variables.get(name) or "false").lower()
     if text not in ("true", "false", "yes", "no", "1", "0"):
-        raise InvalidEnvironment(f"{name} is true or false, not {text!r}")
+        raise InvalidEnvironment(f"{name} is true or false, not {text[:40]!r}")
     return text in ("true", "yes", "1")

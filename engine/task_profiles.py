@@ -8,6 +8,7 @@ from engine.errors import EngineError
 
 CRITICALITIES = ("low", "medium", "high", "critical")
 SENSITIVITIES = ("low", "medium", "high")
+MOST_TOKENS = 10**12
 
 
 class InvalidTask(EngineError, ValueError):  # noqa: N818
@@ -37,38 +38,50 @@ class TaskProfile:
 
     def __post_init__(self) -> None:
         if not isinstance(self.task_type, str) or not self.task_type:
-            raise InvalidTask(f"task_type is the name of a task type, not {self.task_type!r}")
+            raise InvalidTask(f"task_type is the name of a task type, not {_short(self.task_type)}")
         if self.criticality not in CRITICALITIES:
             raise InvalidTask(_not_one_of("criticality", self.criticality, CRITICALITIES))
         if self.latency_sensitivity not in SENSITIVITIES:
             raise InvalidTask(_not_one_of("latency_sensitivity", self.latency_sensitivity, SENSITIVITIES))
         if self.budget_sensitivity not in SENSITIVITIES:
             raise InvalidTask(_not_one_of("budget_sensitivity", self.budget_sensitivity, SENSITIVITIES))
-        if type(self.context_size) is not int or self.context_size < 0:
+        if type(self.context_size) is not int or not 0 <= self.context_size <= MOST_TOKENS:
             raise InvalidTask(
-                f"context_size is a whole number of tokens from 0 up, not {self.context_size!r}"
+                f"context_size is a whole number of tokens from 0 to {MOST_TOKENS:,}, not {_short(self.context_size)}"
             )
         if type(self.tool_use_required) is not bool:
-            raise InvalidTask(f"tool_use_required is True or False, not {self.tool_use_required!r}")
-        if type(self.labels) is not frozenset:
+            raise InvalidTask(f"tool_use_required is True or False, not {_short(self.tool_use_required)}")
+        if type(self.labels) is not frozenset or self.labels:
             object.__setattr__(self, "labels", _labels(self.labels))
+        if self.key is not None and not isinstance(self.key, str):
+            raise InvalidTask(f"key is text, such as a tenant or a session, not {_short(self.key)}")
 
     @property
     def bucket(self) -> int | None:
         """0 to 99, the same for the same key on every machine and in every version; None without a key."""
         if self.key is None:
             return None
-        return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:8], "big") % 100
+        return (
+            int.from_bytes(hashlib.sha256(self.key.encode(errors="surrogatepass")).digest()[:8], "big") % 100
+        )
 
 
 def _labels(labels: object) -> frozenset[str]:
-    if isinstance(labels, str) or not isinstance(labels, Iterable):
-        raise InvalidTask(f"labels is a list of names, not {labels!r}")
-    names = frozenset(labels)
-    if not all(isinstance(name, str) and name for name in names):
-        raise InvalidTask("labels is a list of names")
-    return names
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise InvalidTask(f"labels is a list of names, not {_short(labels)}")
+    names = list(labels)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise InvalidTask(f"labels is a list of names, and {_short(name)} is none")
+    return frozenset(names)
 
 
 def _not_one_of(field: str, value: object, known: tuple[str, ...]) -> str:
-    return f"{field} is one of {', '.join(known)}, not {value!r}"
+    return f"{field} is one of {', '.join(known)}, not {_short(value)}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > MOST_TOKENS:
+        return "a number beyond that"
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:70]}..."
