@@ -11,6 +11,7 @@ from engine.commands.terminal import Terminal
 
 if TYPE_CHECKING:
     from engine.decision.explanation import Explanation
+    from engine.language.checked_policy import FactValue
     from engine.policy import Policy
 
 SUMMARY = "show which model a task gets, and why"
@@ -118,7 +119,6 @@ def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) 
 
 def _answer_lines(policy: "Policy", lines: Iterable[bytes], terminal: Terminal) -> int:
     from engine.decision.facts import InvalidFact, fact_named, read_json
-    from engine.language.checked_policy import FactValue
 
     code = 0
     dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
