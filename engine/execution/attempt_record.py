@@ -20,7 +20,7 @@ class AttemptRecord:
     """
 
     model: Model
-    outcome: AttemptOutcome = "failed"
+    outcome: AttemptOutcome = "cancelled"
     attempt_id: str | None = None
     error: str | None = None
     error_class: str | None = None
