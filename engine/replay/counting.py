@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from engine.config.catalogue import Model
+from engine.language.vocabulary import QUALITIES
 from engine.replay.charges import Tokens, total
 from engine.replay.coding import Chunk, Whole
 from engine.replay.reasons import (
@@ -48,8 +49,10 @@ class Course:
     first_us: list[int | None] = field(default_factory=list)
     calls: list[list[int]] = field(default_factory=list)
     micro_usd: list[list[float]] = field(default_factory=list)
+    elsewhere: list[list[float]] = field(default_factory=list)
+    """What each run would have cost at the model to compare with."""
 
-    def add(self, chunk: Chunk, played: Played) -> None:
+    def add(self, chunk: Chunk, played: Played, elsewhere: Whole) -> None:
         """Counts a chunk; the last of `models` + 1 columns are the refused."""
         while (chunk.first + chunk.rows - 1) // self.stride >= MOST_BINS:
             self._halve()
@@ -61,6 +64,7 @@ class Course:
         money = np.bincount(keys, weights=played.exact / 1e6, minlength=(high - low) * width).reshape(
             -1, width
         )
+        other = np.bincount(bins - low, weights=elsewhere / 1e6, minlength=high - low)
         times = chunk.times_us
         for place in range(low, high):
             if place == len(self.calls):
@@ -68,6 +72,8 @@ class Course:
                 self.first_us.append(None if times is None else int(times[first]))
                 self.calls.append([0] * width)
                 self.micro_usd.append([0.0] * width)
+                self.elsewhere.append([0.0])
+            self.elsewhere[place][0] += float(other[place - low])
             self.calls[place] = [
                 one + int(two) for one, two in zip(self.calls[place], calls[place - low], strict=True)
             ]
@@ -80,6 +86,7 @@ class Course:
         self.first_us = self.first_us[::2]
         self.calls = _in_pairs(self.calls)
         self.micro_usd = _in_pairs(self.micro_usd)
+        self.elsewhere = _in_pairs(self.elsewhere)
 
 
 def _in_pairs(rows: list[list[int]] | list[list[float]]) -> list[list]:  # type: ignore[type-arg]
@@ -118,6 +125,7 @@ class Tally:
         self.fits = [0] * len(self.models)
         self.all_tokens = [0, 0]
         self.course = Course(len(self.models))
+        self.reference = _reference(simulation)
         self.outcomes: Counter[tuple[float, ...]] = Counter()
         """How often each (chosen model, score of each scored model, ...) occurs."""
         self.scored: tuple[int, ...] = ()
@@ -149,9 +157,16 @@ class Tally:
         if calls[0]:
             self.refused += int(calls[0])
             self._add_refusals(played, np.flatnonzero(chosen == REFUSED))
-        self.course.add(chunk, played)
+        self.course.add(chunk, played, self._elsewhere(chunk, tokens))
         self._add_outcomes(chunk, played)
         self._add_recorded(chunk, played)
+
+    def _elsewhere(self, chunk: Chunk, tokens: Tokens) -> Whole:
+        """What every row costs at the model to compare with, in millionths of a micro-dollar."""
+        if self.reference is None:
+            return np.zeros(chunk.rows, np.int64)
+        everywhere = np.full(chunk.rows, self.reference, np.int64)
+        return self.simulation.charges.exact(everywhere, tokens, slice(0, chunk.rows))
 
     def _add_refusals(self, played: Played, rows: Whole) -> None:
         found = Combinations([played], rows)
@@ -183,6 +198,16 @@ class Tally:
         frame = pl.DataFrame({"was": recorded.cast(pl.String).fill_null(""), "now": now})
         for was, model, count in frame.group_by("was", "now", maintain_order=True).len().iter_rows():
             self.recorded[was, model] += count
+
+
+def _reference(simulation: Simulation) -> int | None:
+    """The model that "all to the cloud" means in a drawing: the best cloud model that has a price, the cheapest of those."""
+    priced = [
+        (-QUALITIES.index(model.quality), model.price, place)
+        for place, model in enumerate(simulation.models)
+        if model.locality == "cloud" and model.price is not None
+    ]
+    return min(priced)[2] if priced else None
 
 
 class Moves:

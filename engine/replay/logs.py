@@ -42,7 +42,7 @@ class Log:
             if self._frame is None:
                 yield from _decisions(self.path, rows)
             else:
-                yield from _rows(self._frame.select(columns), rows)
+                yield from _rows(self._frame.select(columns or list(self.names[:1])), rows)
         except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
             raise UnreadableLog(f"cannot read {self.path}: {_first_line(error)}") from None
 

@@ -37,6 +37,7 @@ class Options:
     given: Mapping[str, FactValue]
     start: datetime
     simulated: bool | None = None
+    rounded: bool = True
     pair: tuple[str, str] | None = None
     seed: int = 1
     chunk_rows: int = CHUNK_ROWS
@@ -56,6 +57,7 @@ class Side:
     outcomes: Outcomes | None
     course: Course
     recorded: Mapping[tuple[str, str], int]
+    reference: str | None
 
     @property
     def answered(self) -> int:
@@ -143,7 +145,7 @@ def replay(
     models = list(dict.fromkeys(model.key for _, policy in policies for model in policy.catalogue.models))
     columns = _columns(log, options, models)
     simulated = not log.is_decision_log if options.simulated is None else options.simulated
-    simulations = [Simulation(policy, simulated=simulated) for _, policy in policies]
+    simulations = [Simulation(policy, simulated=simulated, rounded=options.rounded) for _, policy in policies]
     tallies = [Tally(simulation) for simulation in simulations]
     moves = Moves(simulations[0], simulations[1]) if len(simulations) == 2 else None
     first_us = last_us = None
@@ -227,6 +229,7 @@ def _side(name: str, policy: Policy, tally: Tally, options: Options) -> Side:
         outcomes,
         tally.course,
         dict(sorted(tally.recorded.items(), key=lambda item: (-item[1], item[0]))),
+        None if tally.reference is None else keys[tally.reference],
     )
 
 

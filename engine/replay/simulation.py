@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from engine.budget.accounts import Limits
+from engine.budget.money import PRICED_TOKENS
 from engine.budget.windows import Period, Window, window_at
 from engine.decision.cells import Column, NumberColumn
 from engine.policy import Policy
 from engine.replay.charges import Charges, Tokens, booked
 from engine.replay.coding import Chunk, Coded, Whole
+from engine.replay.errors import UnreadableLog
 from engine.replay.narrowing import Choices, Narrowing
 
 BUDGET_FACTS = frozenset({"budget.daily.used", "budget.monthly.used", "budget.exhausted_providers"})
@@ -56,13 +58,17 @@ class Played:
 
 @dataclass(slots=True)
 class _Book:
-    """One limited account while it is played. `cuts` are the amounts at which some rule, or the limit, takes notice."""
+    """One limited account while it is played. `cuts` are the amounts at which some rule, or the limit, takes notice.
+
+    `spent`, `limit` and `cuts` count in 1/`unit` micro-dollars.
+    """
 
     account: str
     period: Period
     provider: str | None
     limit: int
     cuts: list[int]
+    unit: int = 1
     spent: int = 0
     window: Window | None = None
     told: bool = False
@@ -79,9 +85,10 @@ class _Book:
 
 
 class Simulation:
-    """One policy's run. `simulated` is False where budgets are to be taken from the log, as any other fact."""
+    """One policy's run. `simulated` is False where budgets are to be taken from the log, as any other fact; `rounded` is False where
+    calls are to be booked to the last digit, and not rounded up to a micro-dollar each."""
 
-    def __init__(self, policy: Policy, *, simulated: bool = True) -> None:
+    def __init__(self, policy: Policy, *, simulated: bool = True, rounded: bool = True) -> None:
         self.policy = policy
         self.models = policy.catalogue.models
         self.charges = Charges(self.models)
@@ -90,7 +97,8 @@ class Simulation:
         self._simulated = simulated
         self.narrowing = Narrowing(policy.compiled, BUDGET_FACTS if simulated else frozenset())
         self._last = {column.fact: column for column in self.narrowing.last_columns}
-        self._books = _books(policy, self._last) if simulated else []
+        self._rounded = rounded
+        self._books = _books(policy, self._last, 1 if rounded else PRICED_TOKENS) if simulated else []
         self._choices: dict[tuple[Any, ...], Choices] = {}
         self._memory: dict[tuple[int, int], int] = {}
         self._clock_us: int | None = None
@@ -165,7 +173,9 @@ class Simulation:
             count = rows.stop - rows.start
             crossing = count
             if self._books:
-                amounts = booked(cost)
+                amounts = booked(cost) if self._rounded else cost
+                if float(amounts.sum(dtype=np.float64)) > 2**62:
+                    raise UnreadableLog("these calls cost more than can be counted with")
                 running = [
                     np.cumsum(
                         amounts if book.provider is None else amounts * self._provider_of[place][models]
@@ -202,8 +212,8 @@ class Simulation:
                         None if book.window is None else book.window.start_s,
                         chunk.first + row,
                         None if chunk.times_us is None else int(chunk.times_us[row]),
-                        book.limit,
-                        book.spent,
+                        book.limit // book.unit,
+                        book.spent // book.unit,
                     )
                 )
 
@@ -242,7 +252,7 @@ class Simulation:
         return table[index]
 
 
-def _books(policy: Policy, last: Mapping[str, Column]) -> list[_Book]:
+def _books(policy: Policy, last: Mapping[str, Column], unit: int) -> list[_Book]:
     budgets = policy.settings.budgets
     limits = Limits(
         daily_usd=budgets.daily.total_usd,
@@ -255,11 +265,13 @@ def _books(policy: Policy, last: Mapping[str, Column]) -> list[_Book]:
     for account in limits.limited_accounts():
         limit = account.limit_micro_usd
         assert limit is not None
-        cuts = {limit} if limit else set()
+        cuts = {limit * unit} if limit else set()
         column = last.get(f"budget.{account.period.value}.used")
         if account.provider is None and limit and isinstance(column, NumberColumn):
-            cuts |= {_amount_at(Fraction(value), side, limit) for value, side in column.edges}
-        books.append(_Book(account.account_id, account.period, account.provider, limit, sorted(cuts)))
+            cuts |= {_amount_at(Fraction(value), side, limit * unit) for value, side in column.edges}
+        books.append(
+            _Book(account.account_id, account.period, account.provider, limit * unit, sorted(cuts), unit)
+        )
     return books
 
 

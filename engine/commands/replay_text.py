@@ -1,0 +1,169 @@
+"""A replay's report -> text for a person: the sums first, then what to compare them with, then what moved and why."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from engine.commands.tables import table
+from engine.language.diagnostics import visible
+
+if TYPE_CHECKING:
+    from engine.replay.counting import Move
+    from engine.replay.outcomes import Interval, Outcomes
+    from engine.replay.report import Report, Side
+
+MOST_MOVES = 20
+
+
+def replay_text(report: "Report") -> str:
+    """Everything but the course over time."""
+    parts = [_head(report)]
+    parts += [_side(report, side) for side in report.sides]
+    parts.append(_lines(report))
+    if len(report.sides) == 2:
+        parts.append(_moved(report))
+    parts += [f"note: {note}" for note in report.notes]
+    return "\n\n".join(parts)
+
+
+def _head(report: "Report") -> str:
+    from engine.replay.coding import moment
+
+    told = f"{visible(report.log)}: {report.rows:,} tasks, {report.input_tokens:,} tokens in, {report.output_tokens:,} out"
+    if report.first_us is not None and report.last_us is not None:
+        told += f"\n{moment(report.first_us)} to {moment(report.last_us)}"
+    columns = ", ".join(f"{field} from {visible(column)}" for field, column in sorted(report.columns.items()))
+    return f"{told}\n{columns}" if columns else told
+
+
+def _side(report: "Report", side: "Side") -> str:
+    local = "none answered" if side.local_share is None else f"{side.local_share:.1%} of them local"
+    lines = [
+        f"policy {visible(side.name)}: {side.answered:,} answered, {local}, {side.refused:,} refused, {dollars(side.usd)}"
+    ]
+    rows = [
+        [
+            model.model.key,
+            model.model.locality,
+            f"{model.calls:,}",
+            f"{model.calls / side.rows:.1%}",
+            f"{model.input_tokens:,}",
+            f"{model.output_tokens:,}",
+            dollars(Decimal(model.exact).scaleb(-12)),
+        ]
+        for model in sorted(side.models, key=lambda model: -model.calls)
+        if model.calls
+    ]
+    titles = ["model", "where", "calls", "share", "tokens in", "tokens out", "dollars"]
+    if rows:
+        lines.append(table(titles, rows, right=titles[2:]))
+    lines += _exhausted(side)
+    if side.refused_by:
+        lines.append("refused:")
+        lines += [
+            f"  {rows:,} rows: {_because(reason.did, reason.rule, reason.place)}"
+            for reason, rows in side.refused_by[:10]
+        ]
+    if side.recorded:
+        same = sum(rows for (was, now), rows in side.recorded.items() if was == now)
+        lines.append(f"decided as the log says: {same:,} of {side.rows:,} rows")
+        lines += [
+            f"{rows:>9,}  {visible(was or 'refused')} -> {visible(now or 'refused')}"
+            for (was, now), rows in list(side.recorded.items())[:MOST_MOVES]
+            if was != now
+        ]
+    if side.outcomes is not None:
+        lines.append(_outcomes(side.outcomes))
+    return "\n".join(lines)
+
+
+def _exhausted(side: "Side") -> list[str]:
+    from engine.replay.coding import moment
+
+    told = []
+    for gone in side.exhaustions[:10]:
+        limit = dollars(Decimal(gone.limit_micro_usd).scaleb(-6))
+        when = "" if gone.at_us is None else f", {moment(gone.at_us)}"
+        told.append(f"budget {gone.account}: {limit} gone at row {gone.row:,}{when}")
+    if len(side.exhaustions) > 10:
+        told.append(f"... and {len(side.exhaustions) - 10:,} windows more")
+    return told
+
+
+def _outcomes(outcomes: "Outcomes") -> str:
+    told = f"score {_interval(outcomes.score)} over {outcomes.rows:,} rows; oracle {outcomes.oracle:.4f}"
+    if outcomes.unknown:
+        told += f"; {outcomes.unknown:,} rows have no score"
+    if outcomes.pgr is None or outcomes.apgr is None or outcomes.random_score is None:
+        return told
+    cpt = ", ".join(
+        f"CPT({level:.0%}) {'none' if share is None else f'{share:.1%}'}" for level, share in outcomes.cpt
+    )
+    return (
+        f"{told}\nagainst {visible(outcomes.weak or '')} (weak) and {visible(outcomes.strong or '')} (strong): "
+        f"{outcomes.strong_share:.1%} strong calls, PGR {_interval(outcomes.pgr)}\n"
+        f"mixed with coin tosses: APGR {_interval(outcomes.apgr)}, {cpt}\n"
+        f"a coin at the same share: score {outcomes.random_score:.4f}, PGR {outcomes.strong_share:.4f}, APGR 0.5"
+    )
+
+
+def _interval(told: "Interval") -> str:
+    if told.low is None or told.high is None:
+        return f"{told.value:.4f}"
+    return f"{told.value:.4f} [{told.low:.4f}, {told.high:.4f}]"
+
+
+def _lines(report: "Report") -> str:
+    rows = [
+        [
+            line.name,
+            line.locality or "",
+            "unknown"
+            if line.usd is None and line.locality
+            else ""
+            if line.usd is None
+            else dollars(line.usd),
+            "" if line.fits is None else f"{line.fits:,}",
+            "" if line.score is None else f"{line.score:.4f}",
+        ]
+        for line in report.lines
+    ]
+    titles = ["to compare", "where", "dollars", "rows that fit", "score"]
+    used = [place for place in range(5) if place < 3 or any(row[place] for row in rows)]
+    return table(
+        [titles[place] for place in used], [[row[place] for place in used] for row in rows], right=titles[2:]
+    )
+
+
+def _moved(report: "Report") -> str:
+    rows = sum(move.rows for move in report.moves)
+    if not rows:
+        return "nothing moves"
+    lines = [f"{rows:,} of {report.rows:,} rows move ({rows / report.rows:.1%})"]
+    for move in report.moves[:MOST_MOVES]:
+        lines.append(
+            f"{move.rows:>9,}  {visible(move.before or 'refused')} -> {visible(move.after or 'refused')}, "
+            f"{_difference(move)}, first in row {move.first_row:,}"
+        )
+        lines += [f"{'':>11}{_because(reason.did, reason.rule, reason.place)}" for reason in move.reasons]
+    if len(report.moves) > MOST_MOVES:
+        rest = sum(move.rows for move in report.moves[MOST_MOVES:])
+        lines.append(
+            f"... and {rest:,} rows in {len(report.moves) - MOST_MOVES:,} groups more (--format json has all)"
+        )
+    return "\n".join(lines)
+
+
+def _difference(move: "Move") -> str:
+    difference = move.exact_after - move.exact_before
+    return f"{'+' if difference >= 0 else '-'}{dollars(Decimal(abs(difference)).scaleb(-12))}"
+
+
+def _because(did: str, rule: str, place: str) -> str:
+    named = f"{visible(rule)} ({visible(place)}): " if rule else ""
+    return f"{named}{visible(did)}"
+
+
+def dollars(amount: Decimal) -> str:
+    """Six places below a cent's worth of interest, two above: `$93.62`, `$0.001234`."""
+    places = Decimal("0.01") if amount >= 1 or not amount else Decimal("0.000001")
+    return f"${amount.quantize(places, rounding=ROUND_HALF_UP):,f}"
