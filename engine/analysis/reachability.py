@@ -52,39 +52,36 @@ def selecting_nothing(study: "Study") -> tuple[int, ...]:
     return tuple(found)
 
 
-def without_effect(study: "Study") -> tuple[int, ...]:
-    """Guards, routes and weighs without which every chain would be the same.
+def without_effect(study: "Study") -> dict[int, bool]:
+    """Guards, routes and weighs without which every chain would be the same; True where no route stands between: what other guards
+    do, whatever the routes say.
 
     Guards are looked at last to first, each with those already found taken away, so that of two equal ones the first is kept.
     """
-    gone, found = 0, []
+    gone, found = 0, {}
     for index, rule in reversed(list(study.of_effect(Forbid, Require))):
         if rule.watch or index in study.never or index in study.selecting_nothing:
             continue
-        if _guards_nothing(study, index, gone):
+        if _guards_nothing(study, index, gone, whatever_the_route=False):
+            found[index] = _guards_nothing(study, index, gone, whatever_the_route=True)
             gone |= study.questioned.bits(index)
-            found.append(index)
     for index, rule in study.of_effect(Use, Weigh):
         if index in study.never or index in study.unreachable:
             continue
         goal = _changed_by(study, index, isinstance(rule.effect, Use))
         if study.find("no-effect", [goal]) is None:
-            found.append(index)
-    return tuple(sorted(found))
+            found[index] = True
+    return found
 
 
-def _guards_nothing(study: "Study", index: int, gone: int) -> bool:
+def _guards_nothing(study: "Study", index: int, gone: int, *, whatever_the_route: bool) -> bool:
     bits, goals = study.bits(index), []
     for model in study.models:
         guard = study.compiled.guards[model]
         if mine := guard & bits:
-            goals.append(
-                every(
-                    some_live(mine),
-                    none_live(guard & ~study.questioned.bits(index) & ~gone),
-                    study.chains.in_tiers(model),
-                )
-            )
+            in_tiers: list[Goal] = [] if whatever_the_route else [study.chains.in_tiers(model)]
+            others = guard & ~study.questioned.bits(index) & ~gone
+            goals.append(every(some_live(mine), none_live(others), *in_tiers))
     return study.find("no-effect", goals) is None
 
 
@@ -130,7 +127,7 @@ def idle_preferences(study: "Study") -> tuple[int, ...]:
     found = []
     for index in _favours(study):
         if not any(
-            study.find("idle-preference", [goal], most_work=15_000) is not None
+            study.find("idle-preference", [goal], most_work=5_000) is not None
             for goal in _swaps(study, index)
         ):
             found.append(index)

@@ -64,10 +64,14 @@ class Work:
 class Witness:
     """A task that has what was wanted; `goal` is the number of the goal it meets, `live` the cubes that hold."""
 
-    facts: Facts
+    space: Space
     box: Box
     live: int
     goal: int
+
+    @property
+    def facts(self) -> Facts:
+        return self.space.facts(self.box)
 
 
 def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] = ({},)) -> Witness | None:
@@ -76,8 +80,9 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
     seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
     serial = 0
     for box in within:
+        cost = space.cost(box)
         for number in range(len(goals)):
-            queue.append((space.cost(box), serial, number, box))
+            queue.append((cost, serial, number, box))
             serial += 1
     queue.sort()
     price = len(space.axes) + 1
@@ -87,7 +92,7 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
         live = space.live(box)
         obstacle = goals[number](live)
         if obstacle is None:
-            return Witness(space.facts(box), box, live, number)
+            return Witness(space, box, live, number)
         for child in _ways_out(space, box, obstacle, live):
             key = number, frozenset(child.items())
             if key not in seen:
@@ -104,7 +109,12 @@ def _ways_out(space: Space, box: Box, obstacle: Obstacle, live: int) -> Iterator
         yield from space.outside(box, _easiest(space, box, obstacle.dying & live))
         return
     if obstacle.splits:
-        yield from _split(space, box, obstacle.splits)
+        # A cube that holds here is looked at first: without it the point is another one at once.
+        for mask in (obstacle.splits & live, obstacle.splits & ~live):
+            pieces = list(_split(space, box, mask))
+            if pieces:
+                yield from pieces
+                return
         return
     rest = box
     for bit in obstacle.kills:
@@ -137,7 +147,11 @@ def _easiest(space: Space, box: Box, dying: int) -> int:
 
 def _split(space: Space, box: Box, splits: int) -> Iterator[Box]:
     """A box cut along the first cube that is not yet decided in it; nothing when all are."""
-    for bit in bits_of(splits & space.possible(box)):
+    splits &= space.possible(box)
+    while splits:
+        low = splits & -splits
+        splits ^= low
+        bit = low.bit_length() - 1
         if space.ways_out(box, bit):
             met = space.meet(box, bit)
             if met is not None:

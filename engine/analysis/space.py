@@ -6,7 +6,7 @@ all facts is a walk over boxes (`search`). Nothing here knows rules, models or q
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -57,7 +57,8 @@ class Domain:
 class Axis:
     """One variable: a value for each cell, and the cubes that survive in it.
 
-    `usual` is the cell of the default, None for `task.type` where it has none (ruling 19). An element of a set has the cells absent and present.
+    `usual` is the cell of the default, None for `task.type` where it has none (ruling 19). An element of a set has the cells absent and present;
+    `edges` are where the cells of a number begin.
     """
 
     fact: int
@@ -67,6 +68,7 @@ class Axis:
     domain: int
     usual: int | None
     allowed: Mapping[int, int]
+    edges: tuple[Edge, ...] = ()
 
     def plainest(self, cells: int) -> int:
         """Of some cells the default's, else the first."""
@@ -99,22 +101,47 @@ class Space:
             fact: frozenset(number for number in elements if usual[number])
             for fact, elements in self._elements.items()
         }
-        self._usual_masks = {number: self.axes[number].masks[usual[number]] for number in self._single}
+        # For each variable the default's cell as a bit (0 where there is no default), its fact, and whether it is an element.
+        self._about = tuple(
+            (0 if axis.usual is None else 1 << axis.usual, axis.fact, axis.element is not None)
+            for axis in self.axes
+        )
+        self._rests: dict[int, int] = {}
+        self._unions: dict[tuple[int, int], int] = {}
 
     # --- Points ---
 
     def live(self, box: Box) -> int:
         """The cubes that hold at the plainest point of a box."""
-        live = self.full
-        for number, mask in self._usual_masks.items():
-            cells = box.get(number)
-            if cells is not None:
-                axis = self.axes[number]
-                mask = axis.masks[axis.plainest(cells)]
-            live &= mask
-        for fact, elements in self._sets(box).items():
-            live &= self._set_mask(fact, elements)
-        return live
+        unusual = 0
+        live = -1
+        present: dict[int, set[int]] = {}
+        for number, cells in box.items():
+            usual, fact, is_element = self._about[number]
+            if cells & usual:
+                continue
+            unusual |= 1 << fact
+            if is_element:
+                present.setdefault(fact, set(self._usual_sets[fact])).symmetric_difference_update((number,))
+            else:
+                live &= self.axes[number].masks[self.axes[number].plainest(cells)]
+        for fact, elements in present.items():
+            live &= self._set_mask(fact, frozenset(elements))
+        return live & self._rest(unusual)
+
+    def _rest(self, unusual: int) -> int:
+        """The cubes that hold as far as all other facts go, when these are as usual."""
+        rest = self._rests.get(unusual)
+        if rest is None:
+            rest = self.full
+            for axis in self.axes:
+                if axis.element is None and not unusual >> axis.fact & 1:
+                    rest &= axis.masks[axis.plainest(axis.domain)]
+            for fact, elements in self._usual_sets.items():
+                if not unusual >> fact & 1:
+                    rest &= self._set_mask(fact, elements)
+            self._rests[unusual] = rest
+        return rest
 
     def facts(self, box: Box) -> Facts:
         """The plainest point of a box as facts."""
@@ -131,22 +158,25 @@ class Space:
 
     def cost(self, box: Box) -> Cost:
         """What the plainest point of a box differs in."""
-        type_cells: tuple[int, ...] = ()
-        single: dict[int, tuple[int, ...]] = {}
-        several: dict[int, list[int]] = {}
+        type_cell = 0
+        values: dict[int, tuple[int, ...]] = {}
         for number, cells in box.items():
-            axis = self.axes[number]
-            cell = axis.plainest(cells)
-            if axis.usual is None:
-                type_cells = (cell,)
-            elif cell != axis.usual:
-                if axis.element is None:
-                    single[axis.fact] = (cell,)
-                else:
-                    several.setdefault(axis.fact, []).append(number)
-        values = single | {fact: (len(numbers), *sorted(numbers)) for fact, numbers in several.items()}
+            usual, fact, is_element = self._about[number]
+            if cells & usual:
+                continue
+            if is_element:
+                values[fact] = (*values.get(fact, ()), number)
+            elif self.axes[number].usual is None:
+                type_cell = (cells & -cells).bit_length() - 1
+            else:
+                values[fact] = ((cells & -cells).bit_length() - 1,)
         differing = tuple(sorted(values))
-        return len(values), differing, (type_cells or (0,), *(values[fact] for fact in differing))
+        # Of sets the smaller comes first; a single value is as large as any other.
+        return (
+            len(values),
+            differing,
+            ((type_cell,), *((len(values[fact]), *sorted(values[fact])) for fact in differing)),
+        )
 
     # --- Boxes ---
 
@@ -196,11 +226,13 @@ class Space:
         """The cubes that meet a box (`meet` of each is not None)."""
         possible = self.feasible
         for number, cells in box.items():
-            axis = self.axes[number]
-            some = 0
-            for cell in range(len(axis.values)):
-                if cells >> cell & 1:
-                    some |= axis.masks[cell]
+            some = self._unions.get((number, cells))
+            if some is None:
+                some = 0
+                for cell, mask in enumerate(self.axes[number].masks):
+                    if cells >> cell & 1:
+                        some |= mask
+                self._unions[number, cells] = some
             possible &= some
         return possible
 
@@ -285,7 +317,8 @@ class Space:
         if fact.kind is Kind.PERCENT:
             values = [Decimal(value) for value in values]
         values[usual] = default
-        return self._cut(fact.name, None, tuple(values), (1 << len(edges)) - 1, usual, allowed)
+        axis = self._cut(fact.name, None, tuple(values), (1 << len(edges)) - 1, usual, allowed)
+        return replace(axis, edges=tuple(edges))
 
     def _cut(
         self,

@@ -22,7 +22,7 @@ from engine.language.syntax_tree import Guard, Preference, Route, Statement, Wei
 from engine.language.syntax_tree import Rule as WrittenRule
 from engine.policy import Policy
 
-MOST_WORK_A_QUESTION = 60_000
+MOST_WORK_A_QUESTION = 20_000
 """Steps one lint question may take; a policy has thousands of them."""
 
 MOST_WORK_A_PROOF = 2_000_000
@@ -155,7 +155,7 @@ class Study:
         return reachability.selecting_nothing(self)
 
     @cached_property
-    def without_effect(self) -> tuple[int, ...]:
+    def without_effect(self) -> dict[int, bool]:
         return reachability.without_effect(self)
 
     @cached_property
@@ -244,7 +244,7 @@ class Study:
                 box[number] = 1 if axis.domain & 1 and not test(frozenset({axis.element})) else axis.domain
         return box
 
-    @property
+    @cached_property
     def refusals_are_explained(self) -> bool:
         """Whether a contradiction already says why tasks are refused."""
         from engine.analysis.lint_rules import requires_contradict

@@ -68,7 +68,7 @@ def tell(problems: "Iterable[Diagnostic]", terminal: Terminal, *, as_answer: boo
         stream.write(render(problem, style=style) + "\n\n")
 
 
-def summary(problems: "Problems") -> str:
+def summary(problems: "Iterable[Diagnostic]") -> str:
     """`2 errors, 1 warning`."""
     counts: dict[str, int] = {}
     for problem in problems:

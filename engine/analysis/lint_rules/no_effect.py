@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 
-from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
+from engine.analysis.lint_rule import INFO, WARNING, Example, Finding, LintRule
 from engine.analysis.study import Study
 
 
 def check(study: Study) -> Iterator[Finding]:
-    for index in study.without_effect:
+    for index, whatever_the_route in sorted(study.without_effect.items()):
         rule = study.compiled.rules[index]
-        yield Finding(
-            rule.name_span,
-            f"no decision would change without `{rule.name}`",
-            "take it away, or make it say what it was meant to",
-        )
+        if whatever_the_route:
+            message = f"no decision would change without `{rule.name}`"
+            yield Finding(rule.name_span, message, "take it away, or make it say what it was meant to")
+        else:
+            # A second line of defence is no mistake; that the routes happen to be the first one is worth knowing.
+            message = f"no decision would change without `{rule.name}`: no route offers what it takes away"
+            yield Finding(
+                rule.name_span, message, "keep it if it is there in case a route changes", level=INFO
+            )
 
 
 RULE = LintRule(

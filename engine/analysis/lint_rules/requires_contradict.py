@@ -15,15 +15,18 @@ def check(study: Study) -> Iterator[Finding]:
         for index, rule in study.of_effect(Require)
         if not rule.watch and index not in study.never
     ]
+    guards = study.compiled.guards
     for place, (index, rule) in enumerate(requires):
-        if not _leaves_a_model(study, index, [index]):
+        if all(guard & study.bits(index) for guard in guards) and not _leaves_a_model(study, index, [index]):
             message = f"no model meets `{rule.name}`, so every task it applies to is refused"
             yield Finding(rule.name_span, message, "write what some model of models.yaml has")
             continue
         for other, before in requires[:place]:
-            if not _leaves_a_model(study, other, [other]):
-                continue
             both = [index, other]
+            met = study.bits(index) | study.bits(other)
+            # Most pairs leave some model alone altogether; the others are asked about.
+            if not all(guard & met for guard in guards) or not _leaves_a_model(study, other, [other]):
+                continue
             if not _leaves_a_model(study, index, both) or not _leaves_a_model(study, other, both):
                 message = f"no model meets both `{before.name}` and `{rule.name}`: every task of one of them is refused"
                 yield Finding(

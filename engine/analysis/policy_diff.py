@@ -1,0 +1,598 @@
+"""Two policies -> where they decide differently: regions with a witness each, and whether more goes out to the cloud.
+
+Both are compiled over one space, in which a cube that both have is one cube; so most of two similar policies cancels out before
+anything is searched. Who is in a chain is compared first, exactly; an order that alone differs is told apart (ruling 36). Modes, closed
+types and labels that only one side knows are listed and not compared.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from engine.analysis.questions import Asked, Chains, Questioned, every, selected_by
+from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
+from engine.analysis.space import Box, Domain, Space
+from engine.decision.cells import bits_of, mask_of
+from engine.decision.compiler import CompiledPolicy, Points, Tier
+from engine.decision.cubes import OTHER, Cube
+from engine.decision.evaluator import Decision, Evaluator, decide_live
+from engine.decision.facts import Facts
+from engine.language.checked_policy import Any, Condition, FactHas, Rule
+from engine.language.source import Source
+from engine.policy import Policy
+
+Exposure: TypeAlias = Literal["equivalent", "stricter", "looser", "mixed"]
+MOST_REGIONS = 50
+_MOST_WORK_ON_ORDER = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one policy decides for the witness of a region, and the rule that makes the difference."""
+
+    decision: Decision
+    rule: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Tasks that are decided differently in one way; `box` says which, `facts` is the plainest of them."""
+
+    box: Box
+    facts: Facts
+    old: Side
+    new: Side
+    order_only: bool
+    looser: bool
+    stricter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OneSided:
+    """Names of one kind that only one of the policies knows."""
+
+    kind: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`is_complete` is False when the cap on work or on regions was reached; `looser` and `stricter` are None when then unknown."""
+
+    regions: tuple[Region, ...]
+    looser: bool | None
+    stricter: bool | None
+    one_sided: tuple[OneSided, ...]
+    is_complete: bool
+    space: Space
+
+    @property
+    def exposure(self) -> Exposure | None:
+        if self.looser is None or self.stricter is None:
+            return "looser" if self.looser else "stricter" if self.stricter else None
+        if self.looser:
+            return "mixed" if self.stricter else "looser"
+        return "stricter" if self.stricter else "equivalent"
+
+
+def compare(
+    old: Policy,
+    new: Policy,
+    most_work: int = MOST_WORK,
+    most_regions: int = MOST_REGIONS,
+    within: Box | None = None,
+) -> Difference:
+    """Everything two policies decide differently, the plainest tasks first."""
+    return _Comparison(old, new).run(most_work, most_regions, within or {})
+
+
+# --- One space for two policies ---------------------------------------------------------------------------
+
+
+class _Comparison:
+    def __init__(self, old: Policy, new: Policy) -> None:
+        self._policies = old, new
+        self.domain = _common_domain(old, new)
+        mentioned = [_elements(policy.compiled.cubes) for policy in (old, new)]
+        # Each side is compiled knowing the elements of the other, so that "any other label" means the same on both.
+        sides = [
+            _compiled(policy, others) for policy, others in zip((old, new), reversed(mentioned), strict=True)
+        ]
+        joint = _Joint()
+        self.old, self.new = (
+            joint.renumbered(side, policy) for side, policy in zip(sides, (old, new), strict=True)
+        )
+        self.space = Space(joint.cubes, self.domain)
+        self.chains = Chains(self.old), Chains(self.new)
+        self._keys = [
+            {model.key: index for index, model in enumerate(side.models)} for side in (self.old, self.new)
+        ]
+
+    def run(self, most_work: int, most_regions: int, within: Box) -> Difference:
+        work = Work(most_work)
+        looser = self._exists(self._cloud_goals(to=1), work, within)
+        stricter = self._exists(self._cloud_goals(to=0), work, within)
+        regions: list[Region] = []
+        remaining, is_complete = [within], None not in (looser, stricter)
+        for goals, order_only in ((self._member_goals, False), (self._order_goals, True)):
+            if order_only and is_complete:
+                work = Work(min(most_work, _MOST_WORK_ON_ORDER))
+            try:
+                while goals and len(regions) < most_regions:
+                    witness = find(self.space, goals, work, remaining)
+                    if witness is None:
+                        break
+                    region = self._region(witness, order_only)
+                    regions.append(region)
+                    remaining = [piece for box in remaining for piece in self._less(box, region.box)]
+                else:
+                    is_complete = is_complete and not goals
+            except OutOfWork:
+                is_complete = False
+        # A list cut short still knows what it has shown.
+        looser = looser or (any(region.looser for region in regions) or looser)
+        stricter = stricter or (any(region.stricter for region in regions) or stricter)
+        return Difference(
+            tuple(regions), looser, stricter, _one_sided(*self._policies), is_complete, self.space
+        )
+
+    def _exists(self, goals: Sequence[Goal], work: Work, within: Box) -> bool | None:
+        try:
+            return find(self.space, goals, work, [within]) is not None
+        except OutOfWork:
+            return None
+
+    # --- Goals ---
+
+    def _cloud_goals(self, to: int) -> list[Goal]:
+        """A cloud model is in the chain of one side and not of the other."""
+        models = (self.old, self.new)[to].models
+        return [self._only_on(to, model.key) for model in models if model.locality == "cloud"]
+
+    @cached_property
+    def _member_goals(self) -> list[Goal]:
+        return [self._only_on(side, key) for side in (0, 1) for key in self._keys[side]]
+
+    def _only_on(self, side: int, key: str) -> Goal:
+        here, there = self.chains[side], self.chains[1 - side]
+        mine, other = self._keys[side][key], self._keys[1 - side].get(key)
+        if other is None:
+            return here.in_chain(mine)
+        spared = here.policy.guards[mine]
+        return every(here.in_chain(mine), out_of_chain(there, other, impossible=spared))
+
+    @cached_property
+    def _order_goals(self) -> list[Goal]:
+        old, new = self.old, self.new
+        # Guards decide who is in a chain, never the order of those who are.
+        same = (
+            (old.routes, old.weighs, old.favours, old.ties) == (new.routes, new.weighs, new.favours, new.ties)
+            and [model.key for model in old.models] == [model.key for model in new.models]
+            and _by_first_bit(old, old.tiers) == _by_first_bit(new, new.tiers)
+            and _by_first_bit(old, old.scores) == _by_first_bit(new, new.scores)
+        )
+        if same:
+            return []
+        bears = 0
+        for side in (old, new):
+            bears |= side.routes | side.weighs
+            for guard, favour in zip(side.guards, side.favours, strict=True):
+                bears |= guard | favour.mask
+            for tiers in side.tiers.values():
+                for tier in tiers:
+                    for _, mask in tier.depending:
+                        bears |= mask
+
+        def goal(live: int) -> Obstacle | None:
+            return Obstacle(splits=bears) if self._chain(0, live) == self._chain(1, live) else None
+
+        return [goal]
+
+    def _chain(self, side: int, live: int) -> tuple[str, ...]:
+        return tuple(model.key for model in decide_live((self.old, self.new)[side], live).chain)
+
+    # --- Regions ---
+
+    def _region(self, witness: Witness, order_only: bool) -> Region:
+        facts = witness.facts
+        chains = [self._chain(side, witness.live) for side in (0, 1)]
+        decisions = [_decide(policy, facts) for policy in self._policies]
+        for decision, chain in zip(decisions, chains, strict=True):
+            assert tuple(model.key for model in decision.chain) == chain, (
+                "the evaluator decides the witness otherwise"
+            )
+        clouds = [
+            {model.key for model in decision.chain if model.locality == "cloud"} for decision in decisions
+        ]
+        sides = [self._side(side, witness.live, decisions[side], chains[1 - side]) for side in (0, 1)]
+        box = self._grown(witness, order_only)
+        return Region(
+            box,
+            facts,
+            sides[0],
+            sides[1],
+            order_only,
+            bool(clouds[1] - clouds[0]),
+            bool(clouds[0] - clouds[1]),
+        )
+
+    def _side(self, side: int, live: int, decision: Decision, others: Sequence[str]) -> Side:
+        """The rule to look at: what blocks a model that the other side has, else the route."""
+        policy = (self.old, self.new)[side]
+        mine = {model.key for model in decision.chain}
+        for key in others:
+            model = self._keys[side].get(key)
+            if key not in mine and model is not None and (blocking := policy.guards[model] & live):
+                return Side(decision, policy.rules[policy.owners[(blocking & -blocking).bit_length() - 1]])
+        return Side(decision, decision.route)
+
+    def _grown(self, witness: Witness, order_only: bool) -> Box:
+        """A box around the witness, as large as it can be seen to be, in which the two sides differ in the same way.
+
+        That is who joins and who leaves the chain; where only the order differs, who comes first, or else the whole order.
+        """
+        axes = self.space.axes
+        box: Box = {
+            number: 1 << axis.plainest(witness.box.get(number, axis.domain))
+            for number, axis in enumerate(axes)
+        }
+        change: Callable[[Box], object] = self._change
+        if order_only:
+            firsts = {self._chain(side, witness.live)[0] for side in (0, 1)}
+            change = partial(self._orders, only_first=len(firsts) > 1)
+        wanted = change(box)
+        assert wanted is not None, "a single point is decided"
+
+        def same(candidate: Box) -> bool:
+            return change(candidate) == wanted
+
+        for number in sorted(range(len(axes)), key=lambda number: (axes[number].element is None, number)):
+            wider = {other: cells for other, cells in box.items() if other != number}
+            if same(wider):
+                box = wider
+                continue
+            for cell in range(len(axes[number].values)):
+                more = {**box, number: box[number] | 1 << cell & axes[number].domain}
+                if more != box and same(more):
+                    box = more
+        return box
+
+    def _change(self, box: Box) -> object:
+        """Who joins and who leaves the chain everywhere in a box; None when that is not seen at once.
+
+        A model that may be in either chain or not changes nothing as long as the same cubes decide about it on both sides.
+        """
+        may, must = self._bounds(box)
+        sides = [_selected(side, may, must) for side in (self.old, self.new)]
+        joined, left = [], []
+        for key in dict.fromkeys((*self._keys[0], *self._keys[1])):
+            statuses: list[bool | None] = []
+            guards = []
+            for side, keys, (always, sometimes) in zip((self.old, self.new), self._keys, sides, strict=True):
+                model = keys.get(key)
+                guard = 0 if model is None else side.guards[model] & may
+                guards.append((guard, model in always))
+                if model is None or model not in sometimes or guard & must:
+                    statuses.append(False)
+                elif model in always and not guard:
+                    statuses.append(True)
+                else:
+                    statuses.append(None)
+            if None in statuses and not (guards[0] == guards[1] and guards[0][1]):
+                return None
+            if statuses == [False, True]:
+                joined.append(key)
+            elif statuses == [True, False]:
+                left.append(key)
+        return joined, left
+
+    def _orders(self, box: Box, *, only_first: bool) -> object:
+        may, must = self._bounds(box)
+        orders = [_order(side, may, must, only_first=only_first) for side in (self.old, self.new)]
+        return None if None in orders else orders
+
+    def _bounds(self, box: Box) -> tuple[int, int]:
+        """The cubes that hold somewhere in a box, and those that hold everywhere."""
+        may = self.space.possible(box)
+        return may, mask_of(bit for bit in bits_of(may) if not self.space.ways_out(box, bit))
+
+    def _less(self, box: Box, region: Box) -> list[Box]:
+        for number, cells in region.items():
+            if not box.get(number, self.space.axes[number].domain) & cells:
+                return [box]
+        return self.space.without(box, tuple(region.items()))
+
+
+def out_of_chain(chains: Chains, model: int, impossible: int = 0) -> Goal:
+    """The model is not in the chain; cubes in `impossible` are known not to hold."""
+    policy = chains.policy
+    guards = policy.guards[model]
+
+    def goal(live: int) -> Obstacle | None:
+        first, tiers = chains.route(live)
+        is_member, depending = selected_by(tiers, model)
+        if live & guards or not (is_member or live & depending):
+            return None
+        kills = [first.bit_length() - 1] if first else []
+        if not is_member:
+            held = live & depending
+            kills.append((held & -held).bit_length() - 1)
+        earlier = policy.routes & (first - 1) if first else policy.routes
+        return Obstacle(kills=tuple(kills), wakes=earlier | (guards & ~impossible))
+
+    return goal
+
+
+def _selected(policy: CompiledPolicy, may: int, must: int) -> tuple[set[int], set[int]]:
+    """The models that the route taken selects whichever it is, and those that it may select."""
+    possible, certain = policy.routes & may, policy.routes & may & must
+    if certain:
+        possible &= (certain & -certain) * 2 - 1
+    routes = {policy.owners[bit] for bit in bits_of(possible)}
+    candidates = [policy.tiers[route] for route in routes] + ([] if certain else [policy.default])
+    always: set[int] | None = None
+    sometimes: set[int] = set()
+    for tiers in candidates:
+        fixed = {
+            model
+            for tier in tiers
+            for model in (*tier.always, *(m for m, mask in tier.depending if mask & must))
+        }
+        always = fixed if always is None else always & fixed
+        sometimes |= fixed | {model for tier in tiers for model, mask in tier.depending if mask & may}
+    return always or set(), sometimes
+
+
+def _order(policy: CompiledPolicy, may: int, must: int, *, only_first: bool) -> list[str] | None:
+    """The chain (or its first model), when it is the same whatever of `may` holds."""
+    route = _first_owner(policy, policy.routes, may, must)
+    if isinstance(route, _Unclear):
+        return None
+    order: list[int] = []
+    for tier in policy.default if route is None else policy.tiers[route]:
+        members = list(tier.always)
+        for model, mask in tier.depending:
+            if must & mask:
+                members.append(model)
+            elif may & mask and not must & policy.guards[model]:
+                return None
+        eligible = [model for model in members if model not in order and not must & policy.guards[model]]
+        if any(may & policy.guards[model] for model in eligible):
+            return None
+        if eligible:
+            ranked = _ranked(policy, eligible, may, must, only_first=only_first)
+            if ranked is None:
+                return None
+            order += ranked
+            if only_first:
+                break
+    return [policy.models[model].key for model in order]
+
+
+class _Unclear:
+    pass
+
+
+_UNCLEAR = _Unclear()
+
+
+def _first_owner(policy: CompiledPolicy, among: int, may: int, must: int) -> "int | _Unclear | None":
+    """The first rule of a kind that holds, when that is the same everywhere."""
+    possible = may & among
+    certain = must & among
+    if not possible:
+        return None
+    owner = policy.owners[(possible & -possible).bit_length() - 1]
+    if not certain or policy.owners[(certain & -certain).bit_length() - 1] != owner:
+        return _UNCLEAR
+    return owner
+
+
+def _ranked(
+    policy: CompiledPolicy, models: list[int], may: int, must: int, *, only_first: bool
+) -> list[int] | None:
+    """Models of a tier in their order (or only the first of them), when scores cannot change it within what may hold."""
+    weigh = _first_owner(policy, policy.weighs, may, must)
+    if isinstance(weigh, _Unclear) or weigh is None:
+        return None
+    ranges = {}
+    for model in models:
+        low, high = _points(policy.favours[model], may, must)
+        base = policy.scores[weigh][model]
+        ranges[model] = base + low, base + high
+    order = sorted(models, key=lambda model: (-ranges[model][0], policy.ties[model]))
+    pairs = [(order[0], other) for other in order[1:]] if only_first else pairwise(order)
+    for one, other in pairs:
+        least, most = ranges[one][0], ranges[other][1]
+        if least < most or (least == most and policy.ties[one] > policy.ties[other]):
+            return None
+    return order[:1] if only_first else order
+
+
+def _points(points: Points, may: int, must: int) -> tuple[int, int]:
+    low = high = 0
+    for each, mask in points.each:
+        counts = each * (mask & must).bit_count(), each * (mask & may).bit_count()
+        low, high = low + min(counts), high + max(counts)
+    for each, mask in points.once:
+        certain, possible = each * bool(mask & must), each * bool(mask & may)
+        low, high = low + min(certain, possible), high + max(certain, possible)
+    return low, high
+
+
+# --- Renumbering ------------------------------------------------------------------------------------------
+
+
+class _Joint:
+    """Gives cubes of two policies one numbering, in which equal cubes of rules in the same place of the order are one.
+
+    INVARIANT: routes and weighs keep their order within each side, because the lowest bit decides; so only cubes that nothing orders
+    (of guards, tiers and preferences) are shared, and those of routes and weighs where that keeps both orders.
+    """
+
+    def __init__(self) -> None:
+        self.cubes: list[Cube] = []
+        self._known: dict[frozenset[object], list[int]] = {}
+        self._names: list[str] = []
+
+    def renumbered(self, side: CompiledPolicy, policy: Policy) -> CompiledPolicy:
+        ordered = side.routes | side.weighs
+        limited = policy.names.limited_providers
+        place: dict[int, int | None] = {}
+        last = -1
+        used: set[int] = set()
+        for bit, cube in enumerate(side.cubes):
+            cube_here = _projected(cube, limited)
+            if cube_here is None:
+                place[bit] = None
+                continue
+            key = frozenset(cube_here.items())
+            known = [each for each in self._known.get(key, ()) if each not in used]
+            if ordered >> bit & 1:
+                known = [each for each in known if each > last]
+            name = side.rules[side.owners[bit]].name
+            if known:
+                number = next((each for each in known if self._names[each] == name), known[0])
+            else:
+                number = len(self.cubes)
+                self.cubes.append(cube_here)
+                self._names.append(name)
+                self._known.setdefault(key, []).append(number)
+            if ordered >> bit & 1:
+                last = number
+            used.add(number)
+            place[bit] = number
+
+        def moved(mask: int) -> int:
+            return mask_of(number for bit in bits_of(mask) if (number := place[bit]) is not None)
+
+        owners = {number: side.owners[bit] for bit, number in place.items() if number is not None}
+        return replace(
+            side,
+            cubes=(),
+            owners=tuple(owners.get(number, -1) for number in range(len(self.cubes))),
+            guards=tuple(map(moved, side.guards)),
+            watched=(),
+            routes=moved(side.routes),
+            weighs=moved(side.weighs),
+            tiers={
+                route: tuple(_moved_tier(tier, moved) for tier in tiers)
+                for route, tiers in side.tiers.items()
+            },
+            favours=tuple(
+                Points(
+                    moved(p.mask),
+                    tuple((n, moved(m)) for n, m in p.each),
+                    tuple((n, moved(m)) for n, m in p.once),
+                )
+                for p in side.favours
+            ),
+        )
+
+
+def _moved_tier(tier: Tier, moved: Callable[[int], int]) -> Tier:
+    return Tier(tier.always, tuple((model, moved(mask)) for model, mask in tier.depending))
+
+
+def _projected(cube: Cube, limited: Sequence[str]) -> Cube | None:
+    """The cube where only providers with a limit of this side can be exhausted (ruling 39); None when it never holds."""
+    result = {}
+    for variable, constraint in cube.items():
+        if (
+            isinstance(variable, tuple)
+            and variable[0] == "budget.exhausted_providers"
+            and variable[1] not in limited
+        ):
+            if constraint:
+                return None
+        else:
+            result[variable] = constraint
+    return result
+
+
+def _by_first_bit(policy: CompiledPolicy, by_rule: Mapping[int, object]) -> dict[int, object]:
+    """What belongs to rules, keyed by their first cube, which two policies have in common, rather than by their place."""
+    first: dict[int, int] = {}
+    for bit in bits_of(policy.routes | policy.weighs):
+        first.setdefault(policy.owners[bit], bit)
+    return {first.get(rule, -1): value for rule, value in by_rule.items() if rule in first}
+
+
+def _elements(cubes: Iterable[Cube]) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = {}
+    for cube in cubes:
+        for variable in cube:
+            if isinstance(variable, tuple) and variable[1] != OTHER:
+                found.setdefault(variable[0], set()).add(variable[1])
+    return {fact: sorted(names) for fact, names in found.items()}
+
+
+_NOWHERE = Source("", "").span(0, 0)
+
+
+def _compiled(policy: Policy, mentioned: dict[str, list[str]]) -> CompiledPolicy:
+    parts: list[Condition] = [
+        FactHas(fact, name, _NOWHERE) for fact, names in mentioned.items() for name in names
+    ]
+    asked = [Asked(Any(tuple(parts), _NOWHERE))] if parts else []
+    return Questioned(policy.checked, policy.catalogue.models, policy.names, policy.settings, asked).compiled
+
+
+# --- What both sides know ---------------------------------------------------------------------------------
+
+
+def _common_domain(old: Policy, new: Policy) -> Domain:
+    from engine.analysis.questions import domain_of
+
+    mine, other = domain_of(old.names, old.settings), domain_of(new.names, new.settings)
+    closed: dict[str, tuple[str, ...] | None] = {}
+    for fact, names in mine.closed.items():
+        others = other.closed[fact]
+        if fact in ("mode", "task.type", "task.labels"):
+            closed[fact] = (
+                others
+                if names is None
+                else names
+                if others is None
+                else tuple(n for n in names if n in others)
+            )
+        else:
+            closed[fact] = (
+                names if others is None or names is None else tuple(dict.fromkeys((*names, *others)))
+            )
+    modes = closed["mode"] or ()
+    mode = next(
+        (each for each in (new.names.default_mode, old.names.default_mode, *modes) if each in modes), ""
+    )
+    certain = {fact: names & other.certain.get(fact, frozenset()) for fact, names in mine.certain.items()}
+    return Domain(closed, other.defaults._replace(mode=mode), certain)
+
+
+def _one_sided(old: Policy, new: Policy) -> tuple[OneSided, ...]:
+    kinds: list[tuple[str, Iterable[str] | None, Iterable[str] | None]] = [
+        ("mode", old.names.modes, new.names.modes),
+        ("task type", old.names.task_types, new.names.task_types),
+        ("label", old.names.labels, new.names.labels),
+        ("model", [m.key for m in old.catalogue.models], [m.key for m in new.catalogue.models]),
+    ]
+    found = []
+    for kind, mine, others in kinds:
+        if mine is None or others is None:
+            continue
+        only = OneSided(
+            kind,
+            tuple(n for n in mine if n not in set(others)),
+            tuple(n for n in others if n not in set(mine)),
+        )
+        if only.old or only.new:
+            found.append(only)
+    return tuple(found)
+
+
+def _decide(policy: Policy, facts: Facts) -> Decision:
+    """What the evaluator says, of the facts as this side sees them."""
+    seen = facts.budget_exhausted_providers & frozenset(policy.names.limited_providers)
+    return Evaluator(policy.compiled).decide(facts._replace(budget_exhausted_providers=seen))

@@ -1,0 +1,285 @@
+"""`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the cloud."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, tell
+from engine.commands.terminal import Terminal
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.analysis.policy_diff import Difference, Region, Side
+    from engine.config.folder import PolicyFolder
+    from engine.language.diagnostics import Problems
+    from engine.policy import Policy
+
+SUMMARY = "show which tasks two versions of a policy decide differently"
+DESCRIPTION = """Compares two policies over all facts there can be: every region of tasks that is decided differently, with a condition
+and an example, and whether the new one lets more out to the cloud. OLD and NEW are policy folders, or git revisions of the policy
+folder (HEAD~1, a branch, REV:PATH)."""
+DIFFERENT, UNKNOWN = 1, 4
+
+
+class Incomparable(EngineError):  # noqa: N818 - what the user reads is the message
+    """A side of the comparison that is neither a folder nor a revision with a policy in it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old", metavar="OLD", help="a policy folder or a git revision")
+    parser.add_argument("new", metavar="NEW", help="a policy folder or a git revision")
+    add_config_argument(parser)
+    add_format_argument(parser, "text", "json")
+    parser.add_argument(
+        "--fail-on",
+        choices=("looser", "any"),
+        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, or when anything differs",
+    )
+    parser.add_argument(
+        "--max-work", type=int, metavar="N", help="steps the search may take (default: 10 million)"
+    )
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.analysis.policy_diff import compare
+    from engine.analysis.search import MOST_WORK
+
+    sides = []
+    for name in (arguments.old, arguments.new):
+        policy = _policy(name, arguments, terminal)
+        if policy is None:
+            return COULD_NOT_RUN
+        sides.append(policy)
+    difference = compare(sides[0], sides[1], arguments.max_work or MOST_WORK)
+    if arguments.format == "json":
+        terminal.say(json.dumps(difference_json(difference), indent=1))
+    else:
+        terminal.say(difference_text(difference))
+    return _exit_code(difference, arguments.fail_on)
+
+
+def _exit_code(difference: "Difference", fail_on: str | None) -> int:
+    if fail_on is not None and difference.looser:
+        return DIFFERENT
+    if fail_on == "any" and (difference.regions or difference.one_sided):
+        return DIFFERENT
+    if difference.looser is None or (fail_on == "any" and not difference.is_complete):
+        return UNKNOWN
+    return 0
+
+
+# --- The two sides --------------------------------------------------------------------------------------
+
+
+def _policy(name: str, arguments: argparse.Namespace, terminal: Terminal) -> "Policy | None":
+    from engine.language.diagnostics import Problems
+    from engine.policy import build
+
+    problems = Problems()
+    files = _files(name, arguments, problems)
+    policy = None if files is None else build(files, problems)
+    if policy is None:
+        terminal.note(f"engine diff: the policy of {name!r} has errors")
+        tell(problems, terminal)
+    return policy
+
+
+def _files(name: str, arguments: argparse.Namespace, problems: "Problems") -> "PolicyFolder | None":
+    from engine.config.folder import read_folder
+
+    if Path(name).is_dir():
+        return read_folder(name, problems)
+    return _files_at(name, _beside(name, arguments), problems)
+
+
+def _beside(name: str, arguments: argparse.Namespace) -> Path:
+    """The folder whose revision is meant: the other side when that is one, else the policy folder in force."""
+    import os
+
+    from engine.policy import find_folder
+
+    other = arguments.new if name == arguments.old else arguments.old
+    if arguments.config is None and Path(other).is_dir():
+        return Path(other)
+    return find_folder(arguments.config, os.environ.get("ENGINE_CONFIG_DIR"))
+
+
+def _files_at(revision: str, folder: Path, problems: "Problems") -> "PolicyFolder | None":
+    """The policy folder as git has it at a revision. Only plain files are read, and nothing is checked out."""
+    from engine.config.folder import folder_in_memory
+
+    revision, colon, path = revision.partition(":")
+    if not revision or revision.startswith("-"):
+        raise Incomparable(f"{revision!r} is neither a folder nor a git revision")
+    if not colon:
+        path = _git(folder, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip("\n")
+    tree = f"{revision}:{path.rstrip('/')}"
+    files: dict[str, bytes] = {}
+    for entry in _git(folder, "ls-tree", "-z", "--full-tree", "--end-of-options", tree).split(b"\0"):
+        about, _, raw = entry.partition(b"\t")
+        name = raw.decode("utf-8", "surrogateescape")
+        is_wanted = name in ("models.yaml", "policies.yaml") or (
+            name.endswith(".route") and not name.startswith(".")
+        )
+        if is_wanted and about.startswith(b"100"):
+            files[name] = _git(folder, "cat-file", "blob", about.split()[2].decode())
+    if "models.yaml" not in files:
+        raise Incomparable(f"there is no policy in {tree!r}: it has no models.yaml")
+    routes: dict[str, str | bytes] = {name: data for name, data in files.items() if name.endswith(".route")}
+    return folder_in_memory(
+        files["models.yaml"], files.get("policies.yaml"), routes, problems=problems, name=tree
+    )
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Incomparable(f"git could not be asked: {error}") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Incomparable(f"git says: {said[-1] if said else 'nothing'}")
+    return done.stdout
+
+
+# --- Answers --------------------------------------------------------------------------------------------
+
+_HEADLINES = {
+    "equivalent": "exposure: equivalent, no cloud model joins or leaves a chain",
+    "stricter": "exposure: stricter, cloud models leave chains and none joins one",
+    "looser": "exposure: LOOSER, cloud models join chains they were kept out of",
+    "mixed": "exposure: MIXED, cloud models join some chains and leave others",
+    None: "exposure: unknown, the work allowed did not suffice (--max-work N allows more)",
+}
+
+
+def difference_text(difference: "Difference") -> str:
+    """The verdict, then every region with its condition, both decisions and an example."""
+    from engine.language.diagnostics import visible
+
+    lines = [_HEADLINES[difference.exposure]]
+    for one in difference.one_sided:
+        for side, names in (("old", one.old), ("new", one.new)):
+            if names:
+                lines.append(f"only the {side} policy knows the {one.kind} {', '.join(map(visible, names))}")
+    if not difference.regions and difference.is_complete:
+        lines.append("no task is decided differently")
+    for number, region in enumerate(difference.regions, start=1):
+        lines += ["", *_region_lines(number, region, difference)]
+    if not difference.is_complete:
+        lines += ["", "there may be more differences than these: the work allowed did not suffice"]
+    return "\n".join(lines)
+
+
+def _region_lines(number: int, region: "Region", difference: "Difference") -> Iterator[str]:
+    from engine.language.diagnostics import visible
+
+    kind = "order only" if region.order_only else _word(region)
+    unusual, usual = _conditions(region, difference)
+    rest = f" (and {usual} conditions that an ordinary task meets)" if usual else ""
+    yield f"{number}. {kind}: {visible(' and '.join(unusual)) or 'every task'}{rest}"
+    yield f"   old: {_side_text(region.old)}"
+    yield f"   new: {_side_text(region.new)}"
+    before, after = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
+    joined, left = [key for key in after if key not in before], [key for key in before if key not in after]
+    for word, keys in (("joins", joined), ("leaves", left)):
+        if keys:
+            yield f"   {word} the chain: {', '.join(map(visible, keys))}"
+    yield f"   for example: {_witness_text(region, difference)}"
+
+
+def _word(region: "Region") -> str:
+    if region.looser:
+        return "looser and stricter" if region.stricter else "looser"
+    return "stricter" if region.stricter else "local models only"
+
+
+def _conditions(region: "Region", difference: "Difference") -> tuple[list[str], int]:
+    """The conditions that an ordinary task does not meet, and how many others there are."""
+    from engine.analysis.region_text import conditions
+
+    space = difference.space
+    unusual = {
+        number: cells
+        for number, cells in region.box.items()
+        if (usual := space.axes[number].usual) is None or not cells >> usual & 1
+    }
+    told = [text for _, text in conditions(space, unusual)]
+    return told, len(list(conditions(space, {n: c for n, c in region.box.items() if n not in unusual})))
+
+
+def _side_text(side: "Side") -> str:
+    from engine.language.diagnostics import visible
+
+    chain = side.decision.chain
+    first = (
+        f"{visible(chain[0].key)}{f' and {len(chain) - 1} more' if len(chain) > 1 else ''}"
+        if chain
+        else "refused"
+    )
+    rule = side.rule
+    return first + (
+        f" ({visible(rule.name)}, {visible(rule.span.source.name)}:{rule.span.line})" if rule else ""
+    )
+
+
+def _given(region: "Region", difference: "Difference") -> dict[str, Any]:
+    from engine.analysis.proofs import told
+
+    return told(region.facts, difference.space.domain.defaults)
+
+
+def _witness_text(region: "Region", difference: "Difference") -> str:
+    from engine.decision.facts import shown
+    from engine.language.diagnostics import visible
+
+    given = _given(region, difference)
+    return " ".join(f"{name.removeprefix('task.')}={visible(shown(value))}" for name, value in given.items())
+
+
+def difference_json(difference: "Difference") -> dict[str, Any]:
+    """Everything as plain values (ruling 71; schemas/diff.schema.json)."""
+    from engine.analysis.region_text import conditions
+    from engine.decision.explanation import json_value
+
+    return {
+        "version": 1,
+        "different": bool(difference.regions) or (None if not difference.is_complete else False),
+        "exposure": difference.exposure,
+        "looser": difference.looser,
+        "stricter": difference.stricter,
+        "complete": difference.is_complete,
+        "one_sided": [
+            {"kind": one.kind, "old": list(one.old), "new": list(one.new)} for one in difference.one_sided
+        ],
+        "regions": [
+            {
+                "facts": dict(conditions(difference.space, region.box)),
+                "witness": {name: json_value(value) for name, value in _given(region, difference).items()},
+                "old": _side_json(region.old),
+                "new": _side_json(region.new),
+                "order_only": region.order_only,
+                "looser": region.looser,
+                "stricter": region.stricter,
+            }
+            for region in difference.regions
+        ],
+    }
+
+
+def _side_json(side: "Side") -> dict[str, Any]:
+    decision, rule = side.decision, side.rule
+    return {
+        "model": decision.chain[0].key if decision.chain else None,
+        "chain": [model.key for model in decision.chain],
+        "route": decision.route.name if decision.route else None,
+        "rule": None
+        if rule is None
+        else {"rule": rule.name, "file": rule.span.source.name, "line": rule.span.line},
+    }
