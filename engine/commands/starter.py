@@ -111,16 +111,22 @@ def _policies(found: Found, models: str) -> str:
     return (
         head
         + start
-        + re.sub(r"(?m)^  [a-z_]+:\n(?:    .*\n?)+", lambda one: _override(one[0], offered), first)
+        + re.sub(
+            r"(?m)^  [a-z_]+:\n(?:    .*\n?)+",
+            lambda one: _override(one[0], offered, bool(found.clouds)),
+            first,
+        )
         + blank
         + tail
     )
 
 
-def _override(block: str, offered: set[str]) -> str:
-    """One task's preferences, less the capabilities that no model here has."""
+def _override(block: str, offered: set[str], is_choice: bool) -> str:
+    """One task's preferences, less the capabilities that no model here has, and a provider when there is no other."""
     lines = []
     for line in block.splitlines():
+        if not is_choice and line.startswith("    preferred_providers:"):
+            continue
         if found := re.fullmatch(r"    preferred_capabilities: \[(.*)\]", line):
             kept = [name for name in found[1].split(", ") if name in offered]
             if not kept:
@@ -140,10 +146,30 @@ def _rules(found: Found) -> str:
     head, _, tests = text.partition("# --- Tests:")
     _, heading, proofs = tests.partition("# --- Proofs:")
     text = head + heading + re.sub(r"(?m)^prove somebody-answers:.*\n", "", proofs)
+    if found.pulled:
+        # Which of these rules do anything depends on the models; the default set shows them to whoever wants more.
+        text = re.sub(r"(?ms)^# --- Order within a tier.*?(?=^# --- Proofs)", "", text)
+        text = _without(text, "agents-call-tools", "small-jobs")
+        text = re.sub(r"(?m)^prove agents-can-call-tools:.*\n", "", text)
     if not found.clouds:
         text = re.sub(r"(?m)^let frontier .*\n", "", text)
-        text = re.sub(r"(?m)^route critical-work:.*\n(?:    .*\n)+\n?", "", text)
-        text = text.replace(", then cloud\n", "\n")
+        text = _without(text, "critical-work", "dear-calls").replace(", then cloud\n", "\n")
+        if found.pulled:
+            text = re.sub(r"(?ms)^# --- Routes: who comes first.*?(?=^# --- )", "", text)
+        for guard in ("private-stays-home", "save-the-last-fifth"):
+            text = text.replace(f"forbid {guard}:", f"{_NO_CLOUD_YET}\nforbid {guard}:")
+    return text
+
+
+_NO_CLOUD_YET = (
+    "# lint: allow selects-nothing because no cloud model is listed yet, and this guard is for the day one is"
+)
+
+
+def _without(text: str, *rules: str) -> str:
+    """Without these rules and the blank line behind each."""
+    for rule in rules:
+        text = re.sub(rf"(?m)^[a-z]+ {rule}:.*\n(?:    .*\n)*\n?", "", text)
     return text
 
 

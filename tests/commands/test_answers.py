@@ -218,14 +218,12 @@ def test_models_lists_the_catalogue(shell: Shell, folder: str) -> None:
 
 
 @every_folder
-def test_what_ships_lints_clean(shell: Shell, folder: str) -> None:
-    """No finding of any level."""
+def test_what_ships_has_no_error(shell: Shell, folder: str) -> None:
+    """And its findings fit their schema. Warnings are the examples' own tests' business."""
     ran = shell("lint", folder, "--format", "json")
     assert ran.code == 0
     assert [
-        f"{one['file']}:{one['line']} {one['message']}"
-        for one in valid("findings", ran.json)["findings"]
-        if one["level"] != "info"
+        one["message"] for one in valid("findings", ran.json)["findings"] if one["level"] == "error"
     ] == []
 
 
