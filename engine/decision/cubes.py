@@ -424,7 +424,7 @@ def _opposites(constraint: Constraint) -> list[Constraint]:
 def _without_absorbed(cubes: list[Cube]) -> tuple[Cube, ...]:
     """Drops repeated cubes, and while they are few those that another one covers."""
     if len(cubes) <= 1:
-        return tuple(cubes)
+        return tuple(cubes) if all(cubes) else ALWAYS
     unique = {frozenset(cube.items()): cube for cube in cubes}
     if frozenset() in unique:
         return ALWAYS
