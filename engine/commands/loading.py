@@ -9,7 +9,7 @@ from engine.commands.terminal import Style, Terminal
 from engine.environment import Environment
 
 if TYPE_CHECKING:
-    from engine.language.diagnostics import Diagnostic, Problems
+    from engine.language.diagnostics import Diagnostic
     from engine.policy import Policy
 
 COULD_NOT_RUN = 2

@@ -77,7 +77,7 @@ ALWAYS: tuple[Cube, ...] = ({},)
 NEVER: tuple[Cube, ...] = ()
 
 
-class TooManyCubes(Exception):
+class TooManyCubes(Exception):  # noqa: N818
     """The condition comes to more than MOST_CUBES cubes."""
 
 
