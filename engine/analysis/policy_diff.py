@@ -292,7 +292,7 @@ class _Comparison:
     def _orders(self, box: Box, *, only_first: bool) -> object:
         may, must = self._bounds(box)
         orders = [_order(side, may, must, only_first=only_first) for side in (self.old, self.new)]
-        return None if None in orders else orders
+        return None if None in orders or self._change(box) != ([], []) else orders
 
     def _bounds(self, box: Box) -> tuple[int, int]:
         """The cubes that hold somewhere in a box, and those that hold everywhere."""

@@ -5,6 +5,7 @@ of each variable; its plainest point is the task in it that differs least from a
 all facts is a walk over boxes (`search`). Nothing here knows rules, models or questions.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -69,6 +70,16 @@ class Axis:
     usual: int | None
     allowed: Mapping[int, int]
     edges: tuple[Edge, ...] = ()
+    others: int | None = None
+
+    def cell(self, value: Any) -> int:
+        """The cell of a single value."""
+        if self.edges:
+            return bisect_right(self.edges, (value, 0)) - 1
+        if value in self.values:
+            return self.values.index(value)
+        assert self.others is not None, "a closed fact has none but its names"
+        return self.others
 
     def plainest(self, cells: int) -> int:
         """Of some cells the default's, else the first."""
@@ -177,6 +188,19 @@ class Space:
             differing,
             ((type_cell,), *((len(values[fact]), *sorted(values[fact])) for fact in differing)),
         )
+
+    def contains(self, box: Box, facts: Facts) -> bool:
+        """Whether a task lies in a box."""
+        return all(cells >> self._cell(number, facts) & 1 for number, cells in box.items())
+
+    def _cell(self, number: int, facts: Facts) -> int:
+        axis = self.axes[number]
+        value: Any = facts[axis.fact]
+        if axis.element is None:
+            return axis.cell(value)
+        if axis.element == OTHER:
+            return int(bool(value - {self.axes[other].element for other in self._elements[axis.fact]}))
+        return int(axis.element in value)
 
     # --- Boxes ---
 
@@ -295,7 +319,8 @@ class Space:
             allowed[bit] = members if constraint.inside else everything & ~members
         usual = place[default] if default else None
         values = [name == "yes" for name in names] if fact.kind is Kind.FLAG else names
-        return self._cut(fact.name, None, tuple(values), everything, usual, allowed)
+        axis = self._cut(fact.name, None, tuple(values), everything, usual, allowed)
+        return replace(axis, others=place.get(stands))
 
     def _numbers(self, fact: Fact, constraints: list[tuple[int, Interval]]) -> Axis:
         lowest: Edge = (0, 0)

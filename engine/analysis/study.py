@@ -15,7 +15,7 @@ from engine.analysis.space import Box, Space
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.explanation import Explanation
 from engine.decision.facts import INDEX, Facts, shown
-from engine.language.checked_policy import All, Any, Condition, Constant, FactTest, Not, Origin, Rule
+from engine.language.checked_policy import All, Any, Condition, Constant, FactTest, Not, Origin, Rule, Use
 from engine.language.diagnostics import visible
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import Guard, Preference, Route, Statement, Weigh
@@ -110,8 +110,9 @@ class Study:
         return range(len(self.compiled.models))
 
     def bits(self, rule: int) -> int:
-        """The cubes of a rule in which something that can happen lies."""
-        return self.questioned.bits(rule) & self.space.feasible
+        """The cubes of a rule in which something that can happen lies; of a route those of its condition, not of its tiers."""
+        bits = self.questioned.bits(rule) & self.space.feasible
+        return bits & self.compiled.routes if isinstance(self.compiled.rules[rule].effect, Use) else bits
 
     def condition(self, rule: int) -> tuple[int, ...] | None:
         """The cubes of a rule's condition alone, by model; None where it has none, or one too large."""
@@ -128,7 +129,7 @@ class Study:
 
     def earlier(self, rule: int, among: int) -> int:
         """Those of some cubes that belong to rules before this one."""
-        bits = self.questioned.bits(rule)
+        bits = self.questioned.bits(rule) & among
         return among & ((bits & -bits) - 1) if bits else among
 
     @cached_property

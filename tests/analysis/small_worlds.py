@@ -262,3 +262,22 @@ def worlds(count: int, seed: int) -> Iterator[tuple[int, SmallWorld]]:
     """Worlds, each with the seed that draws it alone."""
     for number in range(count):
         yield seed * 1_000_003 + number, random_small_world(Random(seed * 1_000_003 + number))
+
+
+def changed_world(rng: Random, world: SmallWorld) -> SmallWorld:
+    """The world with one or two of its rules left out, added, rewritten or moved."""
+    facts = tuple(fact for fact in world.varied if fact != "mode")
+    author = _Author(rng, facts, world.models)
+    rules = [text for text in world.statements if not text.startswith("prove")]
+    for number in range(rng.choice([1, 1, 2])):
+        place = rng.randrange(len(rules)) if rules else 0
+        match rng.choice(["drop", "add", "rewrite", "move"]):
+            case "drop" if rules:
+                del rules[place]
+            case "rewrite" if rules:
+                rules[place] = author.rule(f"n{number}")
+            case "move" if rules:
+                rules.insert(rng.randrange(len(rules)), rules.pop(place))
+            case _:
+                rules.insert(place, author.rule(f"n{number}"))
+    return SmallWorld(tuple(rules), world.varied, world.models)
