@@ -34,6 +34,7 @@ class Tokens:
         self.cached = cached
         if cached is not None and bool((cached > self.input).any()):
             raise UnreadableLog("tokens.cached is a part of tokens.input, and somewhere it is more")
+        self._sums: dict[int, int] = {}
         self._input_of = self._own(chunk, models, "tokens.input", self.input)
         self._output_of = self._own(chunk, models, "tokens.output", self.output)
 
@@ -51,6 +52,14 @@ class Tokens:
         prompt = self.input if self._input_of is None else self._input_of[model]
         reply = self.output if self._output_of is None else self._output_of[model]
         return prompt, reply
+
+    def sum_of(self, column: Whole) -> int:
+        """The sum of a column; those of the log itself are added up once."""
+        if column is not self.input and column is not self.output and column is not self.cached:
+            return total(column)
+        if id(column) not in self._sums:
+            self._sums[id(column)] = total(column)
+        return self._sums[id(column)]
 
     @staticmethod
     def _prompt(chunk: Chunk) -> Whole:
@@ -99,9 +108,9 @@ class Charges:
         """What all rows cost at one model, in millionths of a micro-dollar."""
         prompt, reply = tokens.everything_at(model)
         rates = self.rates[model]
-        cost = total(prompt) * rates.input + total(reply) * rates.output
+        cost = tokens.sum_of(prompt) * rates.input + tokens.sum_of(reply) * rates.output
         if tokens.cached is not None:
-            cost -= total(tokens.cached) * (rates.input - _cached(rates))
+            cost -= tokens.sum_of(tokens.cached) * (rates.input - _cached(rates))
         return cost
 
 

@@ -19,9 +19,9 @@ from engine.replay.reasons import (
     MOST_COMBINATIONS,
     Combinations,
     Reason,
+    Refusals,
     decision_at,
     why_moved,
-    why_refused,
 )
 from engine.replay.simulation import Played, Simulation
 
@@ -120,7 +120,7 @@ class Tally:
         self.models = [OfModel(model) for model in simulation.models]
         self.rows = 0
         self.refused = 0
-        self.refused_by: Counter[Reason] = Counter()
+        self.refusals = Refusals(simulation)
         self.everything_at = [0] * len(self.models)
         self.fits = [0] * len(self.models)
         self.all_tokens = [0, 0]
@@ -146,8 +146,8 @@ class Tally:
             of_model.output_tokens += total(reply[mine])
             of_model.exact += total(played.exact[mine])
         self.rows += chunk.rows
-        self.all_tokens[0] += total(tokens.input)
-        self.all_tokens[1] += total(tokens.output)
+        self.all_tokens[0] += tokens.sum_of(tokens.input)
+        self.all_tokens[1] += tokens.sum_of(tokens.output)
         sizes = chunk.factor("task.context_size", "").numbers
         for place, model in enumerate(self.simulation.models):
             self.everything_at[place] += self.simulation.charges.everything_at(place, tokens)
@@ -156,7 +156,7 @@ class Tally:
             )
         if calls[0]:
             self.refused += int(calls[0])
-            self._add_refusals(played, np.flatnonzero(chosen == REFUSED))
+            self.refusals.add(played, np.flatnonzero(chosen == REFUSED))
         self.course.add(chunk, played, self._elsewhere(chunk, tokens))
         self._add_outcomes(chunk, played)
         self._add_recorded(chunk, played)
@@ -167,15 +167,6 @@ class Tally:
             return np.zeros(chunk.rows, np.int64)
         everywhere = np.full(chunk.rows, self.reference, np.int64)
         return self.simulation.charges.exact(everywhere, tokens, slice(0, chunk.rows))
-
-    def _add_refusals(self, played: Played, rows: Whole) -> None:
-        found = Combinations([played], rows)
-        for place, (row, count) in enumerate(zip(found.rows.tolist(), found.counts.tolist(), strict=True)):
-            if place >= MOST_COMBINATIONS:
-                self.refused_by[BEYOND] += int(found.counts[place:].sum())
-                break
-            for reason in why_refused(self.simulation, decision_at(self.simulation, played, row)):
-                self.refused_by[reason] += count
 
     def _add_outcomes(self, chunk: Chunk, played: Played) -> None:
         scores = {place: chunk.scores(model.key) for place, model in enumerate(self.simulation.models)}

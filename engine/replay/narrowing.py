@@ -12,25 +12,39 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.decision.cells import Column
-from engine.decision.compiler import CompiledPolicy
-from engine.decision.evaluator import Decision, decide_live, rank
+from engine.decision.cells import Column, bits_of
+from engine.decision.compiler import CompiledPolicy, Tier
+from engine.decision.evaluator import Decision, decide_live, first_rule
 from engine.language.vocabulary import FACTS, Kind
 from engine.replay.coding import Coded, Whole
 
 REFUSED = -1
 MOST_FLAGS = 1 << 23
+MOST_COMPARED = 16
 
 
 class State(NamedTuple):
-    """The cubes that may yet matter, and the models that can no longer come first. `live` is 0 once nothing matters."""
+    """What may yet matter: the live cubes, the models that can no longer come first, and what is settled already.
+
+    `route` and `weigh` are numbers of kinds (see `Narrowing`), OPEN while it is not known which holds. `order` has the remaining models
+    from best to worst once nothing can change their scores; weights and preferences are then forgotten.
+    """
 
     live: int
     blocked: int
+    route: int
+    weigh: int
+    order: tuple[int, ...] | None
+
+
+OPEN = -1
 
 
 class Narrowing:
-    """The states of one policy, met so far. `last` are the facts asked after all others."""
+    """The states of one policy, met so far. `last` are the facts asked after all others.
+
+    Routes with the same tiers are one kind, and so are weights that give every model the same score.
+    """
 
     def __init__(self, policy: CompiledPolicy, last: frozenset[str]) -> None:
         self.policy = policy
@@ -44,11 +58,20 @@ class Narrowing:
             later |= touched
         self._later.reverse()
         self._everyone = (1 << len(policy.models)) - 1
+        self._tiers: dict[tuple[Tier, ...], int] = {policy.default: 0}
+        self._route_kinds = {
+            rule: self._tiers.setdefault(tiers, len(self._tiers)) for rule, tiers in policy.tiers.items()
+        }
+        self._tiers_of = list(self._tiers)
+        scores: dict[tuple[int, ...], int] = {}
+        self._weigh_kinds = {
+            rule: scores.setdefault(told, len(scores)) for rule, told in policy.scores.items()
+        }
+        self._scores_of = list(scores)
         self._numbers: dict[State, int] = {}
         self.states: list[State] = []
         self._reduced: dict[tuple[int, State], int] = {}
-        self.start = self._number(self._reduce(policy.full, 0, later))
-        self._alone = {1 << model: model for model in range(len(policy.models))}
+        self.start = self._number(self._reduce(State(policy.full, 0, OPEN, OPEN, None), later))
 
     def rows(self, coded: Sequence[Coded], rows: int) -> tuple[list[int], Whole]:
         """The states that occur, and for each row which of them it is in. `coded` follows `first_columns`."""
@@ -71,7 +94,7 @@ class Narrowing:
                 keys = index * width + fact.codes
             else:
                 keys = index * width + fact.codes * np.array(sensitive, np.int64)[index]
-            pairs, inverse = _different(keys, len(occurring) * width)
+            pairs, inverse = different(keys, len(occurring) * width)
             states = [occurring[at] for at in (pairs // width).tolist()]
             stepped = [
                 self._step(place, state, masks[code]) if self.states[state].live & touched else state
@@ -83,21 +106,30 @@ class Narrowing:
 
     def choose(self, state: int, last_mask: int) -> int:
         """The model that comes first in a state when what is asked last leaves these cubes; REFUSED for none."""
-        live, blocked = self.states[state]
-        if blocked == self._everyone:
-            return REFUSED
-        alone = self._alone.get(self._everyone ^ blocked)
-        if live == 0 and alone is not None:
-            return alone
+        live, blocked, route, weigh, order = self.states[state]
+        if live == 0 and order is not None and len(order) < 2:
+            return order[0] if order else REFUSED
         live &= last_mask
         policy = self.policy
-        eligible = [
-            not (blocked >> model & 1) and not (live & guard) for model, guard in enumerate(policy.guards)
-        ]
-        if not any(eligible):
-            return REFUSED
-        chain = rank(policy, live, eligible).chain
-        return policy.models.index(chain[0]) if chain else REFUSED
+        if route == OPEN:
+            rule = first_rule(policy, live & policy.routes)
+            route = 0 if rule is None else self._route_kinds[rule]
+        if order is None:
+            rule = first_rule(policy, live & policy.weighs)
+            scores = self._scores_of[weigh if rule is None else self._weigh_kinds[rule]]
+        for tier in self._tiers_of[route]:
+            best = None
+            for model in tier.members(live):
+                if blocked >> model & 1 or live & policy.guards[model]:
+                    continue
+                if order is None:
+                    place = -scores[model] - policy.favours[model].total(live), policy.ties[model], model
+                else:
+                    place = order.index(model), 0, model
+                best = place if best is None else min(best, place)
+            if best is not None:
+                return best[2]
+        return REFUSED
 
     def last_mask(self, cells: Mapping[str, Any]) -> int:
         """What is left of all cubes when the last facts have these cells."""
@@ -120,11 +152,12 @@ class Narrowing:
     # -- one step
 
     def _step(self, place: int, state: int, mask: int) -> int:
-        live, blocked = self.states[state]
-        key = place, State(live & mask, blocked)
+        before = self.states[state]
+        after = before._replace(live=before.live & mask)
+        key = place, after
         found = self._reduced.get(key)
         if found is None:
-            found = self._number(self._reduce(live & mask, blocked, self._later[place]))
+            found = self._number(self._reduce(after, self._later[place]))
             if len(self._reduced) > 1_000_000:
                 self._reduced.clear()
             self._reduced[key] = found
@@ -137,44 +170,81 @@ class Narrowing:
             self.states.append(state)
         return number
 
-    def _reduce(self, live: int, blocked: int, later: int) -> State:
+    def _reduce(self, state: State, later: int) -> State:
         """Drops what can no longer change which model comes first; `later` are the cubes that some fact still decides."""
         policy, guards = self.policy, self.policy.guards
+        live, blocked, route, weigh, order = state
         settled = live & ~later
         for model, guard in enumerate(guards):
             if settled & guard:
                 blocked |= 1 << model
-        routes = live & policy.routes
-        first = routes & settled
-        if first:
-            routes &= (first & -first) * 2 - 1
-        tiers = {policy.owners[bit] for bit in _bits(routes)}
-        kept, in_reach = 0, 0
-        if not first:
-            in_reach, kept = self._reach(policy.default, live, settled, blocked)
-        for route in tiers:
-            models, bits = self._reach(policy.tiers[route], live, settled, blocked)
-            in_reach, kept = in_reach | models, kept | bits
-        blocked |= self._everyone ^ in_reach
-        if in_reach == 0:
-            return State(0, blocked)
-        if in_reach & (in_reach - 1) == 0 and not live & guards[in_reach.bit_length() - 1]:
-            model = in_reach.bit_length() - 1
-            surely = all(self._surely_holds(policy.tiers[route], model, settled) for route in tiers) and (
-                bool(first) or self._surely_holds(policy.default, model, settled)
-            )
-            if surely:
-                return State(0, blocked)
-        kept |= routes
-        weighs = live & policy.weighs
-        first = weighs & settled
-        kept |= weighs & ((first & -first) * 2 - 1) if first else weighs
-        several = in_reach & (in_reach - 1)
-        for model in _bits(in_reach):
-            kept |= guards[model] | (policy.favours[model].mask if several else 0)
-        return State(live & kept, blocked)
 
-    def _reach(self, tiers: Sequence[Any], live: int, settled: int, blocked: int) -> tuple[int, int]:
+        routes, kinds = 0, [route]
+        if route == OPEN:
+            routes, kinds = self._open_kinds(live & policy.routes, settled, self._route_kinds, 0)
+            if len(kinds) == 1:
+                routes, route = 0, kinds[0]
+        reach, tier_bits = 0, 0
+        for kind in kinds:
+            models, bits = self._reach(self._tiers_of[kind], live, settled, blocked)
+            reach, tier_bits = reach | models, tier_bits | bits
+
+        weighs, weigh_kinds = 0, [weigh]
+        if order is None and weigh == OPEN:
+            weighs, weigh_kinds = self._open_kinds(live & policy.weighs, settled, self._weigh_kinds, None)
+            if len(weigh_kinds) == 1:
+                weighs, weigh = 0, weigh_kinds[0]
+
+        in_reach = [model for model in range(len(guards)) if reach >> model & 1]
+        if order is not None:
+            order = tuple(model for model in order if reach >> model & 1)
+        elif len(in_reach) < 2:
+            order = tuple(in_reach)
+        elif weigh != OPEN and not any(live & later & policy.favours[model].mask for model in in_reach):
+            scores = self._scores_of[weigh]
+            totals = {model: scores[model] + policy.favours[model].total(live) for model in in_reach}
+            order = tuple(sorted(in_reach, key=lambda model: (-totals[model], policy.ties[model])))
+        if len(in_reach) > 1 and len(kinds) * len(weigh_kinds) <= MOST_COMPARED:
+            beaten = self._beaten(live, settled, in_reach, kinds, weigh_kinds, order)
+            if beaten:
+                in_reach = [model for model in in_reach if model not in beaten]
+                order = tuple(in_reach) if len(in_reach) == 1 else order
+                if order is not None:
+                    order = tuple(model for model in order if model not in beaten)
+
+        blocked = self._everyone
+        for model in in_reach:
+            blocked ^= 1 << model
+        if not in_reach:
+            return State(0, blocked, OPEN, OPEN, ())
+        if len(in_reach) == 1 and not live & guards[in_reach[0]]:
+            held = (self._surely_in(self._tiers_of[kind], in_reach[0], settled) is not None for kind in kinds)
+            if all(held):
+                return State(0, blocked, OPEN, OPEN, (in_reach[0],))
+        kept = routes | tier_bits
+        for model in in_reach:
+            kept |= guards[model]
+        if order is None:
+            kept |= weighs
+            for model in in_reach:
+                kept |= policy.favours[model].mask
+        else:
+            weigh = OPEN
+        return State(live & kept, blocked, route, weigh, order)
+
+    def _open_kinds(
+        self, live: int, settled: int, kinds: Mapping[int, int], otherwise: int | None
+    ) -> tuple[int, list[int]]:
+        """The bits of rules of which the first that holds may still be this or that, and the kinds they are of."""
+        first = live & settled
+        if first:
+            live &= (first & -first) * 2 - 1
+        found = dict.fromkeys(kinds[self.policy.owners[bit]] for bit in bits_of(live))
+        if not first and otherwise is not None:
+            found[otherwise] = None
+        return live, list(found)
+
+    def _reach(self, tiers: Sequence[Tier], live: int, settled: int, blocked: int) -> tuple[int, int]:
         """The models that may come first by these tiers, and the bits that say who is in them."""
         reach, bits = 0, 0
         for tier in tiers:
@@ -192,12 +262,93 @@ class Narrowing:
                 break
         return reach, bits
 
-    @staticmethod
-    def _surely_holds(tiers: Sequence[Any], model: int, settled: int) -> bool:
-        return any(
-            model in tier.always or any(member == model and mask & settled for member, mask in tier.depending)
-            for tier in tiers
+    def _beaten(
+        self,
+        live: int,
+        settled: int,
+        in_reach: Sequence[int],
+        kinds: Sequence[int],
+        weigh_kinds: Sequence[int],
+        order: tuple[int, ...] | None,
+    ) -> set[int]:
+        """The models that stand behind some surely eligible model whatever the open facts are."""
+        sure = [model for model in in_reach if not live & self.policy.guards[model]]
+        if not sure:
+            return set()
+        surely = {
+            (kind, model): self._surely_in(self._tiers_of[kind], model, settled)
+            for kind in kinds
+            for model in sure
+        }
+        earliest = {
+            (kind, model): self._earliest_in(self._tiers_of[kind], model, live)
+            for kind in kinds
+            for model in in_reach
+        }
+        bounds = (
+            {} if order is not None else {model: self._bounds(model, live, settled) for model in in_reach}
         )
+        ties = self.policy.ties
+        beaten: set[int] = set()
+        for model in in_reach:
+            for better in sure:
+                if better == model or better in beaten:
+                    continue
+                if order is not None:
+                    outscored = order.index(better) < order.index(model)
+                else:
+                    most, least = bounds[model][1], bounds[better][0]
+                    outscored = all(
+                        (-(scores[better] + least), ties[better]) < (-(scores[model] + most), ties[model])
+                        for scores in (self._scores_of[kind] for kind in weigh_kinds)
+                    )
+                for kind in kinds:
+                    here, there = surely[kind, better], earliest[kind, model]
+                    if there is None:
+                        continue
+                    if here is None or here > there or (here == there and not outscored):
+                        break
+                else:
+                    beaten.add(model)
+                    break
+        return beaten
+
+    def _bounds(self, model: int, live: int, settled: int) -> tuple[int, int]:
+        """The least and the most that preferences may add to a model's score."""
+        least = most = 0
+        favours = self.policy.favours[model]
+        if not live & favours.mask:
+            return 0, 0
+        for points, mask in favours.each:
+            sure, open_ = (settled & mask).bit_count(), (live & ~settled & mask).bit_count()
+            least += points * sure + min(0, points * open_)
+            most += points * sure + max(0, points * open_)
+        for points, mask in favours.once:
+            if settled & mask:
+                least, most = least + points, most + points
+            elif live & mask:
+                least, most = least + min(0, points), most + max(0, points)
+        return least, most
+
+    @staticmethod
+    def _surely_in(tiers: Sequence[Tier], model: int, settled: int) -> int | None:
+        """The first tier that surely holds a model, or None."""
+        for place, tier in enumerate(tiers):
+            if model in tier.always or any(
+                member == model and mask & settled for member, mask in tier.depending
+            ):
+                return place
+        return None
+
+    @staticmethod
+    def _earliest_in(tiers: Sequence[Tier], model: int, live: int) -> int | None:
+        """The first tier that may hold a model, or None."""
+        for place, tier in enumerate(tiers):
+            if model in tier.always or any(
+                member == model and mask & live for member, mask in tier.depending
+            ):
+                return place
+        return None
 
 
 class Choices:
@@ -239,15 +390,6 @@ def _all_of(masks: Any) -> int:
     return together
 
 
-def _bits(mask: int) -> list[int]:
-    bits = []
-    while mask:
-        low = mask & -mask
-        bits.append(low.bit_length() - 1)
-        mask ^= low
-    return bits
-
-
 def _without_doubles(states: list[int]) -> tuple[list[int], Whole]:
     """Each state once, and where each of the given ones stands among them."""
     places: dict[int, int] = {}
@@ -255,7 +397,7 @@ def _without_doubles(states: list[int]) -> tuple[list[int], Whole]:
     return list(places), table
 
 
-def _different(keys: Whole, bound: int) -> tuple[Whole, Whole]:
+def different(keys: Whole, bound: int) -> tuple[Whole, Whole]:
     """The different keys in ascending order, and for each row where its key stands. All keys are below `bound`."""
     if bound > MOST_FLAGS:
         different, inverse = np.unique(keys, return_inverse=True)

@@ -3,6 +3,7 @@
 Only combinations of cells that differ are looked at, each once; they are decided in full by the evaluator's own masks.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from engine.config.catalogue import Model
-from engine.decision.evaluator import Decision
+from engine.decision.cells import bits_of
+from engine.decision.evaluator import Decision, first_rule
 from engine.language.checked_policy import Rule
 from engine.replay.coding import Whole
+from engine.replay.narrowing import different
 from engine.replay.simulation import Played, Simulation
 
 MOST_COMBINATIONS = 50_000
@@ -81,20 +84,84 @@ def decision_at(simulation: Simulation, played: Played, row: int) -> Decision:
     return simulation.narrowing.decision({**cells, **played.stretches[stretch][1]})
 
 
-def why_refused(simulation: Simulation, decision: Decision) -> list[Reason]:
-    """Every rule that blocks a model which the route would have used."""
-    policy = simulation.policy.compiled
-    route = next((index for index, rule in enumerate(policy.rules) if rule is decision.route), None)
-    tiers = policy.default if route is None else policy.tiers[route]
-    members = {model for tier in tiers for model in tier.members(decision.live)}
-    if not members:
-        assert decision.route is not None
-        return [_reason("its tiers hold no model here", decision.route)]
-    blocking: dict[str, Reason] = {}
-    for model in sorted(members):
-        for rule in _guards(simulation, decision, model):
-            blocking.setdefault(rule.name, _reason("blocks", rule))
-    return list(blocking.values())
+class Refusals:
+    """Refused rows -> how often each rule blocks a model which the route would have used.
+
+    Rows are told apart only by the guards and routes that hold for them, and each such class is looked at once.
+    """
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        policy = simulation.policy.compiled
+        self._relevant = policy.routes
+        for guard in policy.guards:
+            self._relevant |= guard
+        for tiers in policy.tiers.values():
+            for tier in tiers:
+                for _, mask in tier.depending:
+                    self._relevant |= mask
+        self._owners: dict[int, frozenset[int]] = {}
+        self._rules: dict[int, tuple[int, ...]] = {}
+        self._counts: Counter[int] = Counter()
+
+    def add(self, played: Played, rows: Whole) -> None:
+        """Counts the refused rows of a chunk."""
+        masks, index = [self._relevant], np.zeros(len(rows), np.int64)
+        for column, coded in played.coded:
+            codes = None if coded.codes is None else coded.codes[rows]
+            masks, index = self._divided(masks, index, codes, [column.mask(cell) for cell in coded.cells])
+        cells = [stretch for _, stretch in played.stretches]
+        starts = np.array([start for start, _ in played.stretches], np.int64)
+        when = np.searchsorted(starts, rows, side="right") - 1
+        last = [self._simulation.narrowing.last_mask(one) for one in cells]
+        masks, index = self._divided(masks, index, when, last)
+        for live, count in zip(masks, np.bincount(index, minlength=len(masks)).tolist(), strict=True):
+            found = self._rules.get(live)
+            if found is None:
+                found = self._rules[live] = self._blocking(live)
+            for rule in found:
+                self._counts[rule] += count
+
+    def counted(self) -> list[tuple[Reason, int]]:
+        """Every reason with its rows, the most frequent first."""
+        rules = self._simulation.policy.compiled.rules
+        told = []
+        for rule, count in self._counts.items():
+            did = "blocks" if rule >= 0 else "its tiers hold no model here"
+            told.append((_reason(did, rules[rule if rule >= 0 else ~rule]), count))
+        return sorted(told, key=lambda item: (-item[1], item[0].rule))
+
+    def _divided(
+        self, masks: list[int], index: Whole, codes: Whole | None, of_cells: list[int]
+    ) -> tuple[list[int], Whole]:
+        """Every class divided by one fact, and classes for which the same holds joined again."""
+        if codes is None:
+            codes = np.zeros(len(index), np.int64)
+        width = len(of_cells)
+        pairs, inverse = different(index * width + codes, len(masks) * width)
+        places: dict[int, int] = {}
+        table = [
+            places.setdefault(masks[pair // width] & of_cells[pair % width], len(places))
+            for pair in pairs.tolist()
+        ]
+        return list(places), np.array(table, np.int64)[inverse]
+
+    def _blocking(self, live: int) -> tuple[int, ...]:
+        """The rules that block members of the route's tiers; a route without members stands for itself, inverted."""
+        policy = self._simulation.policy.compiled
+        route = first_rule(policy, live & policy.routes)
+        tiers = policy.default if route is None else policy.tiers[route]
+        members = {model for tier in tiers for model in tier.members(live)}
+        if not members and route is not None:
+            return (~route,)
+        rules: set[int] = set()
+        for model in members:
+            bits = live & policy.guards[model]
+            owners = self._owners.get(bits)
+            if owners is None:
+                owners = self._owners[bits] = frozenset(policy.owners[bit] for bit in bits_of(bits))
+            rules |= owners
+        return tuple(rules)
 
 
 def why_moved(before: Simulation, was: Decision, after: Simulation, now: Decision) -> list[Reason]:

@@ -217,7 +217,6 @@ def _side(name: str, policy: Policy, tally: Tally, options: Options) -> Side:
                 raise UnreadableLog(f"--weak and --strong: the log holds no score of {model!r}")
     localities = {model.key: model.locality for model in policy.catalogue.models}
     outcomes = outcomes_of(counted, scored, options.pair, localities, options.seed) if counted else None
-    refused_by = sorted(tally.refused_by.items(), key=lambda item: (-item[1], item[0].rule))
     return Side(
         name,
         policy,
@@ -225,7 +224,7 @@ def _side(name: str, policy: Policy, tally: Tally, options: Options) -> Side:
         tally.refused,
         tuple(tally.models),
         tuple(tally.simulation.exhaustions),
-        tuple(refused_by),
+        tuple(tally.refusals.counted()),
         outcomes,
         tally.course,
         dict(sorted(tally.recorded.items(), key=lambda item: (-item[1], item[0]))),

@@ -22,8 +22,10 @@ from tests.replay.plain_loop import decided_one_by_one
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def play(policy: Policy, frame: pl.DataFrame, chunk_rows: int) -> tuple[Simulation, list[Played]]:
-    simulation = Simulation(policy)
+def play(
+    policy: Policy, frame: pl.DataFrame, chunk_rows: int, *, simulated: bool = True
+) -> tuple[Simulation, list[Played]]:
+    simulation = Simulation(policy, simulated=simulated)
     numeric = [name for name, kind in frame.schema.items() if kind.is_numeric()]
     columns = columns_of(frame.columns, numeric, [], [model.key for model in simulation.models])
     played = []
@@ -102,3 +104,51 @@ def test_what_the_window_needs_is_prompt_and_reply(tmp_path: Path) -> None:
     policy = worlds.policy(routes="route only: use small, then big")
     _, played = play(policy, frame, 10)
     assert [policy.catalogue.models[place].key for place in played[0].chosen.tolist()] == ["small", "big"]
+
+
+def test_ten_thousand_rows_of_the_bench_are_decided_alike() -> None:
+    """What `tests.bench.bench_replay` times is right: 200 rules, diverse rows, budgets in play."""
+    from tests.bench.bench_replay import log_frame, same_decisions
+
+    assert same_decisions(bench.policy(200), log_frame(10_000)) == 0
+
+
+def test_refusals_are_counted_as_explanations_tell_them() -> None:
+    """Each rule's rows are those in whose explanation it blocks a model of the route."""
+    from engine.decision.explanation import Explanation
+    from engine.decision.facts import Gathered
+    from engine.replay.reasons import Refusals
+
+    policy = bench.policy(120, 4)
+    facts = bench.facts(400, 11)
+    frame = pl.DataFrame(
+        {
+            "task_type": [one.task_type for one in facts],
+            "criticality": [one.criticality for one in facts],
+            "mode": [one.mode for one in facts],
+            "labels": [",".join(sorted(one.labels)) for one in facts],
+            "context_size": [one.context_size for one in facts],
+            "tool_use_required": [one.tool_use_required for one in facts],
+        }
+    )
+    simulation, (played,) = play(policy, frame, 400, simulated=False)
+    refused = np.flatnonzero(played.chosen == -1)
+    assert len(refused) > 20
+    wanted: dict[str, int] = {}
+    for row in refused.tolist():
+        one = facts[row]
+        given = policy.assumed.facts._replace(
+            task_type=one.task_type,
+            criticality=one.criticality,
+            mode=one.mode,
+            labels=one.labels,
+            context_size=one.context_size,
+            tool_use_required=one.tool_use_required,
+        )
+        told: Explanation = policy.explainer.explain(Gathered(given, {}))
+        for rule in {rule.name for candidate in told.candidates for rule in candidate.blockers}:
+            wanted[rule] = wanted.get(rule, 0) + 1
+    refusals = Refusals(simulation)
+    refusals.add(played, refused)
+    # Every route of this policy uses local, then cloud: its tiers hold all models.
+    assert {reason.rule: count for reason, count in refusals.counted()} == wanted
