@@ -5,7 +5,7 @@ others do already. Each is decided over all facts; what reaches its cap is not r
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.analysis.questions import every, none_live, selected_by, some_live
 from engine.analysis.search import Goal, Obstacle
@@ -52,25 +52,34 @@ def selecting_nothing(study: "Study") -> tuple[int, ...]:
     return tuple(found)
 
 
-def without_effect(study: "Study") -> dict[int, bool]:
-    """Guards, routes and weighs without which every chain would be the same; True where no route stands between: what other guards
-    do, whatever the routes say.
+Redundancy: TypeAlias = Literal["rules", "routes", "catalogue"]
+"""Why a rule changes nothing: other rules of its kind do it already, no route offers what it takes away, or no model is touched by it."""
+
+
+def without_effect(study: "Study") -> dict[int, Redundancy]:
+    """Guards, routes and weighs without which every chain would be the same, and why.
 
     Guards are looked at last to first, each with those already found taken away, so that of two equal ones the first is kept.
     """
-    gone, found = 0, {}
+    found: dict[int, Redundancy] = {}
+    gone = 0
     for index, rule in reversed(list(study.of_effect(Forbid, Require))):
         if rule.watch or index in study.never or index in study.selecting_nothing:
             continue
         if _guards_nothing(study, index, gone, whatever_the_route=False):
-            found[index] = _guards_nothing(study, index, gone, whatever_the_route=True)
+            if not study.bits(index):
+                found[index] = "catalogue"
+            else:
+                found[index] = (
+                    "rules" if _guards_nothing(study, index, gone, whatever_the_route=True) else "routes"
+                )
             gone |= study.questioned.bits(index)
     for index, rule in study.of_effect(Use, Weigh):
         if index in study.never or index in study.unreachable:
             continue
         goal = _changed_by(study, index, isinstance(rule.effect, Use))
         if study.find("no-effect", [goal]) is None:
-            found[index] = True
+            found[index] = "rules"
     return found
 
 
@@ -127,8 +136,7 @@ def idle_preferences(study: "Study") -> tuple[int, ...]:
     found = []
     for index in _favours(study):
         if not any(
-            study.find("idle-preference", [goal], most_work=5_000) is not None
-            for goal in _swaps(study, index)
+            study.find("idle-preference", [goal], share=4) is not None for goal in _swaps(study, index)
         ):
             found.append(index)
     return tuple(found)

@@ -22,8 +22,10 @@ from engine.language.syntax_tree import Guard, Preference, Route, Statement, Wei
 from engine.language.syntax_tree import Rule as WrittenRule
 from engine.policy import Policy
 
-MOST_WORK_A_QUESTION = 20_000
-"""Steps one lint question may take; a policy has thousands of them."""
+MOST_WORK_TOGETHER = 10_000_000
+"""Steps that the questions about single rules share; each may take its part, within the bounds below."""
+
+LEAST_WORK_A_QUESTION, MOST_WORK_A_QUESTION = 5_000, 200_000
 
 MOST_WORK_A_PROOF = 2_000_000
 
@@ -156,7 +158,7 @@ class Study:
         return reachability.selecting_nothing(self)
 
     @cached_property
-    def without_effect(self) -> dict[int, bool]:
+    def without_effect(self) -> dict[int, reachability.Redundancy]:
         return reachability.without_effect(self)
 
     @cached_property
@@ -217,18 +219,20 @@ class Study:
     # --- Questions ---
 
     def find(
-        self,
-        slug: str,
-        goals: Sequence[Goal],
-        within: Iterable[Box] = ({},),
-        most_work: int = MOST_WORK_A_QUESTION,
+        self, slug: str, goals: Sequence[Goal], within: Iterable[Box] = ({},), share: int = 1
     ) -> "Witness | Open | None":
-        """As `search.find`; OPEN where the work allowed did not suffice."""
+        """As `search.find`; OPEN where the work allowed did not suffice. A rule that asks many questions takes a `share` for each."""
         try:
-            return find(self.space, goals, Work(most_work), within)
+            return find(self.space, goals, Work(self.most_work // share), within)
         except OutOfWork:
             self.open_questions.add(slug)
             return OPEN
+
+    @cached_property
+    def most_work(self) -> int:
+        """Steps one question may take: a small policy is looked at harder than a large one."""
+        part = MOST_WORK_TOGETHER // (len(self.compiled.rules) + 1)
+        return min(max(part, LEAST_WORK_A_QUESTION), MOST_WORK_A_QUESTION)
 
     def box(self, **facts: Callable[[object], bool]) -> Box:
         """All tasks whose facts (`mode`, `provider_down`, ...) have values that pass."""

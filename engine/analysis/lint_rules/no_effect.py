@@ -7,17 +7,23 @@ from engine.analysis.study import Study
 
 
 def check(study: Study) -> Iterator[Finding]:
-    for index, whatever_the_route in sorted(study.without_effect.items()):
+    for index, why in sorted(study.without_effect.items()):
         rule = study.compiled.rules[index]
-        if whatever_the_route:
-            message = f"no decision would change without `{rule.name}`"
-            yield Finding(rule.name_span, message, "take it away, or make it say what it was meant to")
-        else:
-            # A second line of defence is no mistake; that the routes happen to be the first one is worth knowing.
-            message = f"no decision would change without `{rule.name}`: no route offers what it takes away"
-            yield Finding(
-                rule.name_span, message, "keep it if it is there in case a route changes", level=INFO
-            )
+        message = f"no decision would change without `{rule.name}`"
+        # A second line of defence is no mistake; that it is one is worth knowing.
+        match why:
+            case "rules":
+                yield Finding(rule.name_span, message, "take it away, or make it say what it was meant to")
+            case "routes":
+                help = "keep it if it is there in case a route changes"
+                yield Finding(
+                    rule.name_span, f"{message}: no route offers what it takes away", help, level=INFO
+                )
+            case "catalogue":
+                help = "keep it if it is there for models to come"
+                yield Finding(
+                    rule.name_span, f"{message}: every model of models.yaml meets it", help, level=INFO
+                )
 
 
 RULE = LintRule(
