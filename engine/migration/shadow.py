@@ -1,0 +1,383 @@
+"""`Shadow`: run the legacy call as it is, and write down beside it what the router would have done, and saved.
+
+    shadow = Shadow(ModelRouter())
+    response = await shadow.run(task, lambda: client.messages.create(...))     # an async client
+    response = shadow.run(task, lambda: client.messages.create(...))           # a sync one
+
+What the legacy call returns or raises comes back as it is, and is not waited for longer: the router plans on a thread of
+its own, from the task and from counts, never from content. Whatever goes wrong on the router's side ends up in the
+record or in the log, never at the caller. Each call is one line of JSON (schemas/shadow.schema.json).
+"""
+
+import atexit
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.budget import Rates, TokenPrices, Usage, cost_micro_usd
+from engine.environment import Environment
+from engine.execution.prices import token_prices
+from engine.model_router import Choice, ModelRouter, NoEligibleModel
+from engine.task_profiles import TaskProfile
+
+VERSION = 1
+FILE_NAME = "shadow.jsonl"
+MOST_BYTES = 64 * 1024 * 1024
+MOST_WAITING = 10_000
+FLUSH_AT_EXIT_S = 2.0
+_LOGGER = logging.getLogger("engine.migration")
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSummary:
+    """What the records of a file add up to. Money is in US dollars; `priced` calls have both costs known."""
+
+    calls: int
+    failed: int
+    local: int
+    cloud: int
+    refused: int
+    not_planned: int
+    priced: int
+    legacy_usd: Decimal
+    router_usd: Decimal
+    saved_usd: Decimal
+
+    @property
+    def local_share(self) -> float | None:
+        """The share of planned calls that would have stayed on this machine."""
+        planned = self.local + self.cloud + self.refused
+        return self.local / planned if planned else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One legacy call, without content."""
+
+    task: TaskProfile
+    at: datetime
+    duration_s: float
+    model: str | None
+    usage: Usage | None
+    error: str | None
+
+
+class Shadow:
+    """Watches legacy calls for one router.
+
+    `log` is the file of the records (default: `shadow.jsonl` in the state folder; none where there is no such folder). `legacy_prices`
+    says what legacy models cost, as (input, output) US dollars per million tokens; a model of the catalogue has its price
+    there. `router` may be a function that makes one: then even a router that cannot be made fails only in the records.
+    """
+
+    def __init__(
+        self,
+        router: ModelRouter | Callable[[], ModelRouter],
+        *,
+        log: str | Path | None = None,
+        legacy_prices: Mapping[str, tuple[str | int | Decimal, str | int | Decimal]] | None = None,
+    ) -> None:
+        self._router: ModelRouter | None = router if isinstance(router, ModelRouter) else None
+        self._make_router = router if not isinstance(router, ModelRouter) else None
+        self._prices = {
+            model: TokenPrices(Rates.from_usd(Decimal(into), Decimal(out)))
+            for model, (into, out) in (legacy_prices or {}).items()
+        }
+        self.log = _default_log() if log is None else Path(log)
+        self.dropped = 0
+        """Calls that were not written down, because too many waited."""
+        self._waiting: queue.Queue[_Seen | threading.Event] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        atexit.register(self.flush, FLUSH_AT_EXIT_S)
+
+    def run(self, task: TaskProfile, legacy: Callable[[], _Answer]) -> _Answer:
+        """Call `legacy` and hand back what it gives; when that is awaitable, what comes back is awaitable too."""
+        at, began = datetime.now(UTC), time.perf_counter()
+        try:
+            answer = legacy()
+        except BaseException as error:
+            self._saw(task, at, began, None, error)
+            raise
+        if isawaitable(answer):
+            return self._awaited(task, at, began, answer)  # type: ignore[return-value]
+        self._saw(task, at, began, answer, None)
+        return answer
+
+    async def _awaited(self, task: TaskProfile, at: datetime, began: float, answer: Awaitable[Any]) -> Any:
+        try:
+            given = await answer
+        except BaseException as error:
+            self._saw(task, at, began, None, error)
+            raise
+        self._saw(task, at, began, given, None)
+        return given
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything seen so far is written down; False when that took longer than `timeout_s`."""
+        if self._thread is None or not self._thread.is_alive():
+            return True
+        done = threading.Event()
+        try:
+            self._waiting.put(done, timeout=timeout_s)
+        except queue.Full:
+            return False
+        return done.wait(timeout_s)
+
+    def summary(self) -> ShadowSummary:
+        """What the records say so far."""
+        self.flush(FLUSH_AT_EXIT_S)
+        return summarise(self.log) if self.log is not None else _summed(iter(()))
+
+    # -- the caller's thread: nothing here may raise, or take long
+
+    def _saw(
+        self, task: TaskProfile, at: datetime, began: float, answer: object, error: BaseException | None
+    ) -> None:
+        try:
+            duration_s = time.perf_counter() - began
+            model, usage = _counted(answer)
+            name = None if error is None else type(error).__name__
+            self._waiting.put_nowait(_Seen(task, at, duration_s, model, usage, name))
+            if self._thread is None or not self._thread.is_alive():
+                self._start()
+        except queue.Full:
+            self.dropped += 1
+        except Exception:
+            _LOGGER.exception("a call was not seen")
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="engine-shadow", daemon=True)
+                self._thread.start()
+
+    # -- a thread of its own
+
+    def _work(self) -> None:
+        while True:
+            seen = self._waiting.get()
+            if isinstance(seen, threading.Event):
+                seen.set()
+                continue
+            try:
+                record = self._record(seen)
+                if self.log is not None:
+                    _append(self.log, record)
+            except Exception as error:
+                _LOGGER.error("a shadow record was not written: %s", type(error).__name__)
+
+    def _record(self, seen: _Seen) -> dict[str, Any]:
+        task, usage = seen.task, seen.usage
+        if usage is not None:
+            task = replace(
+                task, context_size=max(task.context_size, usage.prompt_tokens + usage.output_tokens)
+            )
+        legacy_micro_usd: int | None = None
+        router_micro_usd: int | None = None
+        try:
+            router = self._router_now()
+            router_json, choice = _planned(router, task)
+            if usage is not None:
+                legacy_micro_usd = self._legacy_cost(router, seen.model, usage)
+                router_micro_usd = _planned_cost(router, choice, usage)
+        except Exception as error:
+            router_json = {"outcome": "failed", "error": type(error).__name__}
+        saved = (
+            None
+            if legacy_micro_usd is None or router_micro_usd is None
+            else _dollars(legacy_micro_usd - router_micro_usd)
+        )
+        return {
+            "version": VERSION,
+            "time": seen.at.isoformat(),
+            "task": {
+                "type": task.task_type,
+                "criticality": task.criticality,
+                "latency_sensitivity": task.latency_sensitivity,
+                "budget_sensitivity": task.budget_sensitivity,
+                "context_size": task.context_size,
+                "tool_use_required": task.tool_use_required,
+                "labels": sorted(task.labels),
+                "bucket": task.bucket,
+            },
+            "legacy": {
+                "outcome": "answered" if seen.error is None else "failed",
+                "error": seen.error,
+                "model": seen.model,
+                "input_tokens": None if usage is None else usage.prompt_tokens,
+                "output_tokens": None if usage is None else usage.output_tokens,
+                "duration_s": round(seen.duration_s, 6),
+                "cost_usd": None if legacy_micro_usd is None else _dollars(legacy_micro_usd),
+            },
+            "router": {
+                **_NOTHING_PLANNED,
+                **router_json,
+                "cost_usd": None if router_micro_usd is None else _dollars(router_micro_usd),
+            },
+            "saved_usd": saved,
+        }
+
+    def _router_now(self) -> ModelRouter:
+        if self._router is None:
+            assert self._make_router is not None
+            self._router = self._make_router()
+        return self._router
+
+    def _legacy_cost(self, router: ModelRouter, model: str | None, usage: Usage) -> int | None:
+        if model is None:
+            return None
+        prices = self._prices.get(model)
+        if prices is None:
+            known = next((one for one in router.policy.catalogue.models if model in (one.id, one.key)), None)
+            prices = None if known is None else token_prices(known)
+        return None if prices is None else cost_micro_usd(prices, usage)
+
+
+_NOTHING_PLANNED: dict[str, Any] = dict.fromkeys(
+    ("outcome", "error", "model", "provider", "locality", "chain", "route", "policy_digest")
+)
+
+
+def _planned(router: ModelRouter, task: TaskProfile) -> tuple[dict[str, Any], Choice | None]:
+    digest = router.policy.folder.policy_digest
+    try:
+        choice = router.plan(task)
+    except NoEligibleModel:
+        return {"outcome": "refused", "chain": [], "policy_digest": digest}, None
+    route = choice.explanation.decision.route
+    return {
+        "outcome": "chosen",
+        "model": choice.model.model_id,
+        "provider": choice.model.provider_name,
+        "locality": choice.model.locality,
+        "chain": [model.key for model in choice.explanation.chain],
+        "route": None if route is None else route.name,
+        "policy_digest": digest,
+    }, choice
+
+
+def _planned_cost(router: ModelRouter, choice: Choice | None, usage: Usage) -> int | None:
+    """What the same tokens would cost at the chosen model; a refusal would have had no answer to pay for."""
+    if choice is None:
+        return None
+    prices = token_prices(choice.explanation.chain[0])
+    return None if prices is None else cost_micro_usd(prices, usage)
+
+
+def _counted(answer: object) -> tuple[str | None, Usage | None]:
+    """Model and tokens of an answer of the Anthropic or OpenAI SDK, LiteLLM, or a dict like theirs. Reads nothing else of it."""
+    model = _part(answer, "model")
+    usage = _part(answer, "usage")
+    read = _whole(_part(usage, "input_tokens"))
+    if read is not None:
+        # Anthropic counts what the cache gave and took apart from the input; OpenAI's responses count it within.
+        details = _part(usage, "input_tokens_details")
+        cached = _whole(_part(usage, "cache_read_input_tokens")) or 0
+        stored = _whole(_part(usage, "cache_creation_input_tokens")) or 0
+        within = _whole(_part(details, "cached_tokens")) or 0
+        counts = Usage(
+            max(0, read - within), _whole(_part(usage, "output_tokens")) or 0, cached + within, stored
+        )
+    else:
+        read = _whole(_part(usage, "prompt_tokens"))
+        if read is None:
+            return model if isinstance(model, str) else None, None
+        within = _whole(_part(_part(usage, "prompt_tokens_details"), "cached_tokens")) or 0
+        counts = Usage(max(0, read - within), _whole(_part(usage, "completion_tokens")) or 0, within)
+    return model if isinstance(model, str) else None, counts
+
+
+def _part(thing: object, name: str) -> object:
+    if isinstance(thing, Mapping):
+        return thing.get(name)
+    # Only plain attributes: a lazy property could do anything, and an awaitable must not be made and dropped.
+    try:
+        return vars(thing).get(name)
+    except TypeError:
+        return None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _dollars(micro_usd: int) -> str:
+    return f"{Decimal(micro_usd).scaleb(-6):f}"
+
+
+def _default_log() -> Path | None:
+    folder = Environment.read(os.environ).state_dir
+    return None if folder is None else folder / FILE_NAME
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> None:
+    """One line, in one write; at MOST_BYTES the file is put aside, and the one put aside before it goes. Raises OSError."""
+    line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = (
+        os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    )
+    file = os.open(path, flags, 0o600)
+    try:
+        if os.fstat(file).st_size >= MOST_BYTES:
+            os.replace(path, path.with_suffix(".old.jsonl"))
+            os.close(file)
+            file = os.open(path, flags, 0o600)
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+def summarise(log: Path) -> ShadowSummary:
+    """The records of a file added up. Lines that are none are passed over."""
+    return _summed(_records(log))
+
+
+def _records(log: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(record, dict) and record.get("version") == VERSION:
+                    yield record
+    except FileNotFoundError:
+        return
+
+
+def _summed(records: Iterator[dict[str, Any]]) -> ShadowSummary:
+    counts = dict.fromkeys(("calls", "failed", "local", "cloud", "refused", "not_planned", "priced"), 0)
+    legacy_usd, router_usd = Decimal(0), Decimal(0)
+    for record in records:
+        legacy, router = record["legacy"], record["router"]
+        counts["calls"] += 1
+        counts["failed"] += legacy["outcome"] == "failed"
+        outcome = router["outcome"]
+        counts[
+            router["locality"]
+            if outcome == "chosen"
+            else "refused"
+            if outcome == "refused"
+            else "not_planned"
+        ] += 1
+        if record["saved_usd"] is not None:
+            counts["priced"] += 1
+            legacy_usd += Decimal(legacy["cost_usd"])
+            router_usd += Decimal(router["cost_usd"])
+    return ShadowSummary(
+        **counts, legacy_usd=legacy_usd, router_usd=router_usd, saved_usd=legacy_usd - router_usd
+    )
