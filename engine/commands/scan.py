@@ -128,7 +128,7 @@ def _checklist_lines(listed: "Checklist") -> list[str]:
         *declared,
         f"    [x] variables: {', '.join(listed.variables) or 'none found'}",
         "  3. Requirements",
-        "    [ ] daily and monthly volume: code does not say; run `engine.migration.Shadow`, then `engine usage`",
+        "    [ ] daily and monthly volume: code does not say; `engine.migration.Shadow` counts it",
         f"    [x] task types (guessed): {counts(listed.by_task_type)}",
         f"    [x] critical calls (guessed): {listed.critical} of {listed.calls}",
         "    [ ] budget: set budgets.daily and budgets.monthly in policies.yaml",

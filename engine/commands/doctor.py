@@ -1,0 +1,53 @@
+"""`engine doctor`: the migration guide's validation checklist, as checks that run."""
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING
+
+from engine.commands.env_file import add_env_file_argument, apply_env_file
+from engine.commands.loading import add_config_argument, add_format_argument
+from engine.commands.terminal import Style, Terminal
+
+if TYPE_CHECKING:
+    from engine.migration.checkup import Check
+
+SUMMARY = "check whether this machine is ready to route: configuration, selection, budgets, keys, state"
+DESCRIPTION = """Checks the policy folder and this machine: configuration, selection for every task type, fallbacks, budgets,
+keys (never what they are), the state folder and the books. Each finding says what to do. Nothing goes to the
+network without --live. The exit code is 1 when a check fails."""
+FAILED = 1
+STYLES: dict[str, Style] = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+    add_format_argument(parser, "text", "json")
+    parser.add_argument(
+        "--live", action="store_true", help="also ask every provider whether it is up (no prompt, no cost)"
+    )
+    parser.add_argument("--strict", action="store_true", help="warnings make the exit code 1 too")
+    add_env_file_argument(parser)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.migration.checkup import BY_HAND, examine, report_json, worst
+
+    apply_env_file(arguments)
+    checks = examine(arguments.config, os.environ, live=arguments.live)
+    if arguments.format == "json":
+        terminal.say(json.dumps(report_json(checks), indent=1))
+    else:
+        for check in checks:
+            _tell(check, terminal)
+        terminal.say("")
+        terminal.say("to look at yourself: " + "; ".join(BY_HAND))
+    verdict = worst(checks)
+    return FAILED if verdict == "fail" or (arguments.strict and verdict == "warn") else 0
+
+
+def _tell(check: "Check", terminal: Terminal) -> None:
+    word = terminal.styled(f"{check.verdict:<7}", STYLES[check.verdict], terminal.out)
+    terminal.say(f"{word} {check.name}: {check.seen}")
+    if check.todo:
+        terminal.say(f"          {check.todo}")
