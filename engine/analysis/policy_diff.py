@@ -18,7 +18,7 @@ from engine.decision.cells import bits_of, mask_of
 from engine.decision.compiler import CompiledPolicy, Points, Tier
 from engine.decision.cubes import OTHER, Cube
 from engine.decision.evaluator import Decision, Evaluator, decide_live
-from engine.decision.facts import Facts
+from engine.decision.facts import INDEX, Facts
 from engine.language.checked_policy import Any, Condition, FactHas, Rule
 from engine.language.source import Source
 from engine.policy import Policy
@@ -83,10 +83,15 @@ def compare(
     new: Policy,
     most_work: int = MOST_WORK,
     most_regions: int = MOST_REGIONS,
-    within: Box | None = None,
+    mode: str | None = None,
 ) -> Difference:
-    """Everything two policies decide differently, the plainest tasks first."""
-    return _Comparison(old, new).run(most_work, most_regions, within or {})
+    """Everything two policies decide differently, the plainest tasks first; with `mode`, in that mode alone."""
+    comparison = _Comparison(old, new)
+    within: Box = {}
+    for number, axis in enumerate(comparison.space.axes):
+        if mode is not None and axis.fact == INDEX["mode"]:
+            within[number] = 1 << axis.cell(mode)
+    return comparison.run(most_work, most_regions, within)
 
 
 # --- One space for two policies ---------------------------------------------------------------------------

@@ -79,7 +79,8 @@ def without_effect(study: "Study") -> dict[int, Redundancy]:
             continue
         goal = _changed_by(study, index, isinstance(rule.effect, Use))
         if study.find("no-effect", [goal]) is None:
-            found[index] = "rules"
+            # With one model there is nothing to order; another may come.
+            found[index] = "rules" if len(study.models) > 1 else "catalogue"
     return found
 
 
@@ -147,7 +148,7 @@ def across_tiers(study: "Study") -> tuple[int, ...]:
     found = []
     for index in study.idle_preferences:
         goals = [_share_a_tier(study, index, one, other) for one, other in _pairs(study, index)]
-        if len(study.compiled.models) > 1 and study.find("preference-across-tiers", goals) is None:
+        if goals and study.find("preference-across-tiers", goals) is None:
             found.append(index)
     return tuple(found)
 
@@ -156,6 +157,11 @@ def _favours(study: "Study") -> Iterator[int]:
     for index, rule in enumerate(study.compiled.rules[: study.questioned.first_question]):
         if isinstance(rule.effect, Favour) and index not in study.never and study.bits(index):
             yield index
+
+
+def favours_all_alike(study: "Study", index: int) -> bool:
+    """Whether every model is always given the same points by a preference."""
+    return not _pairs(study, index)
 
 
 def _pairs(study: "Study", index: int) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
+from engine.analysis.reachability import favours_all_alike
 from engine.analysis.study import Study
 
 
@@ -10,11 +11,13 @@ def check(study: Study) -> Iterator[Finding]:
     for index in study.idle_preferences:
         if index not in study.across_tiers:
             rule = study.compiled.rules[index]
-            yield Finding(
-                rule.name_span,
-                f"`{rule.name}` never changes the order of a chain: its points never suffice",
-                "give it more points, or take it away",
+            why = (
+                "every model gets its points alike"
+                if favours_all_alike(study, index)
+                else "its points never suffice"
             )
+            help = "give it more points, select fewer models, or take it away"
+            yield Finding(rule.name_span, f"`{rule.name}` never changes the order of a chain: {why}", help)
 
 
 RULE = LintRule(
