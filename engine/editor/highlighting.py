@@ -1,0 +1,83 @@
+"""`.route` text -> tokens for Pygments, and so for rich, Sphinx, MkDocs and whatever else highlights with it.
+
+Found through the entry point `pygments.lexers`. It reads what is written, right or wrong; what parses is for the grammar to say.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pygments.lexer import RegexLexer, bygroups
+from pygments.token import Comment, Error, Keyword, Name, Number, Operator, Punctuation, String, Text
+
+from engine.language.vocabulary import ATTRIBUTES, FACTS, FOUR_LEVELS, QUALITIES, TOOL_SUPPORT, WEEKDAYS
+
+_groups: Callable[..., Any] = bygroups  # its stubs say nothing of it
+
+_NAME = r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*"
+_RULE_NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_CONSTANTS = tuple(dict.fromkeys((*FOUR_LEVELS, *QUALITIES, *TOOL_SUPPORT)))
+
+
+def _words(*words: str) -> str:
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    return rf"(?:{'|'.join(word.replace('.', chr(92) + '.') for word in longest_first)})(?![A-Za-z0-9_.:-])"
+
+
+class RouteLexer(RegexLexer):
+    """Policies of the local-first router."""
+
+    name = "Route policy"
+    aliases: ClassVar = ["route"]
+    filenames: ClassVar = ["*.route"]
+    mimetypes: ClassVar = ["text/x-route"]
+    url = "https://pypi.org/project/local-first-router/"
+    version_added = ""
+
+    tokens: ClassVar = {
+        "root": [
+            (r"\s+", Text.Whitespace),
+            (r"#.*", Comment.Single),
+            (r'"(?:[^"\\\n]|\\.)*"?', String.Double),
+            (r"(language)(\s+)([0-9]+)", _groups(Keyword.Namespace, Text.Whitespace, Number)),
+            (
+                rf"(forbid|require|prefer|avoid|weigh|route|prove)(\s+)({_RULE_NAME})(?=\s*(?:\(\s*watch\s*\)\s*)?:)",
+                _groups(Keyword.Declaration, Text.Whitespace, Name.Function),
+            ),
+            (
+                rf"(let)(\s+)({_RULE_NAME})(?=\s*=)",
+                _groups(Keyword.Declaration, Text.Whitespace, Name.Constant),
+            ),
+            (r'test(?=\s*")', Keyword.Declaration),
+            (
+                rf"(because)(\s+)({_RULE_NAME})(?![A-Za-z0-9_.:-])",
+                _groups(Keyword, Text.Whitespace, Name.Function),
+            ),
+            (
+                rf"(expect)(\s+)(route)(\s+)({_RULE_NAME})(?![A-Za-z0-9_.:-])",
+                _groups(Keyword, Text.Whitespace, Keyword, Text.Whitespace, Name.Function),
+            ),
+            (
+                r"(has)(\s+)(any|all)(?![A-Za-z0-9_.:-])",
+                _groups(Operator.Word, Text.Whitespace, Operator.Word),
+            ),
+            (_words("and", "or", "not", "is", "in", "has", "empty"), Operator.Word),
+            (
+                _words(
+                    *("when", "unless", "because", "use", "then", "by", "given", "expect", "watch"),
+                    *("never", "only", "some", "refused", "chain"),
+                ),
+                Keyword,
+            ),
+            (_words(*FACTS), Name.Variable.Global),
+            (_words(*ATTRIBUTES), Name.Attribute),
+            (_words("local", "cloud", "any"), Name.Builtin),
+            (_words(*_CONSTANTS), Name.Constant),
+            (rf"(?:{'|'.join(WEEKDAYS)})(?=\.\.)", Name.Constant),
+            (_words(*WEEKDAYS), Name.Constant),
+            (r"\$?[0-9]+(?:\.[0-9]+)?[kM%]?", Number),
+            (r"<=|>=|<|>|=(?!=)|\.\.\.?", Operator),
+            (r"[\[\](),:]", Punctuation),
+            (_NAME, Name),
+            (r".", Error),
+        ]
+    }
