@@ -179,7 +179,7 @@ def _worst_case(edition: Edition, model: Model, order: Order) -> int | None:
 
 def _at_most(model: Model, cost_micro_usd: int | None) -> str:
     if model.locality == "local":
-        return "for nothing"
+        return "at no cost"
     return "at a cost nobody can bound" if cost_micro_usd is None else f"for at most ${usd(cost_micro_usd):f}"
 
 
