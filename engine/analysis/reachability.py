@@ -79,8 +79,9 @@ def without_effect(study: "Study") -> dict[int, Redundancy]:
             continue
         goal = _changed_by(study, index, isinstance(rule.effect, Use))
         if study.find("no-effect", [goal]) is None:
-            # With one model there is nothing to order; another may come.
-            found[index] = "rules" if len(study.models) > 1 else "catalogue"
+            # Other tiers or weights that come to the same order today may not do so with other models.
+            differs = _changed_by(study, index, isinstance(rule.effect, Use), only_in_text=True)
+            found[index] = "rules" if study.find("no-effect", [differs]) is None else "catalogue"
     return found
 
 
@@ -95,8 +96,8 @@ def _guards_nothing(study: "Study", index: int, gone: int, *, whatever_the_route
     return study.find("no-effect", goals) is None
 
 
-def _changed_by(study: "Study", index: int, is_route: bool) -> Goal:
-    """The rule is the first of its kind, and without it the chain is another."""
+def _changed_by(study: "Study", index: int, is_route: bool, *, only_in_text: bool = False) -> Goal:
+    """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights are)."""
     policy, all_bits = study.compiled, study.questioned.bits(index)
     among = policy.routes if is_route else policy.weighs
     mine = all_bits & among
@@ -123,6 +124,8 @@ def _changed_by(study: "Study", index: int, is_route: bool) -> Goal:
                 kills=(first.bit_length() - 1,) if first else (),
                 wakes=others & ((first - 1) if first else others),
             )
+        if only_in_text:
+            return None
         with_it, without_it = decide_live(policy, live), decide_live(policy, live & ~all_bits)
         return Obstacle(splits=bears) if with_it.chain == without_it.chain else None
 

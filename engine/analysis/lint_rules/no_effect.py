@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from engine.analysis.lint_rule import INFO, WARNING, Example, Finding, LintRule
 from engine.analysis.study import Study
+from engine.language.checked_policy import Forbid, Require
 
 
 def check(study: Study) -> Iterator[Finding]:
