@@ -1,0 +1,380 @@
+"""`engine lint` as a person and as a pipeline see it: formats, levels, suppressions, mending, hostile folders, speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.analysis.lint_rule import MODELS, POLICIES
+from engine.analysis.lint_rules import RULES
+from engine.cli import main
+from tests.commands.running import valid
+
+WRONG = """\
+let unused = task.labels has pii
+forbid a: cloud when task.labels has pii
+forbid b: gpt when task.labels has all [pii, secret]
+route c: use cloud when task.type is code
+prove d: only local when task.type is qa
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return written(tmp_path / "policy", WRONG)
+
+
+def written(folder: Path, text: str, models: str = MODELS, policies: str = POLICIES) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "models.yaml").write_text(models)
+    (folder / "policies.yaml").write_text(policies)
+    (folder / "main.route").write_text(text)
+    return folder
+
+
+def lint(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main(["lint", *words])
+    return code, capsys.readouterr().out
+
+
+def findings(capsys: pytest.CaptureFixture[str], folder: Path) -> list[dict[str, Any]]:
+    _, out = lint(capsys, str(folder), "--format", "json")
+    listed: list[dict[str, Any]] = valid("findings", json.loads(out))["findings"]
+    return listed
+
+
+# --- Formats --------------------------------------------------------------------------------------------
+
+
+def test_json_fits_its_schema(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Every finding with slug, level and place, in line order."""
+    told = [(one["slug"], one["level"], one["line"]) for one in findings(capsys, folder)]
+    assert told == [
+        ("unused-let", "warning", 1),
+        ("no-effect", "warning", 3),
+        ("route-all-cloud", "warning", 4),
+        ("refuted-proof", "error", 5),
+    ]
+
+
+def test_text_is_the_answer_and_the_level_decides_the_code(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """1 at or above --fail-level, 0 below it."""
+    code, out = lint(capsys, str(folder))
+    assert (code, out.splitlines()[-1]) == (1, "3 warnings, 1 error")
+    (folder / "main.route").write_text(
+        "forbid a: cloud when task.labels has pii\nroute c: use cloud when task.type is code\n"
+    )
+    assert lint(capsys, str(folder))[0] == 0
+    assert lint(capsys, str(folder), "--fail-level", "warning")[0] == 1
+
+
+def test_sarif_has_the_structure_that_2_1_0_asks_for(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the standard requires of a run, a rule, a result and a region (sections 3.13 to 3.30)."""
+    monkeypatch.chdir(folder.parent)
+    code, out = lint(capsys, "policy", "--format", "sarif")
+    log = json.loads(out)
+    assert code == 1
+    assert log["version"] == "2.1.0"
+    assert log["$schema"].endswith("/sarif-schema-2.1.0.json")
+    (run,) = log["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"]
+    assert run["columnKind"] == "unicodeCodePoints"
+    ids = [rule["id"] for rule in driver["rules"]]
+    assert len(set(ids)) == len(ids)
+    assert {rule.slug for rule in RULES} <= set(ids)
+    for rule in driver["rules"]:
+        assert set(rule) <= {"id", "shortDescription", "fullDescription", "defaultConfiguration"}
+    assert len(run["results"]) == 4
+    for result in run["results"]:
+        assert result["ruleId"] == ids[result["ruleIndex"]]
+        assert result["level"] in ("error", "warning", "note")
+        assert result["message"]["text"]
+        for location in (*result["locations"], *result.get("relatedLocations", [])):
+            place = location["physicalLocation"]
+            assert place["artifactLocation"]["uri"] == "policy/main.route"
+            region = place["region"]
+            assert 1 <= region["startLine"] <= region["endLine"]
+            assert (region["startLine"], region["startColumn"]) <= (region["endLine"], region["endColumn"])
+        ids_of_related = [each["id"] for each in result.get("relatedLocations", [])]
+        assert all(isinstance(each, int) and each >= 0 for each in ids_of_related)
+
+
+def test_an_odd_folder_name_is_a_proper_uri(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blanks, percent signs and letters beyond ASCII are escaped."""
+    written(tmp_path / "p%20 \u00e4", WRONG)
+    monkeypatch.chdir(tmp_path)
+    _, out = lint(capsys, "p%20 \u00e4", "--format", "sarif")
+    uri = json.loads(out)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"][
+        "uri"
+    ]
+    assert uri == "p%2520%20%C3%A4/main.route"
+
+
+def test_github_lines_cannot_be_forged(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line a finding, each a command of ours, whatever files, labels and folders are called."""
+    name = "evil,title=x::warning file=y%0A"
+    text = 'forbid a: cloud when task.labels has "::error::pwned%0A"\nforbid b: cloud when task.labels has "::error::pwned%0A"\n'
+    written(tmp_path / name, text, policies=POLICIES.replace("labels: [pii, secret]\n", ""))
+    (tmp_path / name / "new\nline::.route").write_text("forbid c: clowd\n")
+    monkeypatch.chdir(tmp_path)
+    _, out = lint(capsys, name, "--format", "github")
+    lines = out.splitlines()
+    assert lines
+    for line in lines:
+        assert line.startswith(("::error file=", "::warning file=", "::notice file=")), line
+        properties, _, message = line[2:].partition("::")
+        assert message
+        keys = [part.partition("=")[0] for part in properties.split(" ", 1)[1].split(",")]
+        assert keys == ["file", "line", "endLine", "col", "endColumn", "title"], line
+
+
+# --- Pages ----------------------------------------------------------------------------------------------
+
+
+def test_every_rule_has_a_page_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """--list names all, --explain shows why, the examples, and whether --fix mends it."""
+    code, out = lint(capsys, "--list")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines()} == {rule.slug for rule in RULES}
+    assert len(RULES) >= 35
+    for rule in RULES:
+        code, out = lint(capsys, "--explain", rule.slug)
+        assert code == 0
+        assert rule.why in out
+        assert ("--fix" in out) == (rule.fix is not None)
+    assert main(["lint", "--explain", "no-efect"]) == 2
+    assert "did you mean no-effect" in capsys.readouterr().err
+
+
+# --- Suppressions ---------------------------------------------------------------------------------------
+
+
+def test_a_comment_with_a_reason_allows_one_finding_at_one_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """On the line above the statement; several stack; elsewhere, misspelt or without a reason they allow nothing."""
+    allowed = written(
+        tmp_path / "a",
+        "# lint: allow route-all-cloud because there is no local model for it\n"
+        "route c: use cloud when task.type is code\n"
+        "forbid a: cloud when task.labels has pii\n"
+        "#lint: allow unused-let because it is used soon\n"
+        "# lint: allow no-effect because it is on trial\n"
+        "forbid b: gpt when task.labels has all [pii, secret]\n",
+    )
+    told = [(one["slug"], one["line"]) for one in findings(capsys, allowed)]
+    assert told == [("unused-suppression", 4)]
+    code, out = lint(capsys, str(allowed))
+    assert (code, out.splitlines()[-1]) == (0, "1 warning, 2 allowed by comments")
+
+    not_allowed = written(
+        tmp_path / "b",
+        "# lint: allow route-all-cloud\n"
+        "# lint: allow route-all-clowd because of a slip\n"
+        "# lint: allow unknown-fact because errors of meaning cannot be allowed\n"
+        "# lint: allow literal-secret because keys cannot either\n"
+        "# because lint: allow route-all-cloud because this is prose\n"
+        "route c: use cloud when task.type is code\n"
+        "\n"
+        "# lint: allow route-all-cloud because nothing stands under this\n",
+    )
+    told = [(one["slug"], one["line"]) for one in findings(capsys, not_allowed)]
+    assert told == [
+        *[("bad-suppression", line) for line in (1, 2, 3, 4)],
+        ("route-all-cloud", 6),
+        ("bad-suppression", 8),
+    ]
+
+
+def test_errors_of_meaning_cannot_be_allowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A policy without meaning is told as it is."""
+    folder = written(
+        tmp_path / "a", "# lint: allow unknown-fact because I know\nforbid a: cloud when task.kind is x\n"
+    )
+    assert [one["slug"] for one in findings(capsys, folder)] == ["unknown-fact"]
+
+
+# --- Mending --------------------------------------------------------------------------------------------
+
+
+def test_fix_writes_only_what_it_mends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Bytes around the mended places stay: a byte-order mark, CRLF, comments, other files."""
+    folder = written(tmp_path / "a", "")
+    text = (
+        "\ufeff# first \u00e4\r\nlet gone = task.labels has pii\r\n\r\n"
+        'forbid a: cloud # why\r\n    when task.bucket < 5 or task.bucket >= 5\r\n    because "x"\r\n'
+        "# lint: allow no-effect because old\r\nforbid b: gpt when task.labels has pii # end"
+    )
+    (folder / "main.route").write_bytes(text.encode())
+    (folder / "other.route").write_bytes(b"# nothing\r\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(["lint", str(folder), "--fix"]) == 0
+    assert "mended" in capsys.readouterr().err
+    mended = (folder / "main.route").read_bytes().decode()
+    assert mended == (
+        "\ufeff# first \u00e4\r\n\r\n"
+        'forbid a: cloud # why\r\n    \r\n    because "x"\r\n'
+        "# lint: allow no-effect because old\r\nforbid b: gpt when task.labels has pii # end"
+    )
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"main.route"}
+
+
+def test_nothing_is_written_without_fix(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Not a byte, not a time stamp."""
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    lint(capsys, str(folder))
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+
+
+def test_fix_never_writes_through_a_link(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A link is not read, so nothing behind it is mended."""
+    outside = tmp_path / "outside.route"
+    outside.write_text("let unused = task.labels has pii\n")
+    folder = written(tmp_path / "a", "forbid b: cloud when task.labels has pii\n")
+    (folder / "x.route").symlink_to(outside)
+    assert main(["lint", str(folder), "--fix"]) == 1
+    capsys.readouterr()
+    assert outside.read_text() == "let unused = task.labels has pii\n"
+
+
+# --- Strangers ------------------------------------------------------------------------------------------
+
+
+def hostile(folder: Path) -> None:
+    """What a pull request could hold."""
+    written(folder, "forbid a: cloud when task.labels has pii\n")
+    os.mkfifo(folder / "pipe.route")
+    (folder / "link.route").symlink_to("/etc/passwd")
+    (folder / "up.route").symlink_to("../../../../etc/shadow")
+    (folder / "dir.route").mkdir()
+    (folder / "deep.route").write_text("forbid d: " + "(" * 5_000 + "cloud" + ")" * 5_000 + "\n")
+    (folder / "long.route").write_text(
+        "forbid e: cloud when " + " or ".join(["task.labels has pii"] * 20_000) + "\n"
+    )
+    (folder / "escape.route").write_text(
+        'forbid f: cloud\n    because "\x1b[2J\u202eevil"\n# \x1b]0;title\x07\n'
+    )
+    (folder / "command.route").write_text(
+        "::error file=x::y\n##[set-output name=a]b\nforbid ::add-mask::g: cloud\n"
+    )
+    (folder / "binary.route").write_bytes(bytes(range(256)))
+    (folder / "big.route").write_bytes(b"# " + b"x" * (1 << 20) + b"\n")
+    (folder / "env.route").write_text("forbid h: $HOME\nforbid i: ${{ secrets.TOKEN }}\n")
+
+
+def test_a_hostile_folder_gives_findings_and_nothing_else(tmp_path: Path) -> None:
+    """No crash, no hang, no control character, nothing of other files, in every format."""
+    hostile(tmp_path / "p")
+    for format in ("text", "json", "sarif", "github"):
+        done = subprocess.run(
+            [sys.executable, "-m", "engine", "lint", str(tmp_path / "p"), "--format", format],
+            capture_output=True,
+            timeout=60,
+            env={**os.environ, "HOME": "/home/SENTINEL", "NO_COLOR": "1"},
+            check=False,
+        )
+        out = done.stdout.decode() + done.stderr.decode()
+        assert done.returncode == 1, out
+        assert "Traceback" not in out
+        assert not {"\x1b", "\x07", "\u202e", "\x00"} & set(out)
+        assert "SENTINEL" not in out
+        assert "root:" not in out
+        if format == "github":
+            assert all(
+                line.startswith(("::error ", "::warning ", "::notice "))
+                for line in done.stdout.decode().splitlines()
+            )
+
+
+YAML_BOMBS = {
+    "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "deep": "[" * 3_000,
+    "wide": "providers:\n" + "".join(f"  p{n}: {{type: cloud, models: []}}\n" for n in range(5_000)),
+    "tag": "!!python/object/apply:os.system ['touch owned']\n",
+    "number": "providers: {x: {type: local, max_concurrent: " + "9" * 5_000 + "}}\n",
+}
+
+
+@pytest.mark.parametrize("bomb", YAML_BOMBS.values(), ids=YAML_BOMBS.keys())
+def test_hostile_yaml_gives_findings(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bomb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only diagnostics, and soon."""
+    monkeypatch.chdir(tmp_path)
+    folder = written(tmp_path / "p", "forbid a: cloud when task.labels has pii\n", models=bomb)
+    began = time.perf_counter()
+    code, _ = lint(capsys, str(folder), "--format", "json")
+    assert code == 1
+    assert time.perf_counter() - began < 20
+    assert not (tmp_path / "owned").exists()
+
+
+# --- Speed ----------------------------------------------------------------------------------------------
+
+
+def many_rules(count: int) -> str:
+    """Guards, routes, preferences and weighs over many facts, and a proof for every fifty of them."""
+    rng = random.Random(count)
+    selectors = ("cloud", "local", "gpt", "model.quality >= high", "model.latency is high", "not small")
+    lines = ["forbid first: cloud when task.labels has pii"]
+    for number in range(count - 1):
+        tests = [
+            f"task.type is {rng.choice(['qa', 'code', 'chat'])}",
+            f"task.criticality >= {rng.choice(['medium', 'high', 'critical'])}",
+            f"task.context_size > {rng.randrange(1, 60)}k",
+            f"task.labels has {rng.choice(['pii', 'secret'])}",
+            f"clock.hour in {rng.randrange(12)}..{rng.randrange(13, 24)}",
+            f"budget.daily.used >= {rng.randrange(50, 100)}%",
+            f"task.bucket < {rng.randrange(5, 95)}",
+            "task.latency_sensitivity is high",
+        ]
+        when = " and ".join(rng.sample(tests, rng.choice([2, 3])))
+        selector = rng.choice(selectors)
+        match rng.choice(["forbid", "forbid", "require", "route", "prefer", "prefer", "weigh"]):
+            case "route":
+                lines.append(f"route x{number}: use {selector}, then local when {when}")
+            case "prefer":
+                lines.append(f"prefer x{number}: {selector} by {rng.randrange(1, 30)} when {when}")
+            case "weigh":
+                lines.append(f"weigh x{number}: cost 0.2, quality 0.5, latency 0.3 when {when}")
+            case "require":
+                lines.append(
+                    f"require x{number}: {rng.choice(['local', 'not gpt', 'not small'])} when {when}"
+                )
+            case _:
+                lines.append(f"forbid x{number}: {selector} when {when}")
+        if number % 50 == 0:
+            lines.append(f"prove p{number}: never cloud when task.labels has pii and {when}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("rules", "most_s"), [(200, 1), (1000, 5)])
+def test_a_large_policy_is_linted_soon(tmp_path: Path, rules: int, most_s: float) -> None:
+    """All analysis of 200 rules within 1 s and of 1,000 within 5 s of processor time, the whole process."""
+    folder = written(tmp_path / "p", many_rules(rules))
+    script = (
+        "import sys, time; from engine.cli import main; main(['lint', sys.argv[1], '--format', 'json']);"
+        "print(time.process_time(), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stderr.splitlines()[-1]) < most_s
