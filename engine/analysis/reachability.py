@@ -74,14 +74,18 @@ def without_effect(study: "Study") -> dict[int, Redundancy]:
                     "rules" if _guards_nothing(study, index, gone, whatever_the_route=True) else "routes"
                 )
             gone |= study.questioned.bits(index)
-    for index, rule in study.of_effect(Use, Weigh):
+    ordered = list(study.of_effect(Use, Weigh))
+    most_work = study.part(3_000_000, len(ordered))
+    for index, rule in ordered:
         if index in study.never or index in study.unreachable:
             continue
         goal = _changed_by(study, index, isinstance(rule.effect, Use))
-        if study.find("no-effect", [goal]) is None:
+        if study.find("no-effect", [goal], most_work=most_work) is None:
             # Other tiers or weights that come to the same order today may not do so with other models.
             differs = _changed_by(study, index, isinstance(rule.effect, Use), only_in_text=True)
-            found[index] = "rules" if study.find("no-effect", [differs]) is None else "catalogue"
+            found[index] = (
+                "rules" if study.find("no-effect", [differs], most_work=most_work) is None else "catalogue"
+            )
     return found
 
 
@@ -140,7 +144,8 @@ def idle_preferences(study: "Study") -> tuple[int, ...]:
     found = []
     for index in _favours(study):
         if not any(
-            study.find("idle-preference", [goal], share=4) is not None for goal in _swaps(study, index)
+            study.find("idle-preference", [goal], most_work=study.part(0, 1)) is not None
+            for goal in _swaps(study, index)
         ):
             found.append(index)
     return tuple(found)

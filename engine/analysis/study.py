@@ -219,14 +219,18 @@ class Study:
     # --- Questions ---
 
     def find(
-        self, slug: str, goals: Sequence[Goal], within: Iterable[Box] = ({},), share: int = 1
+        self, slug: str, goals: Sequence[Goal], within: Iterable[Box] = ({},), most_work: int | None = None
     ) -> "Witness | Open | None":
-        """As `search.find`; OPEN where the work allowed did not suffice. A rule that asks many questions takes a `share` for each."""
+        """As `search.find`; OPEN where the work allowed did not suffice."""
         try:
-            return find(self.space, goals, Work(self.most_work // share), within)
+            return find(self.space, goals, Work(most_work or self.most_work), within)
         except OutOfWork:
             self.open_questions.add(slug)
             return OPEN
+
+    def part(self, of: int, among: int) -> int:
+        """Steps for each of some hard questions that share an allowance, and never less than a part of the usual."""
+        return max(self.most_work // 4, of // (among + 1))
 
     @cached_property
     def most_work(self) -> int:

@@ -23,7 +23,7 @@ def check(study: Study) -> Iterator[Finding]:
     ordinary = {**study.quiet, **study.box(mode=lambda mode: mode == study.policy.names.default_mode)}
     for one, other in alike[:MOST_PAIRS]:
         goal = every(study.chains.in_chain(one), study.chains.in_chain(other), _tie(study, one, other))
-        witness = study.find("tie-by-catalogue-order", [goal], [ordinary], share=4)
+        witness = study.find("tie-by-catalogue-order", [goal], [ordinary], most_work=study.part(0, 1))
         if isinstance(witness, Witness):
             first, second = models[one], models[other]
             yield Finding(
