@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.language.diagnostics import visible
     from engine.policy import find_folder
 
     if STANDARD_INPUT in arguments.paths:
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 case is_changed:
                     changed += is_changed
     would = "would be " if arguments.check or arguments.diff else ""
-    terminal.note(f"{changed} of {files} file{'' if files == 1 else 's'} {would}changed")
+    where = "" if arguments.paths else f" in {visible(str(paths[0]))}"
+    terminal.note(f"{changed} of {files} file{'' if files == 1 else 's'}{where} {would}changed")
     return code or (WOULD_CHANGE if changed and would else 0)
 
 

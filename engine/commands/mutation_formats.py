@@ -51,13 +51,20 @@ def _mutant_lines(mutant: Mutant) -> list[str]:
             f"{fact.removeprefix('task.')}={visible(shown(value))}" for fact, value in mutant.given.items()
         )
         lines.append(f"    for {given}")
-        lines.append(f"    now {_chain(mutant.before)}; changed {_chain(mutant.after)}")
+        lines.append(f"    now {_beginning(mutant.before, mutant.after)}")
+        lines.append(f"    changed {_beginning(mutant.after, mutant.before)}")
     return lines
 
 
-def _chain(decision: Decision | None) -> str:
-    assert decision is not None
-    return ", ".join(visible(model.key) for model in decision.chain) or "refused"
+def _beginning(decision: Decision | None, other: Decision | None) -> str:
+    """A chain as far as the first model in which it differs from the other."""
+    keys, others = _keys(decision), _keys(other)
+    same = next((n for n, pair in enumerate(zip(keys, others, strict=False)) if pair[0] != pair[1]), None)
+    shown = keys if same is None else keys[: same + 1]
+    if same is None and len(keys) > len(others):
+        shown = keys[: len(others) + 1]
+    more = ", ..." if len(shown) < len(keys) else ""
+    return (", ".join(map(visible, shown)) + more) or "refused"
 
 
 def mutation_json(report: MutationReport) -> dict[str, Any]:

@@ -154,6 +154,17 @@ class PolicyServer(LanguageServer):
             ],
         )
 
+    def publish_or_clear(self, folder: Path) -> None:
+        """Findings are shown as long as a document of the folder is open."""
+        uri = next((each for each in self.workspace.text_documents if path_of(each).parent == folder), None)
+        if uri is not None:
+            self.publish(uri)
+            return
+        for name in self._published.pop(folder, ()):
+            self.text_document_publish_diagnostics(
+                types.PublishDiagnosticsParams((folder / name).absolute().as_uri(), [])
+            )
+
     async def publish_when_quiet(self, uri: str) -> None:
         folder = path_of(uri).parent
         mine = self._changes[folder] = self._changes.get(folder, 0) + 1
@@ -200,16 +211,14 @@ def _documents(server: PolicyServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def closed(ls: PolicyServer, params: types.DidCloseTextDocumentParams) -> None:
         ls.forget(params.text_document.uri)
+        ls.publish_or_clear(path_of(params.text_document.uri).parent)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def watched(ls: PolicyServer, params: types.DidChangeWatchedFilesParams) -> None:
-        folders = {path_of(change.uri).parent for change in params.changes}
         for change in params.changes:
             ls.forget(change.uri)
-        for folder in folders:
-            uri = next((each for each in ls.workspace.text_documents if path_of(each).parent == folder), None)
-            if uri is not None:
-                ls.publish(uri)
+        for folder in {path_of(change.uri).parent for change in params.changes}:
+            ls.publish_or_clear(folder)
 
 
 def _questions(server: PolicyServer) -> None:

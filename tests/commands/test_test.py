@@ -136,13 +136,15 @@ def test_mutation_tells_what_would_not_be_noticed(shell: Shell, folder: str) -> 
         "    - task.context_size > 5k\n"
         "    + task.context_size > 4k\n"
         "    for type=something-else context_size=4001\n"
-        "    now small; changed refused\n"
+        "    now small\n"
+        "    changed refused\n"
         "\n"
         "main.route:2:10 survived\n"
         "    - task.context_size > 5k\n"
         "    + task.context_size > 6k\n"
         "    for type=something-else context_size=5001\n"
-        "    now refused; changed small\n"
+        "    now refused\n"
+        "    changed small\n"
     ), ran.out
 
 

@@ -99,7 +99,8 @@ class Editor:
         """Waits until the findings of a file have these codes."""
 
         def there() -> bool:
-            return sorted(str(each.code) for each in self.said.get(self.uri(name), [])) == sorted(codes)
+            said = self.said.get(self.uri(name))
+            return said is not None and sorted(str(each.code) for each in said) == sorted(codes)
 
         async with self.news:
             try:
@@ -327,6 +328,20 @@ async def test_findings_with_a_safe_fix_offer_it(folder: Path) -> None:
         assert action.edit is not None
         assert action.edit.changes is not None
         assert list(action.edit.changes) == [editor.uri("main.route")]
+
+
+async def test_findings_follow_the_files_on_disk_and_go_with_the_last_document(folder: Path) -> None:
+    """A watched file that changes is read again; what nobody has open is not complained of."""
+    async with editing(folder, "main.route") as editor:
+        await editor.findings("main.route")
+        (folder / "policies.yaml").write_text("task_types: [qa, code]\nlabels: [pii]\n")
+        change = types.FileEvent(editor.uri("policies.yaml"), types.FileChangeType.Changed)
+        editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        (finding,) = await editor.findings("main.route", "unknown-label")
+        assert editor.shown("main.route", finding.range) == "secret"
+        document = types.TextDocumentIdentifier(editor.uri("main.route"))
+        editor.client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+        await editor.findings("main.route")
 
 
 async def test_a_file_without_a_policy_folder_is_still_read(tmp_path: Path) -> None:
