@@ -126,11 +126,24 @@ def _variables(module: Module) -> Iterator[str]:
 
 def _declared(root: Path) -> Iterator[Dependency]:
     folder = root if root.is_dir() else root.parent
-    seen = set()
-    for path in sorted([*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")]):
-        seen |= {
-            (name, version, path.relative_to(folder).as_posix()) for name, version in _lines(_text(path))
+    found = _declared_in(folder)
+    if not found:
+        # `engine scan src`: what a project declares stands beside its source folder.
+        found = {
+            (package, version, f"../{file}")
+            for package, version, file in _declared_in(folder.resolve().parent)
         }
+    for package, version, file in sorted(found):
+        if package in ("litellm", *NEEDED) or package.startswith("langchain") or package in OTHER_VENDORS:
+            yield Dependency(package, version, file, _advice(package, version))
+
+
+def _declared_in(folder: Path) -> set[tuple[str, str, str]]:
+    """(package, version, file) for every package that a file of this folder declares."""
+    found = set()
+    for path in sorted([*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")]):
+        file = path.relative_to(folder).as_posix()
+        found |= {(package, version, file) for package, version in _lines(_text(path))}
     for name, read in (
         ("pyproject.toml", _from_pyproject),
         ("setup.cfg", _from_setup_cfg),
@@ -138,10 +151,8 @@ def _declared(root: Path) -> Iterator[Dependency]:
     ):
         text = _text(folder / name)
         if text:
-            seen |= {(package, version, name) for package, version in read(text)}
-    for package, version, file in sorted(seen):
-        if package in ("litellm", *NEEDED) or package.startswith("langchain") or package in OTHER_VENDORS:
-            yield Dependency(package, version, file, _advice(package, version))
+            found |= {(package, version, name) for package, version in read(text)}
+    return found
 
 
 def _text(path: Path) -> str:
