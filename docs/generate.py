@@ -1,0 +1,274 @@
+"""The pages of `docs/` -> the same pages, with every generated block brought up to date.
+
+    python docs/generate.py            writes the pages
+    python docs/generate.py --check    exit code 1 when a page is not up to date
+
+A block stands between `<!-- generated: NAME ... -->` and `<!-- end -->`. Tables come from the code that decides (the fact table, the
+lint rules, the commands, the schemas), the grammar from its file, and what commands print from running them.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+BLOCK = re.compile(r"<!-- generated: (?P<call>[^\n]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+NO_SUCH_VARIABLES = (
+    "MODEL_",
+    "DAILY_",
+    "MONTHLY_",
+    "DRY_RUN",
+    "ENGINE_",
+    "OLLAMA_",
+    "ANTHROPIC_",
+    "OPENAI_",
+    "USE_",
+    "LOG_LEVEL",
+)
+
+
+def facts() -> str:
+    """The fact table."""
+    from engine.language.vocabulary import FACTS
+
+    rows = [
+        (
+            f"`{fact.name}`",
+            fact.kind.value,
+            _values(fact.universe, fact.scale),
+            fact.meaning + (f"; follows from {_quoted(fact.follows)}" if fact.follows else ""),
+        )
+        for fact in FACTS.values()
+    ]
+    return _table(("fact", "type", "values", "meaning"), rows)
+
+
+def attributes() -> str:
+    """What a selector asks of a model."""
+    from engine.language.vocabulary import ATTRIBUTES
+
+    rows = [
+        (f"`{one.name}`", one.kind.value, _values(one.universe, one.scale), one.meaning)
+        for one in ATTRIBUTES.values()
+    ]
+    return _table(("attribute", "type", "values", "meaning"), rows)
+
+
+def grammar() -> str:
+    """The grammar as it is read."""
+    from engine.bundled import bundled_text
+
+    return _fenced("text", bundled_text("grammar", "route.lark"))
+
+
+def base_route() -> str:
+    """The engine's own rules."""
+    from engine.bundled import bundled_text
+
+    return _fenced("route", bundled_text("policies", "base.route"))
+
+
+def lint_rules() -> str:
+    """One section a rule, from the rule's own file."""
+    try:
+        from engine.analysis.lint_rules import RULES
+    except ImportError:
+        return ""
+    parts = [
+        _table(
+            ("finding", "level", "what"),
+            [(f"[`{rule.slug}`](#{rule.slug})", rule.level.word, rule.summary) for rule in RULES],
+        )
+    ]
+    for rule in RULES:
+        parts.append(f"## {rule.slug}\n\n*{rule.level.word}*: {rule.summary}. {rule.why}\n")
+        for title, example in (("Bad", rule.bad), ("Good", rule.good), ("Not meant", rule.near_miss)):
+            text = example.text.strip("\n")
+            if text:
+                parts.append(f"{title}:\n\n{_fenced('route-part', text)}")
+    return "\n".join(parts)
+
+
+def commands() -> str:
+    """The commands and what each is for."""
+    import importlib
+
+    from engine.cli import COMMANDS
+
+    rows = [
+        (f"`engine {name}`", importlib.import_module(f"engine.commands.{name}").SUMMARY) for name in COMMANDS
+    ]
+    return _table(("command", "does"), rows)
+
+
+def schemas() -> str:
+    """The JSON Schemas that travel with the engine."""
+    from engine.bundled import bundled_path
+
+    rows = []
+    for path in sorted(bundled_path("schemas").glob("*.schema.json")):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        rows.append((f"`schemas/{path.name}`", schema.get("title", ""), schema.get("description", "")))
+    return _table(("file", "of", "what"), rows)
+
+
+def policy(folder: str) -> str:
+    """The rules of a policy folder of the cookbook or of the examples."""
+    path = DOCS / "cookbook" / folder
+    if not path.is_dir():
+        path = DOCS.parent / "policies" / "examples" / folder
+    parts = []
+    for file in sorted(path.glob("*.route"), key=lambda file: file.name.encode()):
+        parts.append(
+            f"`{path.relative_to(DOCS.parent).as_posix()}/{file.name}`\n\n{_fenced('route', file.read_text(encoding='utf-8'))}"
+        )
+    return "\n".join(parts)
+
+
+def run(*words: str) -> str:
+    """A command and what it prints, run where `my-policy/` is the default set and `src/` holds the guide's agent."""
+    from engine.cli import main
+
+    out = io.StringIO()
+    with _clean_machine() as folder, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        main(list(words[1:]))
+    printed = out.getvalue().replace(f"{folder}{os.sep}", "")
+    # What the machine has installed is no part of a page.
+    printed = re.sub(r"(packages: \w+ \d+)[.\d]*", r"\1.x", printed)
+    lines = [line.rstrip() for line in printed.rstrip("\n").split("\n")]
+    return _fenced("console", "\n".join([f"$ {shlex.join(words)}", *lines]))
+
+
+BLOCKS: dict[str, Callable[..., str]] = {
+    "facts": facts,
+    "attributes": attributes,
+    "grammar": grammar,
+    "base-route": base_route,
+    "lint-rules": lint_rules,
+    "commands": commands,
+    "schemas": schemas,
+    "policy": policy,
+    "run": run,
+}
+
+
+@contextlib.contextmanager
+def _clean_machine() -> Iterator[str]:
+    """A folder of its own, no variable of ours, a state folder that is empty."""
+    before, variables = Path.cwd(), dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        furnish(Path(folder))
+        for name in list(os.environ):
+            if name.startswith(NO_SUCH_VARIABLES):
+                del os.environ[name]
+        os.environ |= {"ENGINE_STATE_DIR": str(Path(folder, "state")), "COLUMNS": "100", "NO_COLOR": "1"}
+        os.chdir(folder)
+        try:
+            yield folder
+        finally:
+            os.chdir(before)
+            os.environ.clear()
+            os.environ.update(variables)
+
+
+def furnish(folder: Path) -> None:
+    """What the documentation's commands find: `my-policy/`, `new-policy/`, `src/`, `facts.jsonl`."""
+    root = DOCS.parent
+    shutil.copytree(root / "policies" / "default", folder / "my-policy")
+    shutil.copytree(root / "policies" / "default", folder / "new-policy")
+    with open(folder / "new-policy" / "zz-night.route", "w", encoding="utf-8") as file:
+        file.write("forbid nights-stay-home: cloud\n    when clock.hour in 22..6\n")
+    (folder / "src").mkdir()
+    (folder / "src" / "agent.py").write_text(AGENT, encoding="utf-8")
+    (folder / "requirements.txt").write_text("anthropic==0.7.8\n", encoding="utf-8")
+    (folder / "facts.jsonl").write_text(
+        '{"type": "qa"}\n{"type": "planning", "criticality": "high"}\n', encoding="utf-8"
+    )
+
+
+AGENT = """\
+from anthropic import AsyncAnthropic
+
+
+class MyAgent:
+    def __init__(self):
+        self.anthropic = AsyncAnthropic(api_key="your_key")
+
+    async def process(self, text):
+        response = await self.anthropic.messages.create(
+            model="claude-3-sonnet-20240229",
+            max_tokens=1000,
+            messages=[{"role": "user", "content": text}]
+        )
+        return response.content[0].text
+"""
+
+
+def _values(universe: str | None, scale: tuple[str, ...]) -> str:
+    if scale:
+        return ", ".join(scale)
+    places = {
+        "task_types": "`task_types` of policies.yaml, or any name",
+        "labels": "`labels` of policies.yaml, or any name",
+        "modes": "the modes of policies.yaml",
+        "providers": "the providers of models.yaml",
+        "models": "the models of models.yaml",
+        "capabilities": "the capabilities of models.yaml",
+        "zones": "the zones of models.yaml",
+        "tags": "the tags of models.yaml",
+    }
+    return places.get(universe or "", "")
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [titles, tuple("---" for _ in titles), *rows]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n"
+        for line in lines
+    )
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text.rstrip(chr(10))}\n```\n"
+
+
+def brought_up_to_date(text: str) -> str:
+    """A page with every block made anew."""
+
+    def made(block: re.Match[str]) -> str:
+        name, *words = shlex.split(block["call"])
+        return f"<!-- generated: {block['call']} -->\n{BLOCKS[name](*words)}<!-- end -->"
+
+    return BLOCK.sub(made, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Writes every page, or with --check says which are not up to date."""
+    stale = []
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        fresh = brought_up_to_date(text)
+        if fresh != text:
+            stale.append(page.relative_to(DOCS).as_posix())
+            if "--check" not in arguments:
+                page.write_text(fresh, encoding="utf-8")
+    verb = "not up to date" if "--check" in arguments else "written"
+    for name in stale:
+        print(f"{verb}: {name}")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
