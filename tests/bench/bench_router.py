@@ -1,0 +1,158 @@
+"""What the router adds to a call: against the SDK itself on the same loopback server, in one run.
+
+    python -m tests.bench.bench_router [--calls N] [--litellm PYTHON]
+
+Prints the median of each way, the milliseconds added and the ratio. `--litellm` names a Python of another environment that
+can import litellm; its Router then calls the same server, and what it adds is set against what this router adds.
+The server answers from memory; every call is the vendor's SDK over real HTTP, warmed up, the ways taken in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from engine.model_router import ModelRouter
+from engine.task_profiles import TaskProfile
+
+from ..execution.worlds import catalogue, cloud, local, model, policy_of
+from ..providers.dialects import MODEL, OLLAMA, OPENAI, errand
+from ..providers.wire_server import Answer, Received, wire_server
+
+HELLO = [{"role": "user", "content": "hello"}]
+NEAR, FAR = TaskProfile("qa"), TaskProfile("qa", labels=["far"])
+
+LITELLM = """
+import asyncio, json, statistics, sys, time
+import litellm
+from litellm import Router
+from openai import AsyncOpenAI
+litellm.telemetry = False
+url, calls = sys.argv[1], int(sys.argv[2])
+messages = [{"role": "user", "content": "hello"}]
+async def main():
+    router = Router(model_list=[{"model_name": "m", "litellm_params": {"model": "openai/tiny:1b", "api_key": "sk-x", "api_base": url}}], num_retries=0)
+    sdk = AsyncOpenAI(api_key="sk-x", base_url=url, max_retries=0)
+    ways = {"sdk": lambda: sdk.chat.completions.create(model="tiny:1b", messages=messages, max_tokens=1000),
+            "router": lambda: router.acompletion(model="m", messages=messages, max_tokens=1000)}
+    times = {name: [] for name in ways}
+    for number in range(calls + 20):
+        for name, call in ways.items():
+            began = time.perf_counter()
+            await call()
+            if number >= 20:
+                times[name].append(time.perf_counter() - began)
+    print(json.dumps({name: statistics.median(taken) for name, taken in times.items()}))
+asyncio.run(main())
+"""
+
+
+def _handler(received: Received) -> Answer:
+    if received.path == OPENAI.prompt_path:
+        return OPENAI.whole()
+    return OLLAMA.whole() if received.path == OLLAMA.prompt_path else errand(received)
+
+
+async def measure(ways: dict[str, Callable[[], Awaitable[Any]]], calls: int) -> dict[str, float]:
+    """The median seconds of each way, taken in turn so that a busy machine is busy for all."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(calls + 20):
+        for name, call in ways.items():
+            began_at = time.perf_counter()
+            await call()
+            if number >= 20:
+                times[name].append(time.perf_counter() - began_at)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+async def run(calls: int, litellm: str | None) -> dict[str, Any]:
+    """All figures, in milliseconds at the median."""
+    from openai import AsyncOpenAI
+
+    os.environ |= {"BENCH_KEY": "sk-bench", "ENGINE_STATE_DIR": tempfile.mkdtemp()}
+    async with wire_server(_handler) as server:
+        place = {"api": "openai", "base_url": f"{server.url}/v1"}
+        models = catalogue(
+            here=local(model("l1"), **place),
+            there=cloud(model("c1", price=1.0), api_key_env="BENCH_KEY", **place),
+        )
+        routes = 'route far: use "c1" when task.labels has far\nroute near: use l1\n'
+        router = ModelRouter.of(policy_of(models, routes), dry_run=False)
+        sdk = AsyncOpenAI(api_key="sk-bench", base_url=f"{server.url}/v1", max_retries=0)
+        try:
+            medians = await measure(
+                {
+                    "sdk": lambda: sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1000),
+                    "router, local model": lambda: router.select_and_invoke(NEAR, HELLO),
+                    "router, cloud model": lambda: router.select_and_invoke(FAR, HELLO),
+                },
+                calls,
+            )
+            durable_ms = await _durable_ms(router)
+        finally:
+            await sdk.close()
+            await router.aclose()
+        told: dict[str, Any] = {name: round(median * 1000, 3) for name, median in medians.items()}
+        for name in ("router, local model", "router, cloud model"):
+            told[f"{name}: added"] = round((medians[name] - medians["sdk"]) * 1000, 3)
+            told[f"{name}: ratio"] = round(medians[name] / medians["sdk"], 2)
+        told["one durable commit of the ledger"] = durable_ms
+        if litellm is not None:
+            told |= await asyncio.to_thread(_against_litellm, litellm, f"{server.url}/v1", calls, told)
+    return told
+
+
+async def _durable_ms(router: ModelRouter) -> float:
+    """What the disk asks for one reservation that survives a power loss, in milliseconds."""
+    store, times = router.ledger.store, []
+    for number in range(60):
+        began_at = time.perf_counter()
+        store.write(
+            lambda session, n=number: session.run("INSERT INTO ledger_meta VALUES (?, 'x')", (f"bench{n}",)),
+            durable=True,
+        )
+        times.append(time.perf_counter() - began_at)
+    return round(statistics.median(times) * 1000, 3)
+
+
+def _against_litellm(python: str, url: str, calls: int, ours: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [python, "-c", LITELLM, url, str(calls)], capture_output=True, text=True, check=False, timeout=600
+    )
+    if done.returncode != 0:
+        return {"litellm": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
+    medians = json.loads(done.stdout.splitlines()[-1])
+    added = (medians["router"] - medians["sdk"]) * 1000
+    return {
+        "litellm router: added": round(added, 3),
+        "litellm adds, times what this router adds (local)": round(
+            added / max(0.001, ours["router, local model: added"]), 1
+        ),
+    }
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--litellm", metavar="PYTHON", help="an interpreter that can import litellm")
+    arguments = parser.parse_args()
+    for name, value in asyncio.run(run(arguments.calls, arguments.litellm)).items():
+        print(
+            f"{name:55} {value}"
+            + (" ms" if isinstance(value, float) and "ratio" not in name and "times" not in name else "")
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
