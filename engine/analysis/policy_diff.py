@@ -8,7 +8,7 @@ types and labels that only one side knows are listed and not compared.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal, TypeAlias
 
 from engine.analysis.questions import Asked, Chains, Questioned, every, selected_by
@@ -181,20 +181,24 @@ class _Comparison:
         )
         if same:
             return []
+        common = [key for key in self._keys[0] if key in self._keys[1]]
+        return [self._swapped(one, other) for one, other in combinations(common, 2)]
+
+    def _swapped(self, one: str, other: str) -> Goal:
+        """Two models are in both chains, in another order."""
+        pairs = [(keys[one], keys[other]) for keys in self._keys]
+        in_chains = [
+            chains.in_chain(model) for chains, pair in zip(self.chains, pairs, strict=True) for model in pair
+        ]
         bears = 0
-        for side in (old, new):
-            bears |= side.routes | side.weighs
-            for guard, favour in zip(side.guards, side.favours, strict=True):
-                bears |= guard | favour.mask
-            for tiers in side.tiers.values():
-                for tier in tiers:
-                    for _, mask in tier.depending:
-                        bears |= mask
+        for chains, pair in zip(self.chains, pairs, strict=True):
+            bears |= chains.between(*pair)
 
         def goal(live: int) -> Obstacle | None:
-            return Obstacle(splits=bears) if self._chain(0, live) == self._chain(1, live) else None
+            orders = [[key for key in self._chain(side, live) if key in (one, other)] for side in (0, 1)]
+            return Obstacle(splits=bears) if orders[0] == orders[1] else None
 
-        return [goal]
+        return every(*in_chains, goal)
 
     def _chain(self, side: int, live: int) -> tuple[str, ...]:
         return tuple(model.key for model in decide_live((self.old, self.new)[side], live).chain)

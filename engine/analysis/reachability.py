@@ -4,7 +4,8 @@ Three different things (ruling 69): a condition no task meets, a route that earl
 others do already. Each is decided over all facts; what reaches its cap is not reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.analysis.questions import every, none_live, selected_by, some_live
@@ -75,16 +76,16 @@ def without_effect(study: "Study") -> dict[int, Redundancy]:
                 )
             gone |= study.questioned.bits(index)
     ordered = list(study.of_effect(Use, Weigh))
-    most_work = study.part(3_000_000, len(ordered))
+    most_work = study.part(1_000_000, len(ordered))
     for index, rule in ordered:
         if index in study.never or index in study.unreachable:
             continue
-        goal = _changed_by(study, index, isinstance(rule.effect, Use))
-        if study.find("no-effect", [goal], most_work=most_work) is None:
+        goals = _changed_by(study, index, isinstance(rule.effect, Use))
+        if study.find("no-effect", goals, most_work=most_work) is None:
             # Other tiers or weights that come to the same order today may not do so with other models.
             differs = _changed_by(study, index, isinstance(rule.effect, Use), only_in_text=True)
             found[index] = (
-                "rules" if study.find("no-effect", [differs], most_work=most_work) is None else "catalogue"
+                "rules" if study.find("no-effect", differs, most_work=most_work) is None else "catalogue"
             )
     return found
 
@@ -100,40 +101,63 @@ def _guards_nothing(study: "Study", index: int, gone: int, *, whatever_the_route
     return study.find("no-effect", goals) is None
 
 
-def _changed_by(study: "Study", index: int, is_route: bool, *, only_in_text: bool = False) -> Goal:
-    """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights are)."""
+def _changed_by(study: "Study", index: int, is_route: bool, *, only_in_text: bool = False) -> list[Goal]:
+    """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights are).
+
+    One goal for each model that joins or leaves, and for each two that change places: what bears on one or two is little.
+    """
     policy, all_bits = study.compiled, study.questioned.bits(index)
     among = policy.routes if is_route else policy.weighs
     mine = all_bits & among
     others = among & ~mine
-    bears = policy.routes | policy.weighs
-    for guard, favour in zip(policy.guards, policy.favours, strict=True):
-        bears |= guard | favour.mask
-    for tiers in policy.tiers.values():
-        for tier in tiers:
-            for _, mask in tier.depending:
-                bears |= mask
+    taken = [some_live(mine), none_live(study.earlier(index, among))]
 
     def is_same(following: int | None) -> bool:
         if is_route:
             return policy.tiers[index] == (policy.default if following is None else policy.tiers[following])
         return following is not None and policy.scores[index] == policy.scores[following]
 
-    def goal(live: int) -> Obstacle | None:
+    def other_text(live: int) -> Obstacle | None:
         after = live & others
         first = after & -after
-        if is_same(policy.owners[first.bit_length() - 1] if first else None):
-            # Whoever decides next decides alike: only another one behind the rule can make a difference.
-            return Obstacle(
-                kills=(first.bit_length() - 1,) if first else (),
-                wakes=others & ((first - 1) if first else others),
-            )
-        if only_in_text:
+        if not is_same(policy.owners[first.bit_length() - 1] if first else None):
             return None
-        with_it, without_it = decide_live(policy, live), decide_live(policy, live & ~all_bits)
-        return Obstacle(splits=bears) if with_it.chain == without_it.chain else None
+        # Whoever decides next decides alike: only another one behind the rule can make a difference.
+        return Obstacle(
+            kills=(first.bit_length() - 1,) if first else (),
+            wakes=others & ((first - 1) if first else others),
+        )
 
-    return every(some_live(mine), none_live(study.earlier(index, among)), goal)
+    if only_in_text:
+        return [every(*taken, other_text)]
+    goals = []
+    place = {model.key: number for number, model in enumerate(policy.models)}
+
+    def order(live: int, models: tuple[int, ...]) -> list[int]:
+        return [number for model in decide_live(policy, live).chain if (number := place[model.key]) in models]
+
+    alone: list[tuple[int, ...]] = [(model,) for model in study.models] if is_route else []
+    for models in (*alone, *combinations(study.models, 2)):
+        goals.append(_moved(study, taken, other_text, models, all_bits, order))
+    return goals
+
+
+def _moved(
+    study: "Study",
+    taken: list[Goal],
+    other_text: Goal,
+    models: tuple[int, ...],
+    rule: int,
+    order: Callable[[int, tuple[int, ...]], list[int]],
+) -> Goal:
+    """One or two models, all eligible, stand otherwise in the chain than without a rule."""
+    bears = study.chains.between(models[0], models[-1])
+
+    def goal(live: int) -> Obstacle | None:
+        return Obstacle(splits=bears) if order(live, models) == order(live & ~rule, models) else None
+
+    eligible = [none_live(study.compiled.guards[model]) for model in models]
+    return every(*taken, *eligible, other_text, goal)
 
 
 # --- Preferences ----------------------------------------------------------------------------------------
