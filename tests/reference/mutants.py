@@ -399,5 +399,5 @@ MUTANTS = (
     ),
     _in_base("budget-stops-local-too", "forbid budget-exhausted: cloud", "forbid budget-exhausted: any"),
     _in_base("tools-must-be-known", "model.tools is no\n", "model.tools is not yes\n"),
-    _in_base("all-up-ignores-busy", "provider.busy is empty and ", ""),
+    _in_base("all-up-ignores-busy", "and provider.busy is empty\n", ""),
 )
