@@ -184,6 +184,13 @@ def test_a_change_that_changes_nothing_is_discarded() -> None:
     assert mutate(policy).score == 1  # of what matters, everything was noticed
 
 
+def test_the_default_policy_would_notice_nearly_everything() -> None:
+    """Its tests and proofs are a lesson too."""
+    report = mutate(load_or_raise(bundled_path("policies", "default")))
+    assert (report.ignored, report.count("undecided")) == ((), 0)
+    assert report.score > 0.95
+
+
 def test_reaching_the_cap_is_no_verdict() -> None:
     """Undecided mutants count against the score."""
     policy = load_or_raise(bundled_path("policies", "default"))
