@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from engine.commands.terminal import Terminal
 from engine.errors import EngineError
 
-COMMANDS = ("explain", "lint", "fmt", "test", "prove", "diff", "show", "tree", "models", "health", "usage", "invoke", "replay", "scan", "doctor", "lsp", "completion", "init")
+COMMANDS = ("explain", "lint", "fmt", "test", "prove", "diff", "show", "tree", "models", "health", "usage", "invoke", "replay", "tune", "scan", "doctor", "lsp", "completion", "init")
 COULD_NOT_RUN = 2
 
 

@@ -19,7 +19,7 @@ from engine.decision.cells import Column, NumberColumn
 from engine.decision.facts import INDEX, Facts, InvalidFact, read_json, read_text
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import FACTS, WEEKDAYS, Fact, Kind, Names
-from engine.replay.columns import Columns
+from engine.replay.columns import FIELD_OF_LABELS, Columns
 from engine.replay.errors import UnreadableLog
 from engine.task_profiles import TaskProfile
 
@@ -28,6 +28,7 @@ Numbers: TypeAlias = npt.NDArray[np.float64]
 
 MOST_TOKENS = 10**8
 MOST_LOOKED_UP = 1 << 20
+MOST_MARKS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,9 @@ class Chunk:
         if fact.name in self.given:
             return Factor([self.given[fact.name]])
         series = self.series(fact.name)
+        marks = self.columns.after(FIELD_OF_LABELS) if fact.name == "task.labels" else {}
+        if marks:
+            return self._marked(fact, marks, series)
         if series is not None:
             if series.dtype.is_integer() and fact.kind is Kind.TOKENS:
                 return Factor((), numbers=self._whole(fact.name, series, MOST_TOKENS))
@@ -144,6 +148,31 @@ class Chunk:
                 "the log does not say what sort of tasks these are: --map task.type=COLUMN, or --set task.type=NAME for all"
             )
         return Factor([self.assumed[INDEX[fact.name]]])
+
+    def _marked(self, fact: Fact, marks: Mapping[str, str], series: pl.Series | None) -> Factor:
+        """Labels written as a column of yes and no each, beside those written together."""
+        if len(marks) > MOST_MARKS:
+            raise UnreadableLog(f"a log can mark at most {MOST_MARKS} labels by columns")
+        written = Factor([frozenset()]) if series is None else self._by_value(fact, series)
+        codes = np.zeros(self.rows, np.int64) if written.codes is None else written.codes
+        labels = []
+        for bit, (label, column) in enumerate(sorted(marks.items())):
+            labels.append(frozenset({label}) & _names(read_value(fact, label, self.names)))
+            codes = codes | (self._flag(column).astype(np.int64) << (32 + bit))
+        kinds, inverse = np.unique(codes, return_inverse=True)
+        values: list[FactValue] = []
+        for kind in kinds.tolist():
+            together = _names(written.values[kind & 0xFFFFFFFF])
+            for bit, names in enumerate(labels):
+                if kind >> (32 + bit) & 1:
+                    together |= names
+            values.append(together)
+        return Factor(values, inverse.astype(np.int64))
+
+    def _flag(self, column: str) -> "npt.NDArray[np.bool_]":
+        flag = self._by_value(FACTS["task.tool_use_required"], self.frame.get_column(column))
+        values = np.array([bool(value) for value in flag.values], bool)
+        return np.full(self.rows, values[0]) if flag.codes is None else values[flag.codes]
 
     def exchange_tokens(self) -> Whole:
         """Tokens that prompt and reply need in the window, as far as the log says."""
@@ -176,6 +205,11 @@ class Chunk:
         if len(numbers) and (int(numbers.min()) < 0 or int(numbers.max()) > most):
             raise UnreadableLog(f"column {series.name!r} is said to be {field}, which is from 0 to {most}")
         return numbers
+
+
+def _names(value: FactValue) -> frozenset[str]:
+    assert isinstance(value, frozenset)
+    return value
 
 
 def read_value(fact: Fact, value: object, names: Names) -> FactValue:

@@ -1,7 +1,8 @@
 """The names of a log's columns and what the author says of them -> which column is which fact, token count or score.
 
 A field is a fact (`task.type`), or one of: `time`, `key`, `tokens.input` (the whole prompt), `tokens.output`, `tokens.cached` (the part
-of the prompt read from the provider's cache), `recorded.model`; and for one model M `score.M`, `tokens.input.M`, `tokens.output.M`.
+of the prompt read from the provider's cache), `recorded.model`; for one model M `score.M`, `tokens.input.M`, `tokens.output.M`; and
+for a label L `label.L`, a column of yes and no.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from engine.language.messages import listed, nearest
 from engine.replay.errors import UnreadableLog
 
 PLAIN_FIELDS = ("time", "key", "tokens.input", "tokens.output", "tokens.cached", "recorded.model")
+FIELD_OF_LABELS = "label."
 FIELDS_OF_MODELS = ("score.", "tokens.input.", "tokens.output.")
 
 _ALSO_CALLED = {
@@ -32,8 +34,8 @@ class Columns:
 
     by_field: Mapping[str, str]
 
-    def of_models(self, prefix: str) -> dict[str, str]:
-        """Columns by model, for `score.`, `tokens.input.` or `tokens.output.`."""
+    def after(self, prefix: str) -> dict[str, str]:
+        """Columns by model, for `score.`, `tokens.input.` or `tokens.output.`; by label, for `label.`."""
         return {
             field.removeprefix(prefix): column
             for field, column in self.by_field.items()
@@ -70,7 +72,7 @@ def columns_of(
 
 def field_named(name: str, models: Sequence[str]) -> str:
     """The field someone means. Raises UnreadableLog with the fields that exist."""
-    if name in PLAIN_FIELDS:
+    if name in PLAIN_FIELDS or (name.startswith(FIELD_OF_LABELS) and name != FIELD_OF_LABELS):
         return name
     for prefix in FIELDS_OF_MODELS:
         if name.startswith(prefix):
@@ -83,7 +85,9 @@ def field_named(name: str, models: Sequence[str]) -> str:
     try:
         return fact_named(name).name
     except InvalidFact as wrong:
-        also = listed([*PLAIN_FIELDS, *(f"{prefix}MODEL" for prefix in FIELDS_OF_MODELS)], most=20)
+        also = listed(
+            [*PLAIN_FIELDS, *(f"{prefix}MODEL" for prefix in FIELDS_OF_MODELS), "label.NAME"], most=20
+        )
         raise UnreadableLog(f"--map {name}: {wrong}; or one of {also}") from None
 
 
@@ -96,7 +100,7 @@ def _known_column(column: str, names: Sequence[str]) -> str:
 
 
 def _guess(name: str, models: Sequence[str], is_numeric: bool) -> str | None:
-    if name in PLAIN_FIELDS or name in INDEX:
+    if name in PLAIN_FIELDS or name in INDEX or name.startswith(FIELD_OF_LABELS):
         return name
     if f"task.{name}" in INDEX:
         return f"task.{name}"

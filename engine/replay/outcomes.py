@@ -16,6 +16,7 @@ import numpy as np
 from engine.replay.coding import Numbers
 
 DRAWS = 1_000
+FEWEST_DRAWS = 100
 LEVELS = (0.5, 0.8, 0.95)
 
 
@@ -82,7 +83,7 @@ def outcomes_of(
     values = np.stack(columns, axis=1)
     whole = counts @ values / rows
     draws = _draws(counts, rows, seed) @ values / rows
-    score = _interval(float(whole[0]), draws[:, 0])
+    score = interval_of(float(whole[0]), draws[:, 0])
     if weak is None or strong is None or whole[2] == whole[3]:
         return Outcomes(
             rows, unknown, score, means, float(whole[1]), weak, strong, 0.0, None, None, None, (), None
@@ -103,9 +104,9 @@ def outcomes_of(
         weak=weak,
         strong=strong,
         strong_share=share,
-        pgr=_interval(pgr, drawn),
+        pgr=interval_of(pgr, drawn),
         percent_of_strong=float(whole[0] / whole[3]) if whole[3] else None,
-        apgr=_interval(apgr_of([(share, pgr)]), areas),
+        apgr=interval_of(apgr_of([(share, pgr)]), areas),
         cpt=tuple((level, cpt_of([(share, pgr)], level)) for level in LEVELS),
         random_score=float(whole[2] + share * (whole[3] - whole[2])),
     )
@@ -131,6 +132,12 @@ def apgr_of(points: Sequence[tuple[float, float]]) -> float:
     """The area under the line through (share, PGR) points."""
     line = _line(points)
     return sum((right - left) * (low + high) / 2 for (left, low), (right, high) in pairwise(line))
+
+
+def gained_at(points: Sequence[tuple[float, float]], share: float) -> float:
+    """The PGR of the line through (share, PGR) points at one share."""
+    line = _line(points)
+    return float(np.interp(share, [at for at, _ in line], [gained for _, gained in line]))
 
 
 def _line(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -162,9 +169,10 @@ def _draws(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", rows: int, seed
     return rng.multinomial(rows, counts / rows, size=draws).astype(np.float64)
 
 
-def _interval(value: float, drawn: Numbers) -> Interval:
+def interval_of(value: float, drawn: Numbers) -> Interval:
+    """A value and the middle 95 % of what was drawn for it."""
     finite = drawn[np.isfinite(drawn)]
-    if len(finite) < 100:
+    if len(finite) < FEWEST_DRAWS:
         return Interval(value, None, None)
     low, high = np.percentile(finite, [2.5, 97.5])
     return Interval(value, float(low), float(high))

@@ -264,14 +264,14 @@ def _lines(tally: Tally, side: Side) -> list[Line]:
 def _notes(columns: Columns, simulated: bool) -> list[str]:
     known = columns.by_field
     notes = []
-    if "tokens.output" not in known and not columns.of_models("tokens.output."):
+    if "tokens.output" not in known and not columns.after("tokens.output."):
         notes.append(
             "the log says nothing of replies: dollars are those of the prompts alone (--map tokens.output=COLUMN)"
         )
     if (
         "tokens.input" not in known
         and "task.context_size" not in known
-        and not columns.of_models("tokens.input.")
+        and not columns.after("tokens.input.")
     ):
         notes.append("the log says nothing of prompts: nothing costs anything (--map tokens.input=COLUMN)")
     if "time" not in known and simulated:
