@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.analysis.coverage import coverage
     from engine.analysis.policy_tests import run_tests
     from engine.commands.case_formats import coverage_text, junit, report_json, report_text
-    from engine.commands.mutation_formats import mutation_json, mutation_text
+    from engine.commands.mutation_formats import mutation_json, mutation_text, score_text
 
     arguments.config = arguments.path or arguments.config
     policy = load_policy(arguments, terminal)
@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         from engine.analysis.mutation import mutate
 
         mutation = mutate(policy)
+    more = [] if covered is None else [coverage_text(covered)]
+    more += [] if mutation is None else [mutation_text(mutation)]
     match arguments.format:
         case "json":
             answer = report_json(reports, covered)
@@ -62,14 +64,17 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.say(json.dumps(answer, indent=1))
         case "junit":
             terminal.say(junit(reports))
+            # JUnit has no place for these; what was asked for is said all the same.
+            if more:
+                terminal.note("\n\n".join(more))
         case _:
-            terminal.say(report_text(reports))
-            if covered is not None:
-                terminal.say("\n" + coverage_text(covered))
-            if mutation is not None:
-                terminal.say("\n" + mutation_text(mutation))
-    is_low = arguments.min_score is not None and mutation is not None and mutation.score < arguments.min_score
-    return FAILED if is_low or not all(report.passed for report in reports) else 0
+            terminal.say("\n\n".join([report_text(reports), *more]))
+    if arguments.min_score is not None and mutation is not None and mutation.score < arguments.min_score:
+        terminal.note(
+            f"engine test: the mutation score, {score_text(mutation)}, is below {float(arguments.min_score):.0%}"
+        )
+        return FAILED
+    return 0 if all(report.passed for report in reports) else FAILED
 
 
 def _percent(text: str) -> Fraction:

@@ -96,6 +96,13 @@ def test_junit_has_a_test_case_a_case(shell: Shell, folder: str) -> None:
         ("a <letter> [2]", "10", 1),
         ("a note", "14", 0),
     ]
+    assert ran.err == ""
+    more = shell("test", folder, "--format", "junit", "--coverage", "--mutate")
+    assert (more.out, more.err.startswith("coverage: "), "mutation score" in more.err) == (
+        ran.out,
+        True,
+        True,
+    )
     assert suite[0][0].attrib["message"] == "expected small; decided refused; route mode-local-preferred"
 
 
@@ -155,6 +162,7 @@ def test_what_survives_can_be_pasted_as_tests_that_notice_it(shell: Shell, folde
     ran = shell("test", folder, "--min-score", "100%", "--format", "json")
     before = valid("test-report", ran.json)["mutation"]
     assert (ran.code, before["killed"]) == (1, 0)
+    assert ran.err == "engine test: the mutation score, 0%, is below 100%\n"
     tests = [change["witness"]["test"] for change in before["unnoticed"]]
     file.write_text("\n\n".join([file.read_text(), *tests]) + "\n")
     ran = shell("test", folder, "--min-score", "100", "--format", "json")
