@@ -25,7 +25,6 @@ from engine.policy import Policy
 
 Exposure: TypeAlias = Literal["equivalent", "stricter", "looser", "mixed"]
 MOST_REGIONS = 50
-_MOST_WORK_ON_ORDER = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ class _Comparison:
         remaining, is_complete = [within], None not in (looser, stricter)
         for goals, order_only in ((self._member_goals, False), (self._order_goals, True)):
             if order_only and is_complete:
-                work = Work(min(most_work, _MOST_WORK_ON_ORDER))
+                work = Work(max(most_work // 4, 1))
             try:
                 while goals and len(regions) < most_regions:
                     witness = find(self.space, goals, work, remaining)

@@ -1,6 +1,7 @@
 """A box of tasks -> the conditions that describe it, as a policy would write them."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from engine.analysis.space import Axis, Box, Space
 from engine.decision.cubes import OTHER
@@ -48,17 +49,24 @@ def _runs(cells: list[int]) -> Iterator[tuple[int, int]]:
 
 def _stretch(fact: str, axis: Axis, first: int, last: int) -> str:
     parts = []
+    is_whole = GIVEN[axis.fact].kind is not Kind.PERCENT
     if first > 0:
         value, side = axis.edges[first]
-        parts.append(f"{fact} {'>' if side else '>='} {_number(fact, value)}")
+        # Whoever wrote `> 32k` meant 32,001 and up.
+        if is_whole and value % 1000 == 1 and value > 1:
+            parts.append(f"{fact} > {_number(value - 1, is_whole)}")
+        else:
+            parts.append(f"{fact} {'>' if side else '>='} {_number(value, is_whole)}")
     if last + 1 < len(axis.edges):
         value, side = axis.edges[last + 1]
-        parts.append(f"{fact} {'<=' if side else '<'} {_number(fact, value)}")
+        if is_whole and value % 1000:
+            parts.append(f"{fact} <= {_number(value - 1, is_whole)}")
+        else:
+            parts.append(f"{fact} {'<=' if side else '<'} {_number(value, is_whole)}")
     return " and ".join(parts)
 
 
-def _number(fact: str, value: object) -> str:
-    from decimal import Decimal
-
-    is_percent = next(each for each in GIVEN if each.name == fact).kind is Kind.PERCENT
-    return shown(Decimal(str(value))) if is_percent else str(value)
+def _number(value: int | Decimal, is_whole: bool) -> str:
+    if not is_whole:
+        return shown(Decimal(value))
+    return f"{value // 1000}k" if value and value % 1000 == 0 else str(value)

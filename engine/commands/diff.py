@@ -161,6 +161,7 @@ _HEADLINES = {
 
 def difference_text(difference: "Difference") -> str:
     """The verdict, then every region with its condition, both decisions and an example."""
+    from engine.analysis.policy_diff import MOST_REGIONS
     from engine.language.diagnostics import visible
 
     lines = [_HEADLINES[difference.exposure]]
@@ -173,7 +174,13 @@ def difference_text(difference: "Difference") -> str:
     for number, region in enumerate(difference.regions, start=1):
         lines += ["", *_region_lines(number, region, difference)]
     if not difference.is_complete:
-        lines += ["", "there may be more differences than these: the work allowed did not suffice"]
+        capped = len(difference.regions) >= MOST_REGIONS
+        why = (
+            f"only the first {MOST_REGIONS} are shown"
+            if capped
+            else "the work allowed did not suffice (--max-work N)"
+        )
+        lines += ["", f"there may be more differences than these: {why}"]
     return "\n".join(lines)
 
 
@@ -184,8 +191,8 @@ def _region_lines(number: int, region: "Region", difference: "Difference") -> It
     unusual, usual = _conditions(region, difference)
     rest = f" (and {usual} conditions that an ordinary task meets)" if usual else ""
     yield f"{number}. {kind}: {visible(' and '.join(unusual)) or 'every task'}{rest}"
-    yield f"   old: {_side_text(region.old)}"
-    yield f"   new: {_side_text(region.new)}"
+    yield f"   old: {_side_text(region.old, whole=region.order_only)}"
+    yield f"   new: {_side_text(region.new, whole=region.order_only)}"
     before, after = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
     joined, left = [key for key in after if key not in before], [key for key in before if key not in after]
     for word, keys in (("joins", joined), ("leaves", left)):
@@ -214,19 +221,16 @@ def _conditions(region: "Region", difference: "Difference") -> tuple[list[str], 
     return told, len(list(conditions(space, {n: c for n, c in region.box.items() if n not in unusual})))
 
 
-def _side_text(side: "Side") -> str:
+def _side_text(side: "Side", *, whole: bool) -> str:
+    """The chosen model and how many fallbacks (or the whole chain), and the rule to look at."""
     from engine.language.diagnostics import visible
 
-    chain = side.decision.chain
-    first = (
-        f"{visible(chain[0].key)}{f' and {len(chain) - 1} more' if len(chain) > 1 else ''}"
-        if chain
-        else "refused"
-    )
+    chain = [visible(model.key) for model in side.decision.chain]
+    shown = chain if whole else chain[:1]
+    more = f" and {len(chain) - len(shown)} more" if len(chain) > len(shown) else ""
     rule = side.rule
-    return first + (
-        f" ({visible(rule.name)}, {visible(rule.span.source.name)}:{rule.span.line})" if rule else ""
-    )
+    place = f" ({visible(rule.name)}, {visible(rule.span.source.name)}:{rule.span.line})" if rule else ""
+    return (", ".join(shown) or "refused") + more + place
 
 
 def _given(region: "Region", difference: "Difference") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from engine.decision.facts import facts_from
 from engine.language.checked_policy import ChainIs
 from engine.language.syntax_tree import Prove
 from engine.policy import load_or_raise
+from tests.commands.running import valid
 
 POLICIES = Path(__file__).parents[2] / "policies"
 FOLDERS = [POLICIES / "default", *sorted((POLICIES / "examples").iterdir())]
@@ -106,7 +107,7 @@ def test_json(default: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One object a proof (ruling 71)."""
     add(default, WRONG)
     assert main(["prove", str(default), "--format", "json"]) == 1
-    told = json.loads(capsys.readouterr().out)
+    told = valid("proofs", json.loads(capsys.readouterr().out))
     assert told["version"] == 1
     by_name = {proof["name"]: proof for proof in told["proofs"]}
     assert by_name["private-never-leaves"]["verdict"] == "proved"

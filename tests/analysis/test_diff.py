@@ -1,0 +1,172 @@
+"""`engine diff`: exposure, regions, names that one side alone knows, git revisions, exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.analysis.lint_rule import MODELS, POLICIES
+from engine.cli import main
+from tests.analysis.test_lint_command import written
+from tests.commands.running import valid
+
+DEFAULT = Path(__file__).parents[2] / "policies" / "default"
+OLD = "forbid pii: cloud when task.labels has pii\nroute r: use local, then cloud when task.type is code\n"
+
+
+def diff(capsys: pytest.CaptureFixture[str], old: Path, new: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    code = main(["diff", str(old), str(new), "--format", "json", *words])
+    told: dict[str, Any] = valid("diff", json.loads(capsys.readouterr().out))
+    return code, told
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return written(tmp_path / "old", OLD)
+
+
+CHANGES = {
+    "comment": ("equivalent", 0, OLD + "# nothing\n"),
+    "guard-narrowed": ("looser", 1, OLD.replace("has pii", "has all [pii, secret]")),
+    "guard-widened": ("stricter", 1, OLD.replace("has pii", "has any [pii, secret]")),
+    "guard-moved": ("mixed", 2, OLD.replace("has pii", "has secret")),
+    "route-turned": ("equivalent", 1, OLD.replace("use local, then cloud", "use cloud, then local")),
+    "route-ends-sooner": ("stricter", 1, OLD.replace("use local, then cloud", "use local")),
+    "local-only-matter": ("equivalent", 1, OLD + "forbid small: small when task.type is qa\n"),
+    "watched": ("equivalent", 0, OLD + "forbid trial (watch): cloud\n"),
+}
+
+
+@pytest.mark.parametrize(("exposure", "least", "text"), CHANGES.values(), ids=CHANGES.keys())
+def test_exposure(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path, exposure: str, least: int, text: str
+) -> None:
+    """Looser is a cloud model in a chain that did not have it; order and local models never are (ruling 36)."""
+    new = written(tmp_path / "new", text)
+    code, told = diff(capsys, old, new)
+    assert (code, told["exposure"], told["complete"]) == (0, exposure, True)
+    assert len(told["regions"]) >= least
+    assert told["different"] is bool(least)
+    assert diff(capsys, old, new, "--fail-on", "looser")[0] == (exposure in ("looser", "mixed"))
+    assert diff(capsys, old, new, "--fail-on", "any")[0] == bool(least)
+
+
+def test_a_region_says_what_when_and_which_rule(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """Condition, witness, both decisions, and the rule that makes the difference."""
+    new = written(tmp_path / "new", OLD.replace("has pii", "has all [pii, secret]"))
+    _, told = diff(capsys, old, new)
+    region = told["regions"][0]
+    assert region["facts"]["task.labels"] == "task.labels has pii and not task.labels has secret"
+    assert region["witness"] == {"task.type": "qa", "task.labels": ["pii"]}
+    assert region["old"]["rule"] == {"rule": "pii", "file": "main.route", "line": 1}
+    assert "gpt" not in region["old"]["chain"]
+    assert "gpt" in region["new"]["chain"]
+    assert (region["looser"], region["stricter"], region["order_only"]) == (True, False, False)
+    assert main(["diff", str(old), str(new)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("exposure: LOOSER")
+    assert "1. looser: task.labels has pii" in out
+    assert "joins the chain: gpt" in out
+    assert "for example: type=qa labels=pii" in out
+
+
+def test_names_that_one_side_alone_knows_are_listed_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """A mode, a type, a label and a model; only what both know is compared."""
+    policies = POLICIES.replace("local-only: {allow_cloud: false}", "frugal: {allow_cloud: true}")
+    policies = policies.replace("task_types: [qa, code, chat]", "task_types: [qa, code, draw]")
+    policies = policies.replace("labels: [pii, secret]", "labels: [pii, public]")
+    models = MODELS.replace("id: gpt\n", "id: gpt-next\n")
+    new = written(tmp_path / "new", OLD, models, policies)
+    _, told = diff(capsys, old, new)
+    assert told["one_sided"] == [
+        {"kind": "mode", "old": ["local-only"], "new": ["frugal"]},
+        {"kind": "task type", "old": ["chat"], "new": ["draw"]},
+        {"kind": "label", "old": ["secret"], "new": ["public"]},
+        {"kind": "model", "old": ["gpt"], "new": ["gpt-next"]},
+    ]
+    assert told["exposure"] == "mixed"
+    for region in told["regions"]:
+        assert region["witness"]["task.type"] in ("qa", "code")
+        assert region["witness"].get("mode", "balanced") == "balanced"
+
+
+def test_a_new_provider_and_limit_are_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """Each side sees only the providers and limits it knows."""
+    policies = POLICIES + "budgets:\n  daily: {total_usd: 10, per_provider: {openai: 5}}\n"
+    new = written(tmp_path / "new", OLD, policies=policies)
+    code, told = diff(capsys, old, new)
+    assert (code, told["exposure"]) == (0, "stricter")
+    assert all("openai" in region["facts"]["budget.exhausted_providers"] for region in told["regions"])
+
+
+def test_the_cap_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path) -> None:
+    """Unknown is no success: 4."""
+    new = written(tmp_path / "new", OLD.replace("has pii", "has secret"))
+    code, told = diff(capsys, old, new, "--max-work", "3")
+    assert (code, told["exposure"], told["complete"]) == (4, None, False)
+
+
+def test_a_side_with_errors_cannot_be_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """2, and the errors are told."""
+    new = written(tmp_path / "new", "forbid x: clowd\n")
+    assert main(["diff", str(old), str(new)]) == 2
+    assert "clowd" in capsys.readouterr().err
+
+
+# --- Revisions ------------------------------------------------------------------------------------------
+
+
+def git(folder: Path, *words: str) -> str:
+    about = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    return subprocess.run(
+        ["git", *about, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_revisions_of_the_policy_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`HEAD~1 HEAD`, a revision against the working folder, `REV:PATH`; nothing is checked out; links are not followed."""
+    folder = written(tmp_path / "repo" / "config", OLD)
+    repo = folder.parent
+    git(repo, "init", "-q", "-b", "main")
+    (folder / "link.route").symlink_to("/etc/passwd")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "one")
+    (folder / "link.route").unlink()
+    (folder / "main.route").write_text(OLD.replace("has pii", "has all [pii, secret]"))
+    git(repo, "commit", "-qam", "two")
+    (folder / "main.route").write_text(OLD)
+    monkeypatch.chdir(repo)
+    for old, new, exposure in (
+        ("HEAD~1", "HEAD", "looser"),
+        ("HEAD", "config", "stricter"),
+        ("HEAD~1", "config", "equivalent"),
+        ("HEAD:config", "main~1:config/", "stricter"),
+    ):
+        code, told = diff(capsys, Path(old), Path(new))
+        assert (code, told["exposure"]) == (0, exposure), (old, new)
+    before = git(repo, "status", "--porcelain")
+    for odd in ("no-such-revision", "--output=x", "-", "HEAD:nowhere", "HEAD\n", ""):
+        assert main(["diff", "--", odd, "config"]) == 2, odd
+        assert "Traceback" not in capsys.readouterr().err
+    assert git(repo, "status", "--porcelain") == before
+
+
+def test_the_default_policy_does_not_differ_from_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """Equivalent, with nothing to list."""
+    assert diff(capsys, DEFAULT, DEFAULT)[1]["regions"] == []
