@@ -24,7 +24,9 @@ and budgets that play as they would have. Columns called as facts are found; the
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("log", metavar="LOG", help="a .csv, .jsonl or .parquet file, or a decision log")
+    parser.add_argument(
+        "log", metavar="LOG", help="a .csv, .jsonl or .parquet file, or the folder of a decision log"
+    )
     add_config_argument(parser)
     parser.add_argument("--against", metavar="DIR", help="a second policy folder, to see what it moves")
     add_log_arguments(parser)

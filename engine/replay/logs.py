@@ -4,7 +4,7 @@ The rows are the file's, in the file's order; a file larger than memory is read 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ class Log:
     numeric: frozenset[str]
     is_decision_log: bool
     _frame: "pl.LazyFrame | None"
+    _files: tuple[Path, ...] = ()
 
     def chunks(self, columns: list[str], rows: int = CHUNK_ROWS) -> Iterator[pl.DataFrame]:
         """The named columns, in order. Raises UnreadableLog."""
         try:
             if self._frame is None:
-                yield from _decisions(self.path, rows)
+                yield from _decisions(self._files, rows)
             else:
                 yield from _rows(self._frame.select(columns or list(self.names[:1])), rows)
         except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
@@ -49,6 +50,8 @@ class Log:
 
 def open_log(path: Path) -> Log:
     """Looks at a log. Raises UnreadableLog for a file that is not there or is no log."""
+    if path.is_dir():
+        return _decision_log_in(path)
     kind = next((kind for kind in FORMATS if path.name.lower().endswith(kind)), None)
     if kind is None:
         raise UnreadableLog(f"{path} is none of {', '.join(FORMATS)}")
@@ -57,7 +60,7 @@ def open_log(path: Path) -> Log:
     try:
         if kind.startswith((".jsonl", ".ndjson")):
             if _is_decision_log(path):
-                return Log(path, tuple(DECISION_COLUMNS), frozenset(), True, None)
+                return Log(path, DECISION_COLUMNS, frozenset(), True, None, (path,))
             frame = pl.scan_ndjson(path, infer_schema_length=INFER_ROWS)
         elif kind == ".parquet":
             frame = pl.scan_parquet(path)
@@ -104,19 +107,29 @@ def _is_decision_log(path: Path) -> bool:
     return isinstance(first, dict) and isinstance(first.get("facts"), dict) and "policy_digest" in first
 
 
-def _decisions(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _decision_log_in(folder: Path) -> Log:
+    """All files of the log in a state folder, oldest first."""
+    current = folder / "decisions.jsonl"
+    files = (*sorted(folder.glob("decisions-*.jsonl")), *([current] if current.is_file() else []))
+    if not files:
+        raise UnreadableLog(f"there is no decision log in {folder}")
+    return Log(folder, DECISION_COLUMNS, frozenset(), True, None, files)
+
+
+def _decisions(files: Sequence[Path], rows: int) -> Iterator[pl.DataFrame]:
     waiting: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                waiting.append(_decision(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise UnreadableLog(f"{path}:{number}: this is no record of a decision") from None
-            if len(waiting) >= rows:
-                yield _frame(waiting)
-                waiting = []
+    for path in files:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    waiting.append(_decision(json.loads(line)))
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    raise UnreadableLog(f"{path}:{number}: this is no record of a decision") from None
+                if len(waiting) >= rows:
+                    yield _frame(waiting)
+                    waiting = []
     if waiting:
         yield _frame(waiting)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import polars as pl
 import pytest
 
@@ -15,6 +17,7 @@ from tests.replay import worlds
 from tests.replay.plain_loop import decided_one_by_one
 
 COUNT = 800
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 
 @pytest.fixture
@@ -30,6 +33,7 @@ def frame() -> pl.DataFrame:
 def replay(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
     assert main(["replay", *words, "--format", "json"]) == code
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, json.loads((SCHEMAS / "replay.schema.json").read_text(encoding="utf-8")))
     return report
 
 
@@ -220,3 +224,50 @@ def test_a_decision_log_decides_as_it_did(
     assert all(move["from"] == move["to"] for move in report["policies"][0]["recorded"])
     assert sum(move["rows"] for move in report["policies"][0]["recorded"]) == 200
     assert report["log"]["input_tokens"] == 2000
+
+
+async def test_the_routers_own_log_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a router in dry run wrote down, refusals too, is decided alike; its folder or its file may be named."""
+    from engine import ModelRouter, TaskProfile
+    from engine.model_router import NoEligibleModel
+
+    monkeypatch.setenv("ENGINE_STATE_DIR", str(tmp_path / "state"))
+    async with ModelRouter(folder, dry_run=True) as router:
+        for number in range(12):
+            task = TaskProfile(
+                ["planning", "qa"][number % 2],
+                criticality=["low", "critical"][number % 3 == 0],
+                labels=["pii"] if number % 5 == 0 else [],
+                context_size=[0, 40_000][number % 5 == 0],
+            )
+            with contextlib.suppress(NoEligibleModel):
+                await router.select_and_invoke(task, [{"role": "user", "content": "hello"}], max_tokens=10)
+    for log in (tmp_path / "state", tmp_path / "state" / "decisions.jsonl"):
+        report = replay(capsys, str(log), "--config", str(folder))
+        recorded = report["policies"][0]["recorded"]
+        assert sum(move["rows"] for move in recorded) == 12
+        assert all(move["from"] == move["to"] for move in recorded)
+        assert report["policies"][0]["refused"] == 3
+
+
+def test_chunks_do_not_change_the_answer(folder: Path, frame: pl.DataFrame, tmp_path: Path) -> None:
+    """A log larger than memory is read in parts; the report is that of the whole, two policies, scores and moves included."""
+    from datetime import UTC, datetime
+
+    from engine.policy import load_or_raise
+    from engine.replay.report import Options, replay
+
+    other = worlds.write_folder(tmp_path / "other", worlds.ROUTES.replace("[pii, secret]", "[pii]"))
+    scored = frame.with_columns(
+        small=pl.Series([place % 3 / 2 for place in range(COUNT)]), sonnet=pl.lit(1.0)
+    )
+    scored.write_csv(tmp_path / "log.csv")
+    policies = [("one", load_or_raise(folder)), ("two", load_or_raise(other))]
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    reports = [
+        replay(tmp_path / "log.csv", policies, Options((), {}, start, chunk_rows=rows)).to_json()
+        for rows in (10_000, 97)
+    ]
+    assert reports[0] == reports[1]

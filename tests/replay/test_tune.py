@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -135,6 +136,8 @@ def test_the_proposed_file_is_a_policy(
     words = [str(outcomes), "--config", str(folder), *SAID]
     assert main(["tune", *words, "--out", str(routes), "--format", "json"]) in (0, 1)
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    schema = Path(__file__).parents[2] / "schemas" / "tune.schema.json"
+    jsonschema.validate(told, json.loads(schema.read_text(encoding="utf-8")))
     assert main(["lint", str(folder)]) == 0
     assert main(["fmt", str(routes), "--check"]) == 0
     capsys.readouterr()
