@@ -14,7 +14,27 @@ from collections.abc import Sequence
 from engine.commands.terminal import Terminal
 from engine.errors import EngineError
 
-COMMANDS = ("explain", "lint", "fmt", "test", "prove", "diff", "show", "tree", "models", "health", "usage", "invoke", "replay", "tune", "scan", "doctor", "lsp", "completion", "init")
+COMMANDS = (
+    "explain",
+    "lint",
+    "fmt",
+    "test",
+    "prove",
+    "diff",
+    "show",
+    "tree",
+    "models",
+    "health",
+    "usage",
+    "invoke",
+    "replay",
+    "tune",
+    "scan",
+    "doctor",
+    "lsp",
+    "completion",
+    "init",
+)
 COULD_NOT_RUN = 2
 
 
@@ -62,7 +82,8 @@ def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         command = importlib.import_module(f"engine.commands.{name}")
         sub = subparsers.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION)
         command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+        # `engine completion` describes all commands, and no command may import this module.
+        sub.set_defaults(run=command.run, all_commands=parser)
     return top
 
 

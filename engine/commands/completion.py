@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     import shtab
 
-    from engine.cli import parser
-
-    top = parser()
+    top = arguments.all_commands()
     _complete_paths(top)
     terminal.say(shtab.complete(top, shell=arguments.shell).rstrip("\n"))
     return 0
