@@ -49,8 +49,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     files = 0
     for path in paths:
         if not path.exists():
-            terminal.note(f"engine fmt: there is no {path}")
+            terminal.note(f"engine fmt: there is no {visible(str(path))}")
             code = COULD_NOT_RUN
+            continue
         for file in _files(path):
             files += 1
             match _format_file(file, arguments, terminal):

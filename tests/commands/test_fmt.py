@@ -77,13 +77,25 @@ def test_a_file_with_errors_is_reported_and_left_alone(
 
 
 @pytest.mark.parametrize("what", [b"forbid a: \xff", b"\x1b[31m", None])
-def test_what_cannot_be_read_is_said(what: bytes | None, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_said(
+    what: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Bytes that are no text, control characters, a file that is not there: exit code 2, nothing written."""
     file = tmp_path / "main.route"
     if what is not None:
         file.write_bytes(what)
     assert run(str(file)) == 2
     assert what is None or file.read_bytes() == what
+    assert capsys.readouterr().err.count("main.route") == 1
+
+
+def test_a_link_that_is_named_stays_a_link(tmp_path: Path) -> None:
+    """What it leads to is rewritten."""
+    file, link = tmp_path / "real.route", tmp_path / "link.route"
+    file.write_text(CROOKED)
+    link.symlink_to(file)
+    assert run(str(link)) == 0
+    assert (link.is_symlink(), file.read_text()) == (True, STRAIGHT)
 
 
 @pytest.mark.parametrize(
