@@ -137,8 +137,7 @@ def _concerned(modules: Sequence[Module]) -> list[Module]:
     names_of = {
         module.file: {
             part
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.Import | ast.ImportFrom)
+            for node in module.imports
             for path in (
                 [
                     *(alias.name for alias in node.names),
@@ -183,7 +182,6 @@ class _Finder:
         self.changed = False
         self.too_deep: set[str] = set()
         self._module: Module = self.modules[0] if self.modules else _NO_MODULE
-        self._awaited: dict[str, frozenset[ast.expr]] = {}
         self._later: list[tuple[FunctionNode, _Scope, str, str | None]] = []
 
     def run(self) -> None:
@@ -205,10 +203,6 @@ class _Finder:
         scope = _Scope()
         self._later = []
         try:
-            if module.file not in self._awaited:
-                self._awaited[module.file] = frozenset(
-                    node.value for node in ast.walk(module.tree) if isinstance(node, ast.Await)
-                )
             self._block(module.tree.body, scope)
             while self._later:
                 later, self._later = self._later, []
@@ -683,6 +677,14 @@ class _Finder:
         match node:
             case ast.Call(func=ast.Name(id="getattr"), args=[owner, ast.Constant(value=str() as name), *_]):
                 return _together(self._attribute(value, name) for value in self._value(owner, scope))
+            case ast.Call(
+                func=ast.Attribute(
+                    value=owner, attr="get" | "values" | "items" | "pop" | "setdefault" as name
+                )
+            ):
+                tables = frozenset(value for value in self._value(owner, scope) if isinstance(value, Table))
+                if tables:
+                    return self._taken_from(tables, name, node, scope)
         callees = self._value(node.func, scope)
         positional = [self._argument(argument, scope) for argument in node.args]
         keywords = self._keywords(node, scope)
@@ -697,6 +699,23 @@ class _Finder:
             self._by_shape(node, callees, keywords, scope)
             self._handed_on(node, positional, keywords, scope)
         return results
+
+    def _taken_from(self, tables: Values, method: str, node: ast.Call, scope: _Scope) -> Values:
+        """What a method of a dict gives: one value, all of them, or pairs to loop over."""
+        given = [self._argument(argument, scope) for argument in node.args]
+        match method:
+            case "values":
+                return tables
+            case "items":
+                return frozenset(
+                    Table(((name, Argument(argument.node, argument.file, one(Table((("1", argument),))))),))
+                    for table in tables
+                    if isinstance(table, Table)
+                    for name, argument in table.items
+                )
+        key = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        found = self._item(tables, key) if isinstance(key, str) else self._members(tables)
+        return merged(found, given[1].values if len(given) > 1 else NOTHING)
 
     def _keywords(self, node: ast.Call, scope: _Scope) -> Keywords:
         given: dict[str, Argument] = {}
@@ -799,6 +818,8 @@ class _Finder:
                 if isinstance(value, Made) and _is_langchain_model(value)
             ]
             tools = tuple(item for item in keywords if item[0] == "tools")
+            if not tools and "agent" in path.rpartition(".")[2].lower() and len(positional) > 1:
+                tools = (("tools", positional[1]),)
             if carried:
                 return frozenset(
                     Made(value.path, (), with_keywords(value.keywords, tools), value.born)
@@ -887,7 +908,7 @@ class _Finder:
         trail = tuple(part for part in _trail(node.func) if part not in known_calls.TRANSPARENT)
         asked = known_calls.asked_by_shape(trail, frozenset(name for name, _ in keywords))
         if asked is not None:
-            awaited = node in self._awaited[self._module.file]
+            awaited = node in self._module.awaited
             self._add(
                 node, Asked(asked.library, asked.form, awaited, asked.streams), keywords, False, scope, None
             )
@@ -927,8 +948,10 @@ class _Finder:
     ) -> None:
         place = (self._module.file, node.lineno, node.col_offset)
         before = self.found.get(place)
-        if before is not None and before.traced >= traced and len(before.keywords) >= len(keywords):
-            return
+        if before is not None:
+            if before.asked.library != asked.library or before.traced > traced:
+                return
+            keywords = _either(before.keywords, keywords)
         in_async = scope.in_async
         self.found[place] = Found(
             self._module, node, asked, keywords, traced, scope.function, in_async, client
@@ -938,6 +961,19 @@ class _Finder:
         self.notes.append(
             Note(self._module.file, node.lineno, f"{library} {form}: the router does not make such calls")
         )
+
+
+def _either(first: Keywords, second: Keywords) -> Keywords:
+    """The keywords of a call whose client may be one or the other."""
+    together = dict(first)
+    for name, argument in second:
+        known = together.get(name)
+        together[name] = (
+            argument
+            if known is None
+            else Argument(known.node, known.file, merged(known.values, argument.values))
+        )
+    return tuple(together.items())
 
 
 def _is_langchain_model(value: Value) -> bool:

@@ -86,8 +86,8 @@ def keys_in_code(modules: Sequence[Module]) -> list[Note]:
             "what looks like a secret key stands in the code: move it to the environment",
         )
         for module in modules
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and KEY.fullmatch(node.value)
+        for node in module.texts
+        if KEY.fullmatch(str(node.value))
     ]
 
 
@@ -98,12 +98,12 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 def _imported(module: Module) -> set[str]:
     """The libraries and other vendors' packages a file imports."""
     names: set[str] = set()
-    for node in ast.walk(module.tree):
+    for node in module.imports:
         paths = (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
             else [node.module or ""]
-            if isinstance(node, ast.ImportFrom) and not node.level
+            if not node.level
             else []
         )
         for path in paths:
@@ -119,9 +119,7 @@ def _imported(module: Module) -> set[str]:
 
 
 def _variables(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
-            yield node.value
+    return (text for node in module.texts if VARIABLE.fullmatch(text := str(node.value)))
 
 
 def _declared(root: Path) -> Iterator[Dependency]:

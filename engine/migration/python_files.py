@@ -11,7 +11,7 @@ import sys
 import tokenize
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 MOST_BYTES = 1_048_576
@@ -41,6 +41,10 @@ class Module:
     tree: ast.Module
     patchable: bool = True
     """Whether `text`, in UTF-8, is the file byte for byte, so that a patch of it applies."""
+    imports: tuple[ast.Import | ast.ImportFrom, ...] = ()
+    texts: tuple[ast.Constant, ...] = ()
+    awaited: frozenset[ast.expr] = frozenset()
+    """Every import, every string and every awaited expression of the tree, gathered in one walk."""
 
     def __hash__(self) -> int:
         return hash(self.file)
@@ -61,7 +65,7 @@ def read_modules(root: Path) -> tuple[list[Module], list[Note]]:
             text, tree = parsed
             name, is_package = _module_name(file)
             patchable = text.encode() == read and file.isprintable()
-            modules.append(Module(file, name, is_package, text, tree, patchable))
+            modules.append(_walked(Module(file, name, is_package, text, tree, patchable)))
         else:
             notes.append(Note(file, parsed.line, parsed.text))
     return modules, notes
@@ -132,6 +136,21 @@ def _parse(data: bytes) -> tuple[str, ast.Module] | Note:
     except (RecursionError, MemoryError, ValueError, OverflowError):
         return Note("", 0, "nested too deeply to be read")
     return text, tree
+
+
+def _walked(module: Module) -> Module:
+    imports: list[ast.Import | ast.ImportFrom] = []
+    texts: list[ast.Constant] = []
+    awaited: set[ast.expr] = set()
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                imports.append(node)
+            case ast.Constant(value=str()):
+                texts.append(node)
+            case ast.Await(value=value):
+                awaited.add(value)
+    return replace(module, imports=tuple(imports), texts=tuple(texts), awaited=frozenset(awaited))
 
 
 def _module_name(file: str) -> tuple[str, bool]:

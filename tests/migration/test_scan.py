@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -50,13 +52,14 @@ def _flags(site: CallSite) -> list[str]:
 
 
 def test_precision_and_recall_over_the_corpus(report: ScanReport) -> None:
-    """Nothing is found that is no call; of 92 calls in 37 files all but 2 are found, those 2 are hidden in an `eval`
-    and behind an attribute set on an SDK client."""
+    """Nothing is found that is no call; of 109 calls in 41 files all but 2 are found, those 2 are hidden in an `eval`
+    and behind an attribute set on an SDK client. (`second/` was written after the finder, after shapes of public code:
+    16 of its 17 calls were found before anything was changed for it.)"""
     marked, _ = marks()
     wanted = {(call.file, call.line, call.library) for call in marked}
     found = {(call.file, call.line, call.library) for call in _found(report)}
     precision, recall = len(wanted & found) / len(found), len(wanted & found) / len(wanted)
-    assert (precision, recall) == (1.0, 90 / 92), (sorted(wanted - found), sorted(found - wanted))
+    assert (precision, recall) == (1.0, 107 / 109), (sorted(wanted - found), sorted(found - wanted))
     assert len({call.file for call in marked}) >= 25
 
 
@@ -350,3 +353,39 @@ def test_a_path_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         scan(tmp_path / "nowhere")
     assert main(["scan", str(tmp_path)]) == 2
     assert "there is no Python file in" in capsys.readouterr().err
+
+
+def test_mutilated_files_raise_nothing(tmp_path: Path) -> None:
+    """Corpus files with pieces cut out and words put in: whatever still parses is scanned, and every patch applies to
+    what was there and leaves Python behind."""
+    drawn = random.Random(7)
+    files = [path.read_bytes() for path in sorted(CORPUS.rglob("*.py"))]
+    words = [
+        b"(",
+        b")",
+        b":",
+        b"\n",
+        b"lambda ",
+        b"**",
+        b"self",
+        b".create",
+        b"await ",
+        b"=",
+        b"class A(A): ",
+        b"yield ",
+    ]
+    for number in range(200):
+        text = bytearray(drawn.choice(files))
+        for _ in range(drawn.randrange(1, 4)):
+            place = drawn.randrange(len(text) + 1)
+            if drawn.random() < 0.5:
+                text[place : place + drawn.randrange(1, 12)] = b""
+            else:
+                text[place:place] = drawn.choice(words)
+        (tmp_path / f"m{number}.py").write_bytes(re.sub(b"  #= .*", b"", bytes(text)))
+    report = scan(tmp_path)
+    assert report.files + len({note.file for note in report.notes if "not Python" in note.text}) == 200
+    report_json(report)
+    _apply(report.patch, tmp_path)
+    for site in report.sites:
+        ast.parse((tmp_path / site.file).read_bytes())
