@@ -83,7 +83,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     said = log_options(arguments, policies[0][1])
     simulated = None if arguments.budgets is None else arguments.budgets == "simulated"
     options = replace(said, simulated=simulated, rounded=arguments.charges == "booked")
-    report = replayed(Path(arguments.log), policies, options, progress_of(terminal))
+    progress = progress_of(terminal)
+    report = replayed(Path(arguments.log), policies, options, progress)
+    if progress is not None:
+        terminal.err.write("\r\x1b[K")
     if arguments.html:
         from engine.replay.page import page
 

@@ -120,7 +120,13 @@ def bars(amounts: Sequence[tuple[str, float, str, str]], title: str) -> str:
     return _figure(title, "".join(parts), [], high=len(amounts) * high + 4)
 
 
-def quality(points: Sequence[tuple[str, float, Interval]], weak: float, strong: float, oracle: float) -> str:
+def quality(
+    points: Sequence[tuple[str, float, Interval]],
+    weak: float,
+    strong: float,
+    oracle: float,
+    names_of: tuple[str, str],
+) -> str:
     """Score against the share of strong calls, between what both models reach alone."""
     low = min(weak, *(point.low if point.low is not None else point.value for _, _, point in points))
     high = max(
@@ -141,11 +147,12 @@ def quality(points: Sequence[tuple[str, float, Interval]], weak: float, strong: 
             f'<line class="grid" x1="{x(share):.1f}" x2="{x(share):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
         )
         parts.append(f'<text x="{x(share):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{share:.0%}</text>')
-    for level in (weak, strong, oracle):
+    for level, whose in ((weak, names_of[0]), (strong, names_of[1]), (oracle, "oracle")):
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}"/>'
         )
         parts.append(f'<text x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{level:.3f}</text>')
+        parts.append(f'<text x="{LEFT + 6}" y="{y(level) - 5:.1f}">{text(whose)}</text>')
     parts.append(
         f'<line x1="{x(0):.1f}" y1="{y(weak):.1f}" x2="{x(1):.1f}" y2="{y(strong):.1f}" stroke="#9aa3af" stroke-width="2" stroke-dasharray="5 5"/>'
     )

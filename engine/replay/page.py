@@ -92,7 +92,7 @@ def page(report: Report) -> str:
 
 def _title(report: Report) -> str:
     if len(report.sides) == 2:
-        return f"{report.log}: {report.sides[0].name} or {report.sides[1].name}"
+        return f"{report.log}: {report.sides[0].name} against {report.sides[1].name}"
     return f"{report.log} under {report.sides[0].name}"
 
 
@@ -140,7 +140,7 @@ def _money(report: Report) -> str:
     if reference is not None:
         drawn.append(Curve(f"everything at {reference}", "#9aa3af", elsewhere, dashed=True))
     return (
-        '<h2>Cost over time</h2>\n<p class="soft">What was paid so far. The dashed line sends every task to the best cloud model, '
+        '<h2>Cost over time</h2>\n<p class="soft">What was paid so far, task after task. The dashed line sends every task to the best cloud model, '
         f"whatever the budget.</p>\n{curves(drawn, times, 'Dollars paid so far')}"
     )
 
@@ -308,7 +308,7 @@ def _outcomes(report: Report) -> str:
             f'<p class="soft">Score against the share of tasks given to {text(first.strong)}; the line is what a coin would reach '
             f"between {text(first.weak)} and {text(first.strong)}, the bar a 95 % bootstrap interval.</p>"
         )
-        parts.append(quality(points, weak, strong, first.oracle))
+        parts.append(quality(points, weak, strong, first.oracle, (first.weak, first.strong)))
     rows = "".join(
         f'<tr><td>{text(side.name)}</td><td class="n">{_interval(outcomes.score)}</td><td class="n">{outcomes.strong_share:.1%}</td>'
         f'<td class="n">{_interval(outcomes.pgr)}</td><td class="n">{_interval(outcomes.apgr)}</td>'

@@ -121,7 +121,7 @@ def test_a_browser_shows_it(page: Path, tmp_path: Path) -> None:
         [*common, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
     assert "CONSOLE" not in dom.stderr, dom.stderr
-    assert "<title>log&lt;i&gt;.parquet: &lt;b&gt;before or after&amp;co</title>" in dom.stdout
+    assert "<title>log&lt;i&gt;.parquet: &lt;b&gt;before against after&amp;co</title>" in dom.stdout
     assert dom.stdout.count("<figure>") >= 6
     shot = tmp_path / "page.png"
     subprocess.run(
