@@ -268,7 +268,7 @@ class ModelRouter:
                 pieces = rehearse(machine, edition, explanation, order, log=self._log)
             else:
                 pieces = carry_out(
-                    machine, edition, explanation, order, log=self._log, on_charge=self._live.forget
+                    machine, edition, explanation, order, log=self._log, on_charge=self._live.forget_books
                 )
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -368,7 +368,7 @@ class ModelRouter:
         self._retired.append(running)
         if self._options.ledger is None:
             self._machine.desk.use_limits(planner.edition.limits())
-        self._moved()
+        self._live.forget_books()
         self._status = ReloadStatus(planner.edition.digest, None, None, now, wider)
         journal.reloaded(planner.edition.digest)
 

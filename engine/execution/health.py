@@ -40,6 +40,8 @@ async def discover(edition: Edition, standing: Standing, *, own_connections: boo
             finally:
                 if own_connections and not edition.is_given(name):
                     await provider.aclose()
+        except Unreachable as gone:
+            standing.heard(name, Health("down", error=gone))
         except ProviderError:
             return
 

@@ -39,11 +39,15 @@ class LiveFacts:
         self._desk, self._standing, self._slots = desk, standing, slots
         self._monotonic = monotonic
         self._known: tuple[Edition, Live] | None = None
-        self._until = 0.0
+        self._until = self._books_until = 0.0
 
     def forget(self) -> None:
-        """Something moved: gather anew at the next decision."""
+        """Health or a counter moved: gather anew at the next decision, from the books as last read."""
         self._until = 0.0
+
+    def forget_books(self) -> None:
+        """Money moved: read the ledger, too, at the next decision."""
+        self._until = self._books_until = 0.0
 
     def known(self, edition: Edition) -> Live | None:
         """What is remembered and fresh."""
@@ -54,17 +58,28 @@ class LiveFacts:
 
     def now(self, edition: Edition, *, needs_keys: bool) -> Live:
         """The facts now. Waits for the ledger when they are older than a second."""
-        return self.known(edition) or self._gather(edition, self._desk.snapshot(), needs_keys=needs_keys)
+        if (known := self.known(edition)) is not None:
+            return known
+        books = self._desk.last_snapshot if self._has_books else self._desk.snapshot()
+        return self._gather(edition, books, needs_keys=needs_keys)
 
     async def soon(self, edition: Edition, *, needs_keys: bool) -> Live:
         """The same, for asyncio."""
-        return self.known(edition) or self._gather(
-            edition, await self._desk.snapshot_soon(), needs_keys=needs_keys
-        )
+        if (known := self.known(edition)) is not None:
+            return known
+        books = self._desk.last_snapshot if self._has_books else await self._desk.snapshot_soon()
+        return self._gather(edition, books, needs_keys=needs_keys)
+
+    @property
+    def _has_books(self) -> bool:
+        return self._monotonic() < self._books_until
 
     def _gather(self, edition: Edition, budgets: Snapshot, *, needs_keys: bool) -> Live:
         """The facts as the ledger's snapshot and this process's own knowledge have them."""
-        self._until = self._monotonic() + FRESH_S
+        now = self._monotonic()
+        if now >= self._books_until:
+            self._books_until = now + FRESH_S
+        self._until = self._books_until
         sources: dict[str, str] = {}
         down, why_down = self._down(edition, needs_keys=needs_keys)
         if down:

