@@ -180,7 +180,7 @@ def _clean_machine() -> Iterator[str]:
 
 
 def furnish(folder: Path) -> None:
-    """What the documentation's commands find: `my-policy/`, `new-policy/`, `src/`, `facts.jsonl`."""
+    """What the documentation's commands find: `my-policy/`, `new-policy/`, `src/`, `facts.jsonl`, `shadow.jsonl`."""
     root = DOCS.parent
     shutil.copytree(root / "policies" / "default", folder / "my-policy")
     shutil.copytree(root / "policies" / "default", folder / "new-policy")
@@ -188,12 +188,31 @@ def furnish(folder: Path) -> None:
         file.write("forbid nights-stay-home: cloud\n    when clock.hour in 22..6\n")
     (folder / "src").mkdir()
     (folder / "src" / "agent.py").write_text(AGENT, encoding="utf-8")
+    (folder / "shadow.jsonl").write_text(SHADOW, encoding="utf-8")
     (folder / "requirements.txt").write_text("anthropic==0.7.8\n", encoding="utf-8")
     (folder / "facts.jsonl").write_text(
         '{"type": "qa"}\n{"type": "planning", "criticality": "high"}\n', encoding="utf-8"
     )
 
 
+SHADOW = "".join(
+    json.dumps(
+        {
+            "version": 1,
+            "time": f"2026-11-23T{hour:02}:00:00+00:00",
+            "task.type": task_type,
+            "task.criticality": criticality,
+            "task.labels": [],
+            "task.bucket": 7,
+            "tokens.input": 1000 * hour,
+            "tokens.output": 500,
+        }
+    )
+    + "\n"
+    for hour, (task_type, criticality) in enumerate(
+        [("qa", "medium"), ("planning", "high"), ("coding", "critical")] * 8
+    )
+)
 AGENT = """\
 from anthropic import AsyncAnthropic
 

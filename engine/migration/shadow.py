@@ -6,7 +6,8 @@
 
 What the legacy call returns or raises comes back as it is, and is not waited for longer: the router plans on a thread of
 its own, from the task and from counts, never from content. Whatever goes wrong on the router's side ends up in the
-record or in the log, never at the caller. Each call is one line of JSON (schemas/shadow.schema.json).
+record or in the log, never at the caller. Each call is one line of JSON (schemas/shadow.schema.json), with columns called as
+`engine replay` looks for them, so the same calls can be decided again under another policy.
 """
 
 import atexit
@@ -202,30 +203,24 @@ class Shadow:
         return {
             "version": VERSION,
             "time": seen.at.isoformat(),
-            "task": {
-                "type": task.task_type,
-                "criticality": task.criticality,
-                "latency_sensitivity": task.latency_sensitivity,
-                "budget_sensitivity": task.budget_sensitivity,
-                "context_size": task.context_size,
-                "tool_use_required": task.tool_use_required,
-                "labels": sorted(task.labels),
-                "bucket": task.bucket,
-            },
-            "legacy": {
-                "outcome": "answered" if seen.error is None else "failed",
-                "error": seen.error,
-                "model": seen.model,
-                "input_tokens": None if usage is None else usage.prompt_tokens,
-                "output_tokens": None if usage is None else usage.output_tokens,
-                "duration_s": round(seen.duration_s, 6),
-                "cost_usd": None if legacy_micro_usd is None else _dollars(legacy_micro_usd),
-            },
-            "router": {
-                **_NOTHING_PLANNED,
-                **router_json,
-                "cost_usd": None if router_micro_usd is None else _dollars(router_micro_usd),
-            },
+            "task.type": task.task_type,
+            "task.criticality": task.criticality,
+            "task.latency_sensitivity": task.latency_sensitivity,
+            "task.budget_sensitivity": task.budget_sensitivity,
+            "task.context_size": task.context_size,
+            "task.tool_use_required": task.tool_use_required,
+            "task.labels": sorted(task.labels),
+            "task.bucket": task.bucket,
+            "tokens.input": None if usage is None else usage.prompt_tokens,
+            "tokens.cached": None if usage is None else usage.cached_input_tokens,
+            "tokens.output": None if usage is None else usage.output_tokens,
+            "legacy.outcome": "answered" if seen.error is None else "failed",
+            "legacy.error": seen.error,
+            "legacy.model": seen.model,
+            "legacy.duration_s": round(seen.duration_s, 6),
+            "legacy.cost_usd": None if legacy_micro_usd is None else _dollars(legacy_micro_usd),
+            **{f"router.{name}": value for name, value in (_NOTHING_PLANNED | router_json).items()},
+            "router.cost_usd": None if router_micro_usd is None else _dollars(router_micro_usd),
             "saved_usd": saved,
         }
 
@@ -363,12 +358,11 @@ def _summed(records: Iterator[dict[str, Any]]) -> ShadowSummary:
     counts = dict.fromkeys(("calls", "failed", "local", "cloud", "refused", "not_planned", "priced"), 0)
     legacy_usd, router_usd = Decimal(0), Decimal(0)
     for record in records:
-        legacy, router = record["legacy"], record["router"]
         counts["calls"] += 1
-        counts["failed"] += legacy["outcome"] == "failed"
-        outcome = router["outcome"]
+        counts["failed"] += record["legacy.outcome"] == "failed"
+        outcome = record["router.outcome"]
         counts[
-            router["locality"]
+            record["router.locality"]
             if outcome == "chosen"
             else "refused"
             if outcome == "refused"
@@ -376,8 +370,8 @@ def _summed(records: Iterator[dict[str, Any]]) -> ShadowSummary:
         ] += 1
         if record["saved_usd"] is not None:
             counts["priced"] += 1
-            legacy_usd += Decimal(legacy["cost_usd"])
-            router_usd += Decimal(router["cost_usd"])
+            legacy_usd += Decimal(record["legacy.cost_usd"])
+            router_usd += Decimal(record["router.cost_usd"])
     return ShadowSummary(
         **counts, legacy_usd=legacy_usd, router_usd=router_usd, saved_usd=legacy_usd - router_usd
     )

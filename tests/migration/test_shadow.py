@@ -45,10 +45,10 @@ def test_a_call_comes_back_as_it_is(shadow: Shadow) -> None:
     assert shadow.run(TaskProfile("qa", labels=["pii"], key="tenant"), lambda: given) is given
     (record,) = records(shadow)
     Draft202012Validator(json.loads(bundled_text("schemas", "shadow.schema.json"))).validate(record)
-    assert record["task"]["context_size"] == 1200
-    assert record["task"]["bucket"] == TaskProfile("qa", key="tenant").bucket
-    assert (record["legacy"]["model"], record["legacy"]["cost_usd"]) == (CLAUDE, "0.006000")
-    assert (record["router"]["model"], record["router"]["locality"]) == ("llama3.1:8b", "local")
+    assert record["task.context_size"] == 1200
+    assert record["task.bucket"] == TaskProfile("qa", key="tenant").bucket
+    assert (record["legacy.model"], record["legacy.cost_usd"]) == (CLAUDE, "0.006000")
+    assert (record["router.model"], record["router.locality"]) == ("llama3.1:8b", "local")
     assert record["saved_usd"] == "0.006000"
 
 
@@ -79,7 +79,7 @@ def test_what_the_legacy_call_raises_comes_through(shadow: Shadow) -> None:
         shadow.run(TaskProfile("qa"), broken)
     assert raised.value is error
     (record,) = records(shadow)
-    assert (record["legacy"]["outcome"], record["legacy"]["error"]) == ("failed", "KeyError")
+    assert (record["legacy.outcome"], record["legacy.error"]) == ("failed", "KeyError")
     assert record["saved_usd"] is None
 
 
@@ -106,7 +106,7 @@ async def test_an_awaitable_comes_back_awaitable(shadow: Shadow) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    told = [record["legacy"]["error"] for record in await asyncio.to_thread(records, shadow)]
+    told = [record["legacy.error"] for record in await asyncio.to_thread(records, shadow)]
     assert told == [None, "RuntimeError", "CancelledError"]
 
 
@@ -119,20 +119,20 @@ def test_a_router_that_cannot_be_made_fails_in_the_record_only(tmp_path: Path) -
     shadow = Shadow(lambda: ModelRouter(tmp_path / "nowhere"), log=tmp_path / "s.jsonl")
     assert shadow.run(TaskProfile("qa"), lambda: 7) == 7
     (record,) = records(shadow)
-    assert (record["router"]["outcome"], record["router"]["error"]) == ("failed", "ConfigurationError")
+    assert (record["router.outcome"], record["router.error"]) == ("failed", "ConfigurationError")
 
 
 def test_a_task_the_policy_does_not_know_fails_in_the_record_only(shadow: Shadow) -> None:
     """InvalidTask is the router's own failure."""
     assert shadow.run(TaskProfile("nonsense"), lambda: 7) == 7
-    assert records(shadow)[0]["router"]["error"] == "InvalidTask"
+    assert records(shadow)[0]["router.error"] == "InvalidTask"
 
 
 def test_a_refusal_is_told(shadow: Shadow) -> None:
     """A task too large for every model."""
     shadow.run(TaskProfile("qa", context_size=900_000), answer)
     (record,) = records(shadow)
-    assert (record["router"]["outcome"], record["saved_usd"]) == ("refused", None)
+    assert (record["router.outcome"], record["saved_usd"]) == ("refused", None)
 
 
 def test_a_log_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_answer_is_not_touched(shadow: Shadow) -> None:
     """No attribute of an answer is computed, only what is there is read."""
     hostile = Hostile()
     assert shadow.run(TaskProfile("qa"), lambda: hostile) is hostile
-    assert records(shadow)[0]["legacy"]["model"] is None
+    assert records(shadow)[0]["legacy.model"] is None
 
 
 def test_the_caller_does_not_wait_for_the_router(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_the_counts_of_each_library(
 ) -> None:
     """Anthropic counts the cache apart, OpenAI within; odd counts are none."""
     shadow.run(TaskProfile("qa"), lambda: {"model": CLAUDE, "usage": usage})
-    legacy = records(shadow)[0]["legacy"]
-    assert (legacy["input_tokens"], legacy["output_tokens"]) == expected
+    (record,) = records(shadow)
+    assert (record["tokens.input"], record["tokens.output"]) == expected
 
 
 def test_prices_of_models_that_the_catalogue_lacks(tmp_path: Path) -> None:
@@ -235,3 +235,19 @@ def test_the_log_stands_in_the_state_folder(tmp_path: Path, monkeypatch: pytest.
     assert (
         Shadow(lambda: ModelRouter(policy_folder(tmp_path / "c"))).log == tmp_path / "state" / "shadow.jsonl"
     )
+
+
+def test_the_record_is_a_log_that_replay_reads(
+    shadow: Shadow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is, without a mapping: facts, time and tokens are found, and every call is decided again."""
+    from engine.cli import main
+
+    for kind in ("qa", "planning", "qa"):
+        shadow.run(
+            TaskProfile(kind, labels=["pii", "secret"] if kind == "planning" else [], key="tenant"), answer
+        )
+    shadow.run(TaskProfile("qa"), lambda: "no counts, no key")
+    records(shadow)
+    assert main(["replay", str(shadow.log), "--config", str(tmp_path / "config"), "--format", "json"]) == 0
+    assert '"rows": 4' in capsys.readouterr().out
