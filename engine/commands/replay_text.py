@@ -63,6 +63,10 @@ def _side(report: "Report", side: "Side") -> str:
             f"  {rows:,} rows: {_because(reason.did, reason.rule, reason.place)}"
             for reason, rows in side.refused_by[:10]
         ]
+    lines += [
+        f"watched: {visible(reason.rule)} ({visible(reason.place)}) would have blocked the chosen model of {rows:,} rows"
+        for reason, rows in side.watched
+    ]
     if side.recorded:
         same = sum(rows for (was, now), rows in side.recorded.items() if was == now)
         lines.append(f"decided as the log says: {same:,} of {side.rows:,} rows")

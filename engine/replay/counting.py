@@ -20,6 +20,7 @@ from engine.replay.reasons import (
     Combinations,
     Reason,
     Refusals,
+    Watched,
     decision_at,
     why_moved,
 )
@@ -121,6 +122,7 @@ class Tally:
         self.rows = 0
         self.refused = 0
         self.refusals = Refusals(simulation)
+        self.watched = Watched(simulation)
         self.everything_at = [0] * len(self.models)
         self.fits = [0] * len(self.models)
         self.all_tokens = [0, 0]
@@ -157,6 +159,7 @@ class Tally:
         if calls[0]:
             self.refused += int(calls[0])
             self.refusals.add(played, np.flatnonzero(chosen == REFUSED))
+        self.watched.add(played)
         self.course.add(chunk, played, self._elsewhere(chunk, tokens))
         self._add_outcomes(chunk, played)
         self._add_recorded(chunk, played)

@@ -376,9 +376,21 @@ def _refused(report: Report) -> str:
             parts.append(
                 f'{title}<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in</th><th></th></tr>{rows}</table></div>'
             )
+    watched = "".join(
+        f'<tr><td class="n">{count:,}</td><td><code>{text(reason.rule)}</code></td><td>{text(reason.place)}</td>'
+        f"<td>{text(side.name)}</td></tr>"
+        for side in report.sides
+        for reason, count in side.watched
+    )
+    if watched:
+        watched = (
+            '<h2>What is being watched</h2>\n<p class="soft">Guards that do not bite yet, and the tasks whose chosen model each would have '
+            'blocked.</p>\n<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in</th><th>policy</th></tr>'
+            f"{watched}</table></div>"
+        )
     if not parts:
-        return ""
-    return (
+        return watched
+    return f"{watched}\n" + (
         '<h2>What was refused</h2>\n<p class="soft">Every rule that blocks a model which the route would have used; a task may stand under several.</p>\n'
         + "\n".join(parts)
     )

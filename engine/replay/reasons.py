@@ -106,15 +106,7 @@ class Refusals:
 
     def add(self, played: Played, rows: Whole) -> None:
         """Counts the refused rows of a chunk."""
-        masks, index = [self._relevant], np.zeros(len(rows), np.int64)
-        for column, coded in played.coded:
-            codes = None if coded.codes is None else coded.codes[rows]
-            masks, index = self._divided(masks, index, codes, [column.mask(cell) for cell in coded.cells])
-        cells = [stretch for _, stretch in played.stretches]
-        starts = np.array([start for start, _ in played.stretches], np.int64)
-        when = np.searchsorted(starts, rows, side="right") - 1
-        last = [self._simulation.narrowing.last_mask(one) for one in cells]
-        masks, index = self._divided(masks, index, when, last)
+        masks, index = classes(self._simulation, played, rows, self._relevant)
         for live, count in zip(masks, np.bincount(index, minlength=len(masks)).tolist(), strict=True):
             found = self._rules.get(live)
             if found is None:
@@ -130,21 +122,6 @@ class Refusals:
             did = "blocks" if rule >= 0 else "its tiers hold no model here"
             told.append((_reason(did, rules[rule if rule >= 0 else ~rule]), count))
         return sorted(told, key=lambda item: (-item[1], item[0].rule))
-
-    def _divided(
-        self, masks: list[int], index: Whole, codes: Whole | None, of_cells: list[int]
-    ) -> tuple[list[int], Whole]:
-        """Every class divided by one fact, and classes for which the same holds joined again."""
-        if codes is None:
-            codes = np.zeros(len(index), np.int64)
-        width = len(of_cells)
-        pairs, inverse = different(index * width + codes, len(masks) * width)
-        places: dict[int, int] = {}
-        table = [
-            places.setdefault(masks[pair // width] & of_cells[pair % width], len(places))
-            for pair in pairs.tolist()
-        ]
-        return list(places), np.array(table, np.int64)[inverse]
 
     def _blocking(self, live: int) -> tuple[int, ...]:
         """The rules that block members of the route's tiers; a route without members stands for itself, inverted."""
@@ -162,6 +139,65 @@ class Refusals:
                 owners = self._owners[bits] = frozenset(policy.owners[bit] for bit in bits_of(bits))
             rules |= owners
         return tuple(rules)
+
+
+class Watched:
+    """Guards that are only being watched -> how many chosen models each would have blocked."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._relevant = 0
+        for mask in simulation.policy.compiled.watched:
+            self._relevant |= mask
+        self._counts: Counter[int] = Counter()
+
+    def add(self, played: Played) -> None:
+        """Counts a chunk."""
+        if not self._relevant:
+            return
+        policy = self._simulation.policy.compiled
+        rows = np.flatnonzero(played.chosen >= 0)
+        masks, index = classes(self._simulation, played, rows, self._relevant)
+        width = len(policy.models)
+        pairs = np.bincount(index * width + played.chosen[rows], minlength=len(masks) * width)
+        for pair in np.flatnonzero(pairs).tolist():
+            bits = masks[pair // width] & policy.watched[pair % width]
+            for rule in {policy.owners[bit] for bit in bits_of(bits)}:
+                self._counts[rule] += int(pairs[pair])
+
+    def counted(self) -> list[tuple[Reason, int]]:
+        """Every watched guard, those that would have blocked nothing too; the most frequent first."""
+        policy = self._simulation.policy.compiled
+        rules = {policy.owners[bit] for bit in bits_of(self._relevant)}
+        told = [(_reason("would have blocked it", policy.rules[rule]), self._counts[rule]) for rule in rules]
+        return sorted(told, key=lambda item: (-item[1], item[0].rule))
+
+
+def classes(simulation: Simulation, played: Played, rows: Whole, relevant: int) -> tuple[list[int], Whole]:
+    """The different sets of `relevant` cubes that hold among these rows, and for each row which of them."""
+    masks, index = [relevant], np.zeros(len(rows), np.int64)
+    for column, coded in played.coded:
+        codes = None if coded.codes is None else coded.codes[rows]
+        masks, index = _divided(masks, index, codes, [column.mask(cell) for cell in coded.cells])
+    starts = np.array([start for start, _ in played.stretches], np.int64)
+    last = [simulation.narrowing.last_mask(cells) for _, cells in played.stretches]
+    return _divided(masks, index, np.searchsorted(starts, rows, side="right") - 1, last)
+
+
+def _divided(
+    masks: list[int], index: Whole, codes: Whole | None, of_cells: list[int]
+) -> tuple[list[int], Whole]:
+    """Every class divided by one fact, and classes for which the same holds joined again."""
+    if codes is None:
+        codes = np.zeros(len(index), np.int64)
+    width = len(of_cells)
+    pairs, inverse = different(index * width + codes, len(masks) * width)
+    places: dict[int, int] = {}
+    table = [
+        places.setdefault(masks[pair // width] & of_cells[pair % width], len(places))
+        for pair in pairs.tolist()
+    ]
+    return list(places), np.array(table, np.int64)[inverse]
 
 
 def why_moved(before: Simulation, was: Decision, after: Simulation, now: Decision) -> list[Reason]:

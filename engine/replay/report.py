@@ -54,6 +54,7 @@ class Side:
     models: tuple[OfModel, ...]
     exhaustions: tuple[Exhaustion, ...]
     refused_by: tuple[tuple[Reason, int], ...]
+    watched: tuple[tuple[Reason, int], ...]
     outcomes: Outcomes | None
     course: Course
     recorded: Mapping[tuple[str, str], int]
@@ -225,6 +226,7 @@ def _side(name: str, policy: Policy, tally: Tally, options: Options) -> Side:
         tuple(tally.models),
         tuple(tally.simulation.exhaustions),
         tuple(tally.refusals.counted()),
+        tuple(tally.watched.counted()),
         outcomes,
         tally.course,
         dict(sorted(tally.recorded.items(), key=lambda item: (-item[1], item[0]))),
@@ -321,6 +323,9 @@ def _side_json(side: Side) -> dict[str, Any]:
         "refused_by": [
             {"did": reason.did, "rule": reason.rule, "place": reason.place, "rows": rows}
             for reason, rows in side.refused_by
+        ],
+        "watched": [
+            {"rule": reason.rule, "place": reason.place, "rows": rows} for reason, rows in side.watched
         ],
         "outcomes": None if side.outcomes is None else _outcomes_json(side.outcomes),
         "recorded": [

@@ -111,6 +111,26 @@ def test_refusals_are_told_with_their_rules(
     assert policy["refused"] == by_rule["context-window"] == too_long
 
 
+def test_a_watched_guard_says_what_it_would_have_blocked(
+    frame: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a guard bites, replay counts the rows whose chosen model it would take; one that would take none is told too."""
+    routes = (
+        "forbid long-home (watch): cloud when task.context_size > 10k\n"
+        "forbid never (watch): cloud when task.type is nothing-like-it\nroute only: use haiku\n"
+    )
+    settings = "routing:\n  default_mode: balanced\n"
+    folder = worlds.write_folder(tmp_path / "watching", routes, settings)
+    frame.write_csv(tmp_path / "log.csv")
+    policy = replay(capsys, str(tmp_path / "log.csv"), "--config", str(folder))["policies"][0]
+    long = frame.filter(pl.col("input_tokens") + pl.col("output_tokens") > 10_000).height
+    assert [(guard["rule"], guard["rows"]) for guard in policy["watched"]] == [
+        ("long-home", long),
+        ("never", 0),
+    ]
+    assert policy["calls"] == COUNT
+
+
 def test_columns_and_facts_are_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--map` names columns, `--set` gives every row a fact, and a set fact stands before a column."""
     (tmp_path / "log.csv").write_text("kind,n,criticality\nplanning,10,low\nqa,20,low\n", encoding="utf-8")
