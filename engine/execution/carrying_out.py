@@ -199,28 +199,33 @@ def write_down(
     attempts: list[AttemptRecord],
     outcome: str,
 ) -> None:
-    """One line for the decision log. That it cannot be written is said, and stops nothing."""
+    """One line for the decision log, by nobody waited for. That it cannot be written is said, and stops nothing."""
     if log is None:
         return
-    record = decision_json(explanation, edition.policy.folder) | {
-        "decision_id": decision_id,
-        "at": machine.surroundings.now().isoformat(),
-        "outcome": outcome,
-        "request": {
-            "streamed": order.streamed,
-            "messages": len(order.prompt.messages),
-            "tools": len(order.prompt.tools or ()),
-            "expected_tokens": order.prompt.expected_tokens,
-            "max_tokens": order.max_tokens,
-            "deadline_s": round(order.deadline_s, 3),
-        },
-        "attempts": [_attempt_json(attempt) for attempt in attempts],
-        "charge_micro_usd": sum(attempt.charge_micro_usd for attempt in attempts),
-    }
-    try:
-        log.append(record)
-    except OSError as error:
-        journal.not_logged(error.strerror or type(error).__name__)
+    at = machine.surroundings.now().isoformat()
+
+    def write() -> None:
+        record = decision_json(explanation, edition.policy.folder) | {
+            "decision_id": decision_id,
+            "at": at,
+            "outcome": outcome,
+            "request": {
+                "streamed": order.streamed,
+                "messages": len(order.prompt.messages),
+                "tools": len(order.prompt.tools or ()),
+                "expected_tokens": order.prompt.expected_tokens,
+                "max_tokens": order.max_tokens,
+                "deadline_s": round(order.deadline_s, 3),
+            },
+            "attempts": [_attempt_json(attempt) for attempt in attempts],
+            "charge_micro_usd": sum(attempt.charge_micro_usd for attempt in attempts),
+        }
+        try:
+            log.append(record)
+        except OSError as error:
+            journal.not_logged(error.strerror or type(error).__name__)
+
+    machine.desk.later(write)
 
 
 def _attempt_json(record: AttemptRecord) -> dict[str, Any]:

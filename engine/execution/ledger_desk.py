@@ -5,6 +5,7 @@ when it is first needed; one that cannot be opened is a ledger that says no to e
 """
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,6 +85,10 @@ class LedgerDesk:
 
         self._submit(run)
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Have `work`, which needs no ledger, done after all that was posted; off the way of an answer."""
+        self._submit(work).add_done_callback(_loud)
+
     async def aclose(self, *, close_ledger: bool = True) -> None:
         """Finish what is under way and give back connections. It may be used again."""
         worker, self._worker = self._worker, None
@@ -138,6 +143,13 @@ class LedgerDesk:
             self.ledger().release(asked.result(), "never sent: its caller had gone")
         except BudgetError:
             return  # it stays held, and is charged when its lease ends
+
+
+def _loud(done: "Future[None]") -> None:
+    """A bug in what nobody waits for is told as any bug is."""
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _heard(done: "Future[T] | asyncio.Future[T]") -> None:
