@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, TypeVar
 from engine.analysis.changes import Change, changes
 from engine.analysis.policy_tests import CaseReport, meets, run_tests
 from engine.analysis.proofs import told
-from engine.analysis.questions import ALWAYS_TRUE, Chains, domain_of, every, none_live, selected_by, some_live
+from engine.analysis.questions import ALWAYS_TRUE, Chains, domain_of, every, none_live, placing, selected_by, some_live
 from engine.analysis.search import Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Space
 from engine.config.lowering import lower
@@ -506,7 +506,7 @@ def difference(mutation: _Mutation, mask: int) -> list[Goal]:
     routing = compiled.routes
     for tiers in compiled.tiers.values():
         for model in models:
-            routing |= selected_by(tiers, model)[1]
+            routing |= placing(tiers, model)
     if moved & routing:
         for model in models:
             unblocked = none_live(compiled.guards[model] & (original | mask))

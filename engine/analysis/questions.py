@@ -7,7 +7,8 @@ comes first needs the evaluator itself.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 
 from engine.analysis.search import Goal, Obstacle
 from engine.analysis.space import Domain, Space
@@ -189,7 +190,7 @@ class Chains:
         if key not in self._between:
             tiers = 0
             for route in policy.tiers.values():
-                tiers |= selected_by(route, one)[1] | selected_by(route, other)[1]
+                tiers |= placing(route, one) | placing(route, other)
             favours = policy.favours[one].mask | policy.favours[other].mask
             self._between[key] = policy.routes | policy.weighs | tiers | favours
         return self._between[key]
@@ -235,6 +236,11 @@ def selected_by(tiers: Iterable[Tier], model: int) -> tuple[bool, int]:
             if other == model:
                 depending |= mask
     return False, depending
+
+
+def placing(tiers: Iterable[Tier], model: int) -> int:
+    """The cubes on which it depends in which of some tiers a model stands first."""
+    return reduce(or_, (mask for tier in tiers for other, mask in tier.depending if other == model), 0)
 
 
 def without(policy: CompiledPolicy, live: int, rule_bits: int) -> Decision:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from engine.analysis.questions import every, none_live, selected_by, some_live
+from engine.analysis.questions import every, none_live, placing, some_live
 from engine.analysis.search import Goal, Obstacle
 from engine.decision.evaluator import decide_live
 from engine.language.checked_policy import Favour, Forbid, Origin, Require, Use, Weigh
@@ -267,7 +267,7 @@ def _share_a_tier(study: "Study", index: int, one: int, other: int) -> Goal:
     routes = policy.routes
     bears = routes
     for tiers in policy.tiers.values():
-        bears |= selected_by(tiers, one)[1] | selected_by(tiers, other)[1]
+        bears |= placing(tiers, one) | placing(tiers, other)
 
     def goal(live: int) -> Obstacle | None:
         _, tiers = study.chains.route(live)

@@ -101,6 +101,13 @@ SELECTORS = (
     *("model.tools is not no", "model.max_context > 8k", "cloud and model.quality > high"),
 )
 
+CAPABILITIES = {"small": ["qa"], "big": ["qa", "code"], "gpt": ["code", "chat"], "opus": ["chat"]}
+CROSS = {
+    "task.context_size": "task.context_size <= model.max_context",
+    "provider.down": "not provider.down has model.provider",
+    "task.type": "model.capabilities has task.type",
+}
+
 
 @dataclass(frozen=True)
 class SmallWorld:
@@ -121,7 +128,7 @@ class SmallWorld:
                 if locality == "local"
                 else {"type": "paid", "input_per_1m": 3, "output_per_1m": 15}
             )
-            entry = {"id": name, "capabilities": ["text"], **about, "cost_profile": cost}
+            entry = {"id": name, "capabilities": CAPABILITIES[name], **about, "cost_profile": cost}
             providers.setdefault(provider, {"type": locality, "models": []})["models"].append(entry)
         return {"providers": providers}
 
@@ -186,12 +193,15 @@ def _possible(fact: str, models: Sequence[str]) -> Sequence[Any]:
     return pool
 
 
-def random_small_world(rng: Random, proofs: int = 3) -> SmallWorld:
-    """A policy of up to eight rules and some proofs over three facts and the mode."""
+def random_small_world(rng: Random, proofs: int = 3, cross: bool = False) -> SmallWorld:
+    """A policy of up to eight rules and some proofs over three facts and the mode.
+
+    With `cross` selectors compare facts with attributes too, so that tiers depend on the task.
+    """
     drawn = {"gpt", *rng.sample([name for name in MODELS if name != "gpt"], 2)}
     models = tuple(name for name in MODELS if name in drawn)
     facts = rng.sample([fact for fact in POOLS if fact != "mode"], rng.choice([2, 2, 3]))
-    author = _Author(rng, tuple(facts), models)
+    author = _Author(rng, tuple(facts), models, cross)
     statements = []
     for number in range(rng.randint(2, 7)):
         statements.append(author.rule(f"r{number}"))
@@ -200,7 +210,9 @@ def random_small_world(rng: Random, proofs: int = 3) -> SmallWorld:
 
 
 class _Author:
-    def __init__(self, rng: Random, facts: tuple[str, ...], models: tuple[str, ...]) -> None:
+    def __init__(
+        self, rng: Random, facts: tuple[str, ...], models: tuple[str, ...], cross: bool = False
+    ) -> None:
         self.rng, self.models = rng, models
         self.conditions = list(chain.from_iterable(CONDITIONS[fact] for fact in (*facts, "mode")))
         if "task.context_size" in facts:
@@ -210,6 +222,8 @@ class _Author:
             for each in SELECTORS
             if ("gpt" in models or "gpt" not in each) and ("small" in models or "small" not in each)
         ]
+        if cross:
+            self.selectors += [text for fact, text in CROSS.items() if fact in facts] * 3
 
     def rule(self, name: str) -> str:
         match self.rng.choice(
@@ -258,16 +272,19 @@ def difference(point: dict[str, Any]) -> tuple[int, tuple[int, ...]]:
     return len(differing), differing
 
 
-def worlds(count: int, seed: int) -> Iterator[tuple[int, SmallWorld]]:
+def worlds(count: int, seed: int, cross: bool = False) -> Iterator[tuple[int, SmallWorld]]:
     """Worlds, each with the seed that draws it alone."""
     for number in range(count):
-        yield seed * 1_000_003 + number, random_small_world(Random(seed * 1_000_003 + number))
+        own = seed * 1_000_003 + number
+        yield own, random_small_world(Random(own), cross=cross)
 
 
 def changed_world(rng: Random, world: SmallWorld) -> SmallWorld:
     """The world with one or two of its rules left out, added, rewritten or moved."""
     facts = tuple(fact for fact in world.varied if fact != "mode")
-    author = _Author(rng, facts, world.models)
+    author = _Author(
+        rng, facts, world.models, any(text in one for text in CROSS.values() for one in world.statements)
+    )
     rules = [text for text in world.statements if not text.startswith("prove")]
     for number in range(rng.choice([1, 1, 2])):
         place = rng.randrange(len(rules)) if rules else 0

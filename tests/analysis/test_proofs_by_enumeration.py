@@ -13,7 +13,7 @@ from tests.reference.interpreter import all_facts, check_expectation
 @pytest.mark.parametrize("seed", range(20))
 def test_every_verdict_agrees_with_enumeration(seed: int) -> None:
     """A proof is proved when no task breaks it, vacuous when none is in it; a counterexample is a simplest one."""
-    for number, world in worlds(100, seed):
+    for number, world in worlds(100, seed, cross=seed % 2 == 1):
         naive = world.reference()
         expected = {proof.name: proof for proof in naive.proofs}
         for answer in prove(world.engine()):
