@@ -149,7 +149,9 @@ def messages_code(found: Found, keywords: dict[str, Argument], of: str | None = 
         text = f'[{{"role": "user", "content": {text}}}]'
     system = keywords.get("system") or keywords.get("instructions")
     if system is not None:
-        text = f'[{{"role": "system", "content": {written(system, found)}}}, *{text}]'
+        first = f'{{"role": "system", "content": {written(system, found)}}}'
+        literal = isinstance(prompt.node, ast.List) and prompt.node.elts and text.startswith("[")
+        text = f"[{first}, {text[1:].lstrip()}" if literal else f"[{first}, *{text}]"
     return text
 
 

@@ -17,6 +17,8 @@ from engine.migration.python_files import Module
 FORMS = {"messages.create": "content[0].text", "chat.completions.create": "choices[0].message.content"}
 PASSED_ON = ("max_tokens", "max_completion_tokens", "temperature", "tools")
 UNDERSTOOD = frozenset({"model", "messages", "system", *PASSED_ON})
+PLAIN_CLIENTS = frozenset({"AsyncAnthropic", "AsyncOpenAI", "AsyncClient"})
+ADDRESSES = frozenset({"base_url", "http_client", "**"})
 ROUTER = "model_router"
 IMPORT = "from engine import ModelRouter, TaskProfile"
 
@@ -129,6 +131,14 @@ class _Reader:
             return f"the router has no {', '.join(unknown)}"
         if "messages" not in given:
             return "it has no messages"
+        if any(_is_blocks(given[name]) for name in ("messages", "system") if name in given):
+            return "its messages hold content blocks in the library's own shape"
+        client = found.client
+        if client is not None and (
+            client.path.rpartition(".")[2] not in PLAIN_CLIENTS
+            or ADDRESSES & {name for name, _ in client.keywords}
+        ):
+            return "its client has an address of its own: give it a provider in models.yaml"
         if "tools" in given and site.library == "anthropic":
             return "its tools are in Anthropic's shape"
         if _has_comment(ast.get_source_segment(self.module.text, node) or ""):
@@ -342,6 +352,16 @@ def _import_edits(module: Module, reader: _Reader, place: "_Places", replaced: s
         end = place.over(last, "").end
         edits.append(_Edit(end, end, f"\n{IMPORT}"))
     return edits
+
+
+def _is_blocks(node: ast.expr) -> bool:
+    """Whether a dict with a `type` stands in it: a text block, an image, a tool result."""
+    return any(
+        isinstance(key, ast.Constant) and key.value == "type"
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Dict)
+        for key in inner.keys
+    )
 
 
 def _has_comment(code: str) -> bool:

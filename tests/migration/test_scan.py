@@ -243,6 +243,48 @@ def test_a_client_that_is_still_used_stays(tmp_path: Path) -> None:
     assert len(scan(tmp_path).sites) == 1
 
 
+@pytest.mark.parametrize(
+    ("make", "call", "because"),
+    [
+        ("AsyncOpenAI(base_url='http://gpu:8000/v1')", "model='m', messages=text", "an address of its own"),
+        ("AsyncAzureOpenAI()", "model='m', messages=text", "an address of its own"),
+        (
+            "AsyncOpenAI()",
+            "model='m', messages=[{'role': 'user', 'content': [{'type': 'text', 'text': text}]}]",
+            "content blocks",
+        ),
+        ("AsyncOpenAI()", "model='m', messages=text, seed=1", "the router has no seed"),
+        ("AsyncOpenAI()", "model='m', messages=text, **text", "not all written at the call"),
+        ("AsyncOpenAI()", "model='m', messages=text, stream=True", "it streams"),
+        ("AsyncOpenAI()", "model='m', messages=text, # why", "a comment stands inside it"),
+        ("OpenAI()", "model='m', messages=text", "it is synchronous"),
+    ],
+)
+def test_what_the_patch_leaves_to_a_person(tmp_path: Path, make: str, call: str, because: str) -> None:
+    """Whatever the router would not do alike, with the reason."""
+    wait = "" if make.startswith("OpenAI") else "await "
+    (tmp_path / "m.py").write_text(
+        f"from openai import *\nclient = {make}\n\nasync def ask(text):\n"
+        f"    answer = {wait}client.chat.completions.create({call}\n    )\n"
+        "    return answer.choices[0].message.content\n"
+    )
+    report = scan(tmp_path)
+    assert (report.patch, [because in reason for reason in report.left.values()]) == ("", [True])
+
+
+def test_a_system_prompt_becomes_the_first_message(tmp_path: Path) -> None:
+    """Spliced into a list that is written out, put before one that is not."""
+    (tmp_path / "m.py").write_text(
+        "from anthropic import AsyncAnthropic\nclient = AsyncAnthropic()\n\nasync def ask(text):\n"
+        "    a = await client.messages.create(model='m', max_tokens=1, system='s', messages=[text])\n"
+        "    b = await client.messages.create(model='m', max_tokens=1, system='s', messages=text)\n"
+        "    return a.content[0].text + b.content[0].text\n"
+    )
+    patch = scan(tmp_path).patch
+    assert """+        [{"role": "system", "content": 's'}, text],""" in patch
+    assert """+        [{"role": "system", "content": 's'}, *text],""" in patch
+
+
 # -- hostile input
 
 
