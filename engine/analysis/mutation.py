@@ -14,7 +14,16 @@ from typing import Literal, TypeAlias, TypeVar
 from engine.analysis.changes import Change, changes
 from engine.analysis.policy_tests import CaseReport, meets, run_tests
 from engine.analysis.proofs import told
-from engine.analysis.questions import ALWAYS_TRUE, Chains, domain_of, every, none_live, placing, selected_by, some_live
+from engine.analysis.questions import (
+    ALWAYS_TRUE,
+    Chains,
+    domain_of,
+    every,
+    none_live,
+    placing,
+    selected_by,
+    some_live,
+)
 from engine.analysis.search import Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Space
 from engine.config.lowering import lower

@@ -5,7 +5,7 @@ constants cut the same cells and no decision can depend on them. `never`, `only`
 comes first needs the evaluator itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -16,7 +16,7 @@ from engine.config.catalogue import Model
 from engine.config.settings import Settings
 from engine.decision.cells import bits_of, mask_of
 from engine.decision.compiler import CompiledPolicy, Tier, compile_policy
-from engine.decision.evaluator import Decision, decide_live
+from engine.decision.evaluator import decide_live
 from engine.language.checked_policy import CheckedPolicy, Condition, Constant, Forbid, Not, Origin, Rule
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
@@ -243,15 +243,5 @@ def placing(tiers: Iterable[Tier], model: int) -> int:
     return reduce(or_, (mask for tier in tiers for other, mask in tier.depending if other == model), 0)
 
 
-def without(policy: CompiledPolicy, live: int, rule_bits: int) -> Decision:
-    """The decision as if a rule were not there."""
-    return decide_live(policy, live & ~rule_bits)
-
-
 def _lowest(mask: int) -> int:
     return (mask & -mask).bit_length() - 1
-
-
-def each_rule(policy: CompiledPolicy, kind: type) -> Iterator[tuple[int, Rule]]:
-    """Rules with an effect of this kind, with their index."""
-    return ((index, rule) for index, rule in enumerate(policy.rules) if isinstance(rule.effect, kind))

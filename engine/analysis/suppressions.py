@@ -13,7 +13,8 @@ from engine.language.messages import nearest
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import Statement
 
-_COMMENT = re.compile(r"^[ \t]*(#[ \t]*lint:[ \t]*([^\r\n]*?))[ \t]*\r?$", re.MULTILINE)
+# Each part ends where the next begins, so that a long line of a stranger's costs no more than once.
+_COMMENT = re.compile(r"^[ \t]*(#[ \t]*lint:[^\r\n]*)", re.MULTILINE)
 _FORM = re.compile(r"allow[ \t]+([a-z0-9-]+)[ \t]+because[ \t]+\S.*")
 FORM = "# lint: allow SLUG because REASON"
 
@@ -53,8 +54,9 @@ def read_suppressions(
     for source in sources:
         comments = {source.position(found.start(1))[0]: found for found in _COMMENT.finditer(source.text)}
         for line, found in comments.items():
-            span = source.span(*found.span(1))
-            form = _FORM.fullmatch(found[2])
+            text = found[1].rstrip()
+            span = source.span(found.start(1), found.start(1) + len(text))
+            form = _FORM.fullmatch(text.partition("lint:")[2].lstrip())
             following = line + 1
             while following in comments:
                 following += 1

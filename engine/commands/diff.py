@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, tell
+from engine.commands.prove import steps
 from engine.commands.terminal import Terminal
 from engine.errors import EngineError
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, or when anything differs",
     )
     parser.add_argument(
-        "--max-work", type=int, metavar="N", help="steps the search may take (default: 10 million)"
+        "--max-work", type=steps, metavar="N", help="steps the search may take (default: 10 million)"
     )
 
 

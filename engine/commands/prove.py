@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_format_argument(parser, "text", "json")
     parser.add_argument(
         "--max-work",
-        type=_steps,
+        type=steps,
         metavar="N",
         help="steps each proof may take before its verdict is unknown (default: 10 million)",
     )
@@ -151,8 +151,9 @@ def _watched(policy: "Policy") -> list[str]:
     return [rule.name for rule in policy.checked.rules if rule.watch]
 
 
-def _steps(text: str) -> int:
-    steps = int(text.replace("_", ""))
-    if steps < 1:
-        raise ValueError
-    return steps
+def steps(text: str) -> int:
+    """A number of steps on the command line: `2000000`, `2_000_000`."""
+    digits = text.replace("_", "").replace(",", "")
+    if not (digits.isascii() and digits.isdecimal() and int(digits) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps")
+    return int(digits)

@@ -378,3 +378,32 @@ def test_a_large_policy_is_linted_soon(tmp_path: Path, rules: int, most_s: float
         [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
     )
     assert float(done.stderr.splitlines()[-1]) < most_s
+
+
+# --- Caps -----------------------------------------------------------------------------------------------
+
+
+def test_a_cap_that_is_reached_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proof that was not decided is a finding; so is a kind of question left open. Neither is silence."""
+    from engine.analysis import study
+
+    monkeypatch.setattr(study, "MOST_WORK_A_PROOF", 5)
+    monkeypatch.setattr(study, "MOST_WORK_TOGETHER", 0)
+    monkeypatch.setattr(study, "LEAST_WORK_A_QUESTION", 4)
+    text = "forbid a: cloud when task.labels has pii\nprove d: only local when task.labels has pii\n"
+    told = findings(capsys, written(tmp_path / "p", text))
+    assert [(one["slug"], one["line"]) for one in told] == [("open-question", 1), ("undecided-proof", 2)]
+    assert "no-effect" in told[0]["message"]
+    assert "neither proved nor refuted" in told[1]["message"]
+
+
+def test_a_long_line_costs_no_more_than_its_length(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Patterns that look through a stranger's text never go over it twice."""
+    long = f"# lint: a{' ' * 300_000}b\n# {'a' * 300_000}\u0436\n# sk-{'a-' * 150_000}\n"
+    began = time.process_time()
+    findings(capsys, written(tmp_path / "p", long + "forbid a: cloud when task.labels has pii\n"))
+    assert time.process_time() - began < 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
 from engine.analysis.study import Study
 
-_WORD = re.compile(r"\w*[^\W\d_a-zA-Z]\w*")
+_WORD = re.compile(r"\w+")
 _CONFUSED = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH")
 
 
@@ -16,7 +16,9 @@ def check(study: Study) -> Iterator[Finding]:
         if source.text.isascii():
             continue
         for found in _WORD.finditer(source.text):
-            alphabets = sorted({alphabet for letter in found[0] if (alphabet := _alphabet(letter))})
+            if found[0].isascii():
+                continue
+            alphabets = sorted({alphabet for letter in set(found[0]) if (alphabet := _alphabet(letter))})
             if len(alphabets) > 1:
                 named = " and ".join(name.capitalize() for name in alphabets)
                 yield Finding(

@@ -9,7 +9,7 @@ from engine.language.checked_policy import FactIn
 from engine.language.diagnostics import Note, visible
 from engine.language.source import Span
 
-MOST_COMPARED = 300
+MOST_COMPARED = 150
 
 
 def check(study: Study) -> Iterator[Finding]:

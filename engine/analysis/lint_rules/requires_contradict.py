@@ -8,6 +8,9 @@ from engine.analysis.study import Study
 from engine.language.checked_policy import Require
 from engine.language.diagnostics import Note
 
+MOST_REQUIRES = 500
+"""Requires that are held against each other; every two of them are looked at."""
+
 
 def check(study: Study) -> Iterator[Finding]:
     requires = [
@@ -15,6 +18,9 @@ def check(study: Study) -> Iterator[Finding]:
         for index, rule in study.of_effect(Require)
         if not rule.watch and index not in study.never
     ]
+    if len(requires) > MOST_REQUIRES:
+        study.open_questions.add("requires-contradict")
+        del requires[MOST_REQUIRES:]
     guards = study.compiled.guards
     for place, (index, rule) in enumerate(requires):
         if all(guard & study.bits(index) for guard in guards) and not _leaves_a_model(study, index, [index]):
