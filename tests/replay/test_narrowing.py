@@ -1,0 +1,51 @@
+"""The model a state chooses is the first of the chain that the evaluator decides, on random worlds of every statement kind."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.decision.facts import Facts
+from engine.policy import Policy
+from engine.replay.coding import Coded
+from engine.replay.narrowing import Choices, Narrowing
+from engine.replay.simulation import BUDGET_FACTS
+from tests.decision.worlds import compiled, facts_of
+from tests.reference.generator import random_facts, random_world
+
+WORLDS = 240
+FACTS = 60
+
+
+def wrong(policy: Policy, asked: list[Facts], last: frozenset[str]) -> list[Facts]:
+    """The facts for which another model is chosen."""
+    narrowing = Narrowing(policy.compiled, last)
+    coded = []
+    for column in narrowing.first_columns:
+        cells: dict[Any, int] = {}
+        codes = [cells.setdefault(column.lookup(facts[column.position]), len(cells)) for facts in asked]
+        coded.append(Coded(np.array(codes, np.int64), list(cells)))
+    states, index = narrowing.rows(coded, len(asked))
+    memory: dict[tuple[int, int], int] = {}
+    found = []
+    for row, facts in enumerate(asked):
+        cells = {column.fact: column.lookup(facts[column.position]) for column in narrowing.last_columns}
+        (chosen,) = Choices(narrowing, cells, memory).of([states[int(index[row])]]).tolist()
+        chain = policy.evaluator.decide(facts).chain
+        if (policy.compiled.models[chosen] if chosen >= 0 else None) != (chain[0] if chain else None):
+            found.append(facts)
+    return found
+
+
+@pytest.mark.parametrize("last", [frozenset(), BUDGET_FACTS], ids=["all at once", "money last"])
+@pytest.mark.parametrize("part", range(4))
+def test_states_choose_as_the_evaluator_decides(part: int, last: frozenset[str]) -> None:
+    """Routes with and without an end, tiers that hang on facts, preferences, weights, ties, watched guards, prices of a call."""
+    for seed in range(part * WORLDS // 4, (part + 1) * WORLDS // 4):
+        rng = Random(seed)
+        world = random_world(rng)
+        asked = [facts_of(random_facts(rng, world)) for _ in range(FACTS)]
+        assert wrong(compiled(world), asked, last) == [], seed
