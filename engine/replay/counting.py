@@ -131,6 +131,8 @@ class Tally:
         self.outcomes: Counter[tuple[float, ...]] = Counter()
         """How often each (chosen model, score of each scored model, ...) occurs."""
         self.scored: tuple[int, ...] = ()
+        self.oracle_exact = 0
+        """What the cheapest of each row's best models costs, in millionths of a micro-dollar; a row without all scores costs nothing."""
         self.recorded: Counter[tuple[str, str]] = Counter()
         """How often each (model the log says was decided on, model now) occurs; a refusal is ""."""
 
@@ -161,7 +163,7 @@ class Tally:
             self.refusals.add(played, np.flatnonzero(chosen == REFUSED))
         self.watched.add(played)
         self.course.add(chunk, played, self._elsewhere(chunk, tokens))
-        self._add_outcomes(chunk, played)
+        self._add_outcomes(chunk, tokens, played)
         self._add_recorded(chunk, played)
 
     def _elsewhere(self, chunk: Chunk, tokens: Tokens) -> Whole:
@@ -171,12 +173,20 @@ class Tally:
         everywhere = np.full(chunk.rows, self.reference, np.int64)
         return self.simulation.charges.exact(everywhere, tokens, slice(0, chunk.rows))
 
-    def _add_outcomes(self, chunk: Chunk, played: Played) -> None:
+    def _add_outcomes(self, chunk: Chunk, tokens: Tokens, played: Played) -> None:
         scores = {place: chunk.scores(model.key) for place, model in enumerate(self.simulation.models)}
         known = {place: column for place, column in scores.items() if column is not None}
         if not known:
             return
         self.scored = tuple(known)
+        table = np.stack(list(known.values()))
+        everywhere = [np.full(chunk.rows, place, np.int64) for place in known]
+        costs = np.stack(
+            [self.simulation.charges.exact(chosen, tokens, slice(0, chunk.rows)) for chosen in everywhere]
+        )
+        complete = ~np.isnan(table).any(axis=0)
+        cheapest = np.where(table == table.max(axis=0), costs, np.iinfo(np.int64).max).min(axis=0)
+        self.oracle_exact += total(cheapest[complete])
         frame = pl.DataFrame(
             {"chosen": played.chosen, **{f"score {place}": column for place, column in known.items()}}
         )

@@ -257,9 +257,13 @@ def _lines(tally: Tally, side: Side) -> list[Line]:
     score = None
     if side.outcomes is not None and all(model.model.key in means for model in side.models if model.calls):
         score = sum(model.calls / tally.rows * means[model.model.key] for model in side.models if model.calls)
-    lines.append(Line("random mix of the same size", None, usd(round(mixed)), None, score))
+    lines.append(Line("random mix of the same size, expected", None, usd(round(mixed)), None, score))
     if side.outcomes is not None:
-        lines.append(Line("oracle", None, None, None, side.outcomes.oracle))
+        lines.append(
+            Line(
+                "oracle, the cheapest of the best", None, usd(tally.oracle_exact), None, side.outcomes.oracle
+            )
+        )
     return lines
 
 

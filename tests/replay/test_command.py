@@ -131,6 +131,19 @@ def test_a_watched_guard_says_what_it_would_have_blocked(
     assert policy["calls"] == COUNT
 
 
+def test_the_oracle_takes_the_cheapest_of_the_best(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right for free, right only for money, right nowhere: it pays once, and for the cheaper of two that are right."""
+    (tmp_path / "log.csv").write_text(
+        "type,input_tokens,small,haiku,sonnet\nqa,1000000,1,1,1\nqa,1000000,0,1,1\nqa,1000000,0,0,0\n",
+        encoding="utf-8",
+    )
+    lines = replay(capsys, str(tmp_path / "log.csv"), "--config", str(folder))["lines"]
+    (oracle,) = (line for line in lines if line["name"].startswith("oracle"))
+    assert (oracle["usd"], oracle["score"]) == ("0.33", 0.666667)
+
+
 def test_columns_and_facts_are_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--map` names columns, `--set` gives every row a fact, and a set fact stands before a column."""
     (tmp_path / "log.csv").write_text("kind,n,criticality\nplanning,10,low\nqa,20,low\n", encoding="utf-8")
