@@ -43,7 +43,17 @@ def test_importing_the_engine_loads_nothing_heavy() -> None:
     """No SDK, no HTTP library, no jsonschema, no SQL driver, and not even the parser."""
     script = "import sys, json, engine; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(run(sys.executable, "-c", script).stdout))
-    assert not loaded & {"anthropic", "openai", "httpx", "httpx2", "jsonschema", "psycopg", "lark", "yaml", "rich"}
+    assert not loaded & {
+        "anthropic",
+        "openai",
+        "httpx",
+        "httpx2",
+        "jsonschema",
+        "psycopg",
+        "lark",
+        "yaml",
+        "rich",
+    }
 
 
 def test_linting_loads_no_provider() -> None:

@@ -471,7 +471,9 @@ class Author:
 
     def model_or_provider(self) -> str:
         """A name both a provider and a model have is only written with `model.id` or `model.provider`."""
-        ids = {name.rpartition("/")[2] if name.split("/")[0] in self.providers else name for name in self.models}
+        ids = {
+            name.rpartition("/")[2] if name.split("/")[0] in self.providers else name for name in self.models
+        }
         names = [
             *(name for name in self.models if name not in self.providers),
             *(name for name in self.providers if name not in ids),
