@@ -1747,6 +1747,7 @@ def network_too_wide(text: str, widest: int, span: Span) -> Diagnostic:
         help=f"list the networks of the house, of /{widest} or narrower",
     )
 
+
 def cloud_model_called_local(model: str, span: Span) -> Diagnostic:
     return Diagnostic(
         "local-is-elsewhere",
