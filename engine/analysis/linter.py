@@ -18,6 +18,10 @@ from engine.language.source import Source
 from engine.policy import build
 
 _MOST_ROUNDS = 4
+"""Times a folder is mended and looked at again: one fix can bring out the next finding."""
+
+_NEVER_ALLOWED = {"bad-suppression", "unused-suppression", "literal-secret", "open-question"}
+"""Findings that no comment can allow, beside the errors that leave a policy without meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     found = [*problems]
     for rule in RULES:
         if rule.check is not None:
-            found += _once(rule.diagnostic(finding) for finding in rule.check(study))
+            found += _escaped(rule.diagnostic(finding) for finding in rule.check(study))
     found += [open_question.RULE.diagnostic(finding) for finding in open_question.told(study)]
     kept, suppressed = _suppress(found, study)
     everything = Problems()
@@ -47,7 +51,8 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     return Report(_without_keys(everything), study, suppressed)
 
 
-def _once(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+def _escaped(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The findings with nothing in their sentences that a terminal would act on."""
     return [
         replace(each, message=visible(each.message), help=None if each.help is None else visible(each.help))
         for each in findings
@@ -74,9 +79,6 @@ def _suppress(found: list[Diagnostic], study: Study) -> tuple[list[Diagnostic], 
     unused = [each for number, each in enumerate(allowances) if number not in used]
     said += [unused_suppression.RULE.diagnostic(unused_suppression.finding(each)) for each in unused]
     return kept + said, len(found) - len(kept)
-
-
-_NEVER_ALLOWED = {"bad-suppression", "unused-suppression", "literal-secret", "open-question"}
 
 
 def _without_keys(problems: Problems) -> tuple[Diagnostic, ...]:

@@ -248,7 +248,8 @@ class Study:
             if test is None:
                 continue
             if axis.element is None:
-                box[number] = sum(1 << cell for cell, value in enumerate(axis.values) if test(value))
+                passing = sum(1 << cell for cell, value in enumerate(axis.values) if test(value))
+                box[number] = passing or axis.domain
             else:
                 box[number] = 1 if axis.domain & 1 and not test(frozenset({axis.element})) else axis.domain
         return box
