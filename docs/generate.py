@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 DOCS = Path(__file__).parent
 BLOCK = re.compile(r"<!-- generated: (?P<call>[^\n]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
@@ -180,12 +181,19 @@ def _clean_machine() -> Iterator[str]:
 
 
 def furnish(folder: Path) -> None:
-    """What the documentation's commands find: `my-policy/`, `new-policy/`, `src/`, `facts.jsonl`, `shadow.jsonl`."""
+    """What the documentation's commands find: `my-policy/`, `new-policy/`, `tuned-policy/`, `src/`, `facts.jsonl`, and what can be
+    replayed: `calls.csv`, `outcomes.csv`, `shadow.jsonl` and a decision log in `old-state/`."""
     root = DOCS.parent
     shutil.copytree(root / "policies" / "default", folder / "my-policy")
     shutil.copytree(root / "policies" / "default", folder / "new-policy")
     with open(folder / "new-policy" / "zz-night.route", "w", encoding="utf-8") as file:
         file.write("forbid nights-stay-home: cloud\n    when clock.hour in 22..6\n")
+    shutil.copytree(root / "policies" / "default", folder / "tuned-policy")
+    (folder / "tuned-policy" / "00-tuned.route").write_text(TUNED, encoding="utf-8")
+    (folder / "calls.csv").write_text(_calls(), encoding="utf-8")
+    (folder / "outcomes.csv").write_text(_outcomes(), encoding="utf-8")
+    (folder / "old-state").mkdir()
+    (folder / "old-state" / "decisions.jsonl").write_text(DECISIONS, encoding="utf-8")
     (folder / "src").mkdir()
     (folder / "src" / "agent.py").write_text(AGENT, encoding="utf-8")
     (folder / "shadow.jsonl").write_text(SHADOW, encoding="utf-8")
@@ -194,6 +202,85 @@ def furnish(folder: Path) -> None:
         '{"type": "qa"}\n{"type": "planning", "criticality": "high"}\n', encoding="utf-8"
     )
 
+
+def _calls() -> str:
+    """Two days of invented calls, under column names that are not the engine's."""
+    draw = Random(7).random
+    kinds = (
+        ("qa", "low", 3_000),
+        ("extraction", "medium", 6_000),
+        ("coding", "high", 12_000),
+        ("planning", "critical", 40_000),
+        ("summarization", "medium", 20_000),
+        ("agent", "high", 30_000),
+    )
+    lines = ["at,kind,stakes,prompt,reply"]
+    for number in range(800):
+        kind, stakes, size = kinds[int(draw() * len(kinds))]
+        day, minute = 16 + number // 400, number % 400 * 24 * 60 // 400
+        at = f"2026-11-{day}T{minute // 60:02}:{minute % 60:02}:00Z"
+        lines.append(f"{at},{kind},{stakes},{int(size * (0.5 + draw()))},{200 + int(1_800 * draw())}")
+    return "\n".join(lines) + "\n"
+
+
+def _outcomes() -> str:
+    """Invented outcomes of two models on every task: what the better one gains hangs on `subject`, and on `shift` not at all."""
+    draw = Random(7).random
+    gains = {
+        "agent": 0.25,
+        "coding": 0.35,
+        "extraction": 0.02,
+        "planning": 0.5,
+        "qa": 0.0,
+        "summarization": 0.0,
+    }
+    names = list(gains)
+    lines = ["subject,shift,prompt,reply,large_ok,sonnet_ok"]
+    for _ in range(1_200):
+        subject, shift = names[int(draw() * len(names))], names[int(draw() * len(names))]
+        prompt, reply = int(1_500 * (0.5 + draw())), 200 + int(400 * draw())
+        lines.append(
+            f"{subject},{shift},{prompt},{reply},{int(draw() < 0.45)},{int(draw() < 0.45 + gains[subject])}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+TUNED = """\
+language 1
+
+route tuned-strong: use claude-sonnet-5-5, then qwen3:32b
+    when task.type in [agent, coding, planning]
+
+route tuned-weak: use qwen3:32b, then claude-sonnet-5-5
+    when task.type in [agent, coding, extraction, planning, qa, summarization]
+"""
+DECISIONS = "".join(
+    json.dumps(
+        {
+            "version": 1,
+            "at": f"2026-11-22T{hour:02}:00:00+00:00",
+            "policy_digest": "sha256:" + "0" * 64,
+            "facts": {
+                "task.type": task_type,
+                "task.criticality": criticality,
+                "task.context_size": size,
+                "mode": "local-preferred",
+                "budget.daily.used": f"{hour}%",
+                "clock.hour": hour,
+                "clock.weekday": "sun",
+            },
+            "chain": chain,
+            "request": {"expected_tokens": size},
+            "attempts": [{"input_tokens": size - 500, "output_tokens": 500}],
+        }
+    )
+    + "\n"
+    for hour, (task_type, criticality, size, chain) in enumerate(
+        [("qa", "medium", 4_000, ["gemma3:12b"]), ("planning", "critical", 40_000, ["claude-sonnet-5-5"])]
+        * 12
+    )
+)
+"""A decision log, less what replay does not read."""
 
 SHADOW = "".join(
     json.dumps(

@@ -93,6 +93,19 @@ def test_every_command_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> N
             assert code == 0 or (code == 1 and words[0] == "diff"), f"{line}: {code}\n{told.out}{told.err}"
 
 
+def test_tune_is_shown_finding_something_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The page on evidence says which of its two commands exits with 1, and `tuned-policy/` holds what the other proposes."""
+    shown = blocks(DOCS / "evidence.md", "console", written=False)
+    found, nothing = (
+        shlex.split(block.splitlines()[0])[2:]
+        for block in shown
+        if block.startswith("$ engine tune ") and len(block.splitlines()) > 4
+    )
+    assert main(found) == 0
+    assert Path("tuned-policy", "00-tuned.route").read_text(encoding="utf-8") in capsys.readouterr().out
+    assert main(nothing) == 1
+
+
 @pytest.mark.filterwarnings("ignore:The model 'claude-3-sonnet-20240229' is deprecated")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
