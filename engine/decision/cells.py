@@ -110,11 +110,15 @@ class Column:
         raise NotImplementedError
 
 
-class _OrElse(dict[Any, int]):
-    """Cells by value; what is not mentioned falls into the last one."""
+class _Cells(dict[Any, int]):
+    """Cells by value; every value that is not listed falls into one other cell."""
+
+    def __init__(self, cells: Mapping[Any, int], other: int) -> None:
+        super().__init__(cells)
+        self._other = other
 
     def __missing__(self, value: object) -> int:
-        return len(self)
+        return self._other
 
 
 class NameColumn(Column):
@@ -129,7 +133,8 @@ class NameColumn(Column):
         mentioned = {name for _, names in constraints for name in names.members}
         self.names = sorted(mentioned) if closed is None else [name for name in closed if name in mentioned]
         self._others = None if closed is None else [name for name in closed if name not in mentioned]
-        cells = _OrElse({name: cell for cell, name in enumerate(self.names)})
+        other = len(self.names)
+        cells: dict[Any, int] = {name: cell for cell, name in enumerate(self.names)}
         inside: list[list[int]] = [[] for _ in range(len(self.names) + 1)]
         outside: list[list[int]] = [[] for _ in range(len(self.names) + 1)]
         for bit, names in constraints:
@@ -142,9 +147,11 @@ class NameColumn(Column):
             for cell in range(len(self.names) + 1)
         ]
         self.touched = mask_of(bit for bit, _ in constraints)
+        # What is known and not mentioned is listed too: looking it up then takes no detour.
+        cells |= dict.fromkeys(self._others or (), other)
         if FACTS[fact].kind is Kind.FLAG:
-            cells = _OrElse({name == "yes": cell for name, cell in cells.items()})
-        self.lookup = cells.__getitem__
+            cells = {name == "yes": cell for name, cell in cells.items()}
+        self.lookup = _Cells(cells, other).__getitem__
 
     def mask(self, cell: int) -> int:
         return self.masks[cell]
@@ -165,6 +172,10 @@ class NameColumn(Column):
     def samples(self) -> Iterable[Any]:
         named: list[str] = [*self.names, *([UNHEARD_OF] if self._others is None else self._others[:1])]
         return [name == "yes" for name in named] if FACTS[self.fact].kind is Kind.FLAG else named
+
+
+_FEW = {"clock.hour": 24, "task.bucket": 100}
+"""Number facts with so few values that each is simply listed."""
 
 
 class NumberColumn(Column):
@@ -191,11 +202,11 @@ class NumberColumn(Column):
             self.masks.append(alive)
         below = [value for value, side in self.edges if side == 0]
         above = [value for value, side in self.edges if side == 1]
-        self.lookup = (
-            (lambda value: bisect_right(below, value) + bisect_left(above, value))
-            if above
-            else partial(bisect_right, below)
-        )
+        self.lookup = partial(bisect_right, below)
+        if above:
+            self.lookup = lambda value: bisect_right(below, value) + bisect_left(above, value)
+        elif fact in _FEW:
+            self.lookup = tuple(map(self.lookup, range(_FEW[fact]))).__getitem__
 
     def mask(self, cell: int) -> int:
         return self.masks[cell]

@@ -241,7 +241,7 @@ BUGS = (
     ),
     _in("decision/cells", "other-names-survive-everywhere", "full & ~confined &", "full &"),
     _in(
-        "decision/cells", "flags-turned-round", '_OrElse({name == "yes": cell', '_OrElse({name == "no": cell'
+        "decision/cells", "flags-turned-round", '{name == "yes": cell', '{name == "no": cell'
     ),
     # rules to tables
     _in("decision/compiler", "require-as-forbid", "numbering, negated=True)", "numbering, negated=False)"),
