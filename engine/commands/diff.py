@@ -1,4 +1,6 @@
-"""`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the cloud."""
+"""`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the cloud.
+
+With a log, also what moves of it: that is `engine replay` of the log under both."""
 
 import argparse
 import json
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, tell
 from engine.commands.prove import steps
+from engine.commands.replay import add_column_arguments
 from engine.commands.terminal import Terminal
 from engine.errors import EngineError
 
@@ -16,11 +19,13 @@ if TYPE_CHECKING:
     from engine.config.folder import PolicyFolder
     from engine.language.diagnostics import Problems
     from engine.policy import Policy
+    from engine.replay.report import Report
 
 SUMMARY = "show which tasks two versions of a policy decide differently"
 DESCRIPTION = """Compares two policies over all facts there can be: every region of tasks that is decided differently, with a condition
 and an example, and whether the new one lets more out to the cloud. OLD and NEW are policy folders, or git revisions of the policy
-folder (HEAD~1, a branch, REV:PATH)."""
+folder (HEAD~1, a branch, REV:PATH). With --log also which recorded tasks, and how many dollars, go to another model. The exit code
+is 1 when NEW is looser (see --fail-on), 4 when the work allowed did not suffice to know."""
 DIFFERENT, UNKNOWN = 1, 4
 
 
@@ -35,9 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_format_argument(parser, "text", "json")
     parser.add_argument(
         "--fail-on",
-        choices=("looser", "any"),
-        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, or when anything differs",
+        choices=("looser", "any", "never"),
+        default="looser",
+        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, when anything differs, or never"
+        " (default: %(default)s)",
     )
+    parser.add_argument(
+        "--log",
+        metavar="LOG",
+        help="also decide this log again under both: anything that `engine replay` reads, such as the folder of a decision log",
+    )
+    add_column_arguments(parser)
     parser.add_argument(
         "--max-work", type=steps, metavar="N", help="steps the search may take (default: 10 million)"
     )
@@ -47,22 +60,40 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.analysis.policy_diff import compare
     from engine.analysis.search import MOST_WORK
 
+    if arguments.log is None and (arguments.map or arguments.set):
+        raise Incomparable("--map and --set say something of a log: give it with --log")
     sides = []
     for name in (arguments.old, arguments.new):
         policy = _policy(name, arguments, terminal)
         if policy is None:
             return COULD_NOT_RUN
         sides.append(policy)
+    # Before the search, so that what is wrong with the log is said at once.
+    report = None if arguments.log is None else _replayed(sides, arguments)
     difference = compare(sides[0], sides[1], arguments.max_work or MOST_WORK)
     if arguments.format == "json":
-        terminal.say(json.dumps(difference_json(difference), indent=1))
+        told = difference_json(difference)
+        if report is not None:
+            told["log"] = _log_json(report)
+        terminal.say(json.dumps(told, indent=1))
     else:
         terminal.say(difference_text(difference))
+        if report is not None:
+            terminal.say("\n" + _log_text(report))
     return _exit_code(difference, arguments.fail_on)
 
 
-def _exit_code(difference: "Difference", fail_on: str | None) -> int:
-    if fail_on is not None and difference.looser:
+def _replayed(sides: "list[Policy]", arguments: argparse.Namespace) -> "Report":
+    """The log under both policies. Raises UnreadableLog, InvalidFact."""
+    from engine.commands.replay import column_options
+    from engine.replay.report import replay
+
+    named = list(zip((arguments.old, arguments.new), sides, strict=True))
+    return replay(Path(arguments.log), named, column_options(arguments, sides[0]))
+
+
+def _exit_code(difference: "Difference", fail_on: str) -> int:
+    if fail_on != "never" and difference.looser:
         return DIFFERENT
     if fail_on == "any" and (difference.regions or difference.one_sided):
         return DIFFERENT
@@ -275,6 +306,7 @@ def difference_json(difference: "Difference") -> dict[str, Any]:
             }
             for region in difference.regions
         ],
+        "log": None,
     }
 
 
@@ -287,4 +319,38 @@ def _side_json(side: "Side") -> dict[str, Any]:
         "rule": None
         if rule is None
         else {"rule": rule.name, "file": rule.span.source.name, "line": rule.span.line},
+    }
+
+
+# --- What moves of a log --------------------------------------------------------------------------------
+
+
+def _log_text(report: "Report") -> str:
+    from engine.commands.replay_text import dollars, moved_text
+    from engine.language.diagnostics import visible
+
+    old, new = report.sides
+    budgets = "played from zero" if report.simulated else "as recorded"
+    costs = f"{dollars(old.usd)} under the old policy, {dollars(new.usd)} under the new"
+    lines = [
+        f"{visible(report.log)}: {report.rows:,} tasks, {costs} (budgets {budgets})",
+        moved_text(report),
+        *(f"note: {note}" for note in report.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _log_json(report: "Report") -> dict[str, Any]:
+    told = report.to_json()
+    old, new = told["policies"]
+    return {
+        "file": told["log"]["file"],
+        "rows": told["log"]["rows"],
+        "budgets": told["budgets"],
+        "usd_old": old["usd"],
+        "usd_new": new["usd"],
+        "refused_old": old["refused"],
+        "refused_new": new["refused"],
+        "moved": told["moved"],
+        "notes": told["notes"],
     }

@@ -48,6 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    add_column_arguments(parser)
+    parser.add_argument("--weak", metavar="MODEL", help="the weak model of the routing metrics")
+    parser.add_argument("--strong", metavar="MODEL", help="the strong model of the routing metrics")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of everything that is drawn (default: %(default)s)"
+    )
+
+
+def add_column_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a log does not say of itself."""
     parser.add_argument(
         "--map",
         nargs="+",
@@ -58,11 +68,6 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="FACT=VALUE", help="a fact of every row"
-    )
-    parser.add_argument("--weak", metavar="MODEL", help="the weak model of the routing metrics")
-    parser.add_argument("--strong", metavar="MODEL", help="the strong model of the routing metrics")
-    parser.add_argument(
-        "--seed", type=int, default=1, help="of everything that is drawn (default: %(default)s)"
     )
     parser.add_argument(
         "--start",
@@ -122,6 +127,17 @@ def load_policies(folders: list[str | None], terminal: Terminal) -> "list[tuple[
 
 
 def log_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
+    """What is said of a log, and what is asked of its scores. Raises InvalidFact, UnreadableLog."""
+    options = column_options(arguments, policy)
+    if (arguments.weak is None) != (arguments.strong is None):
+        from engine.replay.errors import UnreadableLog
+
+        raise UnreadableLog("--weak and --strong are given together")
+    pair = None if arguments.weak is None else (arguments.weak, arguments.strong)
+    return replace(options, pair=pair, seed=arguments.seed)
+
+
+def column_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
     """What is said of a log. Raises InvalidFact, UnreadableLog."""
     from datetime import datetime
 
@@ -133,15 +149,12 @@ def log_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
         start = datetime.fromisoformat(arguments.start)
     except ValueError:
         raise UnreadableLog(f"--start {arguments.start!r} is no date such as 2026-01-31T08:00:00Z") from None
-    if (arguments.weak is None) != (arguments.strong is None):
-        raise UnreadableLog("--weak and --strong are given together")
-    pair = None if arguments.weak is None else (arguments.weak, arguments.strong)
     given = given_facts(arguments.set, policy.names)
     if start.tzinfo is None:
         from datetime import UTC
 
         start = start.replace(tzinfo=UTC)
-    return Options(tuple(arguments.map), given, start, pair=pair, seed=arguments.seed)
+    return Options(tuple(arguments.map), given, start)
 
 
 def progress_of(terminal: Terminal) -> "Callable[[int], None] | None":

@@ -20,7 +20,7 @@ def replay_text(report: "Report") -> str:
     parts += [_side(report, side) for side in report.sides]
     parts.append(_lines(report))
     if len(report.sides) == 2:
-        parts.append(_moved(report))
+        parts.append(moved_text(report))
     parts += [f"note: {note}" for note in report.notes]
     return "\n\n".join(parts)
 
@@ -138,7 +138,8 @@ def _lines(report: "Report") -> str:
     )
 
 
-def _moved(report: "Report") -> str:
+def moved_text(report: "Report") -> str:
+    """How many rows go to another model, and the most frequent moves with their reasons."""
     rows = sum(move.rows for move in report.moves)
     if not rows:
         return "nothing moves"

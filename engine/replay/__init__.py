@@ -7,3 +7,10 @@ that no rule can tell apart become one state, and each state is decided once (`n
 INVARIANT: a row is decided as the evaluator decides its facts, and charged as the ledger charges a call; nothing here looks at the
 clock or calls a model. The dataframe library (extra `replay`) is imported in this wing only.
 """
+
+from importlib.util import find_spec
+
+from engine.replay.errors import UnreadableLog
+
+if find_spec("polars") is None or find_spec("numpy") is None:
+    raise UnreadableLog("reading a log needs a dataframe library: pip install 'local-first-router[replay]'")

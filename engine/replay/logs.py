@@ -9,15 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from engine.decision.facts import INDEX
 from engine.replay.errors import UnreadableLog
-
-try:
-    import polars as pl
-except ImportError:
-    raise UnreadableLog(
-        "replay and tune need a dataframe library: pip install 'local-first-router[replay]'"
-    ) from None
 
 CHUNK_ROWS = 1_000_000
 """Rows in memory at a time; the answer does not depend on it."""
