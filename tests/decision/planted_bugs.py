@@ -240,9 +240,7 @@ BUGS = (
         "if False:",
     ),
     _in("decision/cells", "other-names-survive-everywhere", "full & ~confined &", "full &"),
-    _in(
-        "decision/cells", "flags-turned-round", '{name == "yes": cell', '{name == "no": cell'
-    ),
+    _in("decision/cells", "flags-turned-round", '{name == "yes": cell', '{name == "no": cell'),
     # rules to tables
     _in("decision/compiler", "require-as-forbid", "numbering, negated=True)", "numbering, negated=False)"),
     _in(
