@@ -287,7 +287,9 @@ class Exchange:
         share_s, first_token_s = self._share_s(is_followed), FIRST_TOKEN_S[model.locality]
 
         def on_dispatch() -> None:
-            self._machine.desk.ledger().dispatched(call.reservation)
+            # A free local attempt has no row yet, and none that could forbid it.
+            if not call.reservation.free_and_local:
+                self._machine.desk.ledger().dispatched(call.reservation)
             call.record.dispatched = True
 
         return Request(
@@ -381,6 +383,7 @@ class Exchange:
             lambda ledger: settlement.carry_out(ledger, reservation),
             # The reservation stays held then, and is charged when its lease ends.
             lambda error: journal.unsettled(record, type(error).__name__),
+            behind=reservation.free_and_local,
         )
 
     def _abandon(self, call: _Call) -> None:

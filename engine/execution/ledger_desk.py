@@ -2,20 +2,31 @@
 
 A reservation whose caller has gone while it was being made is given back as soon as it is known. The ledger is opened
 when it is first needed; one that cannot be opened is a ledger that says no to everything that costs money.
+
+What no answer depends on (rows of free local attempts, lines of the decision log) is put by for a moment and written
+many at a time: a thread that wakes takes the interpreter from the loop just when the answer is on its way.
+
+INVARIANT: everything is done in the order it was asked for, what was put by included; nothing put by outlives `flush`,
+`aclose` or the end of the program.
 """
 
 import asyncio
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 from engine.budget import Attempt, BudgetError, Ledger, LedgerUnavailable, Limits, Reservation, Snapshot
 
 T = TypeVar("T")
+
+PUT_BY_S = 0.02
+MOST_PUT_BY = 64
 
 
 class LedgerDesk:
@@ -26,7 +37,13 @@ class LedgerDesk:
         self._limits = limits
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
+        # Not the lock above, which is held while the ledger opens.
+        self._queue = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
+        self._put_by: list[Callable[[], None]] = []
+        self._timer_of: asyncio.AbstractEventLoop | None = None
+        # For a program that ends without `aclose`, after the worker has ended.
+        weakref.finalize(self, _do_all, self._put_by)
         self._last = Snapshot(Decimal(0), Decimal(0), frozenset(), ())
 
     @property
@@ -66,7 +83,13 @@ class LedgerDesk:
         self._submit(lambda: None).result()
 
     async def reserve(self, attempt: Attempt, within_s: float) -> Reservation:
-        """Hold the worst case of an attempt. Raises what `Ledger.reserve` raises, TimeoutError when there is no time."""
+        """Hold the worst case of an attempt. Raises what `Ledger.reserve` raises, TimeoutError when there is no time.
+
+        A free local attempt holds nothing and is refused by nobody: its row is written behind it.
+        """
+        if attempt.free_and_local and attempt.prices is not None:
+            self.post(lambda ledger: ledger.reserve(attempt), _unrecorded, behind=True)
+            return Reservation(attempt.attempt_id, 0, free_and_local=True, recorded=True)
         asked = self._submit(lambda: self._reserve(attempt))
         try:
             return await self._result(asked, within_s)
@@ -74,8 +97,14 @@ class LedgerDesk:
             asked.add_done_callback(self._give_back)
             raise
 
-    def post(self, work: Callable[[Ledger], object], failed: Callable[[BudgetError], None]) -> None:
-        """Have `work` run after all that was asked before; `failed` is told when it cannot be done."""
+    def post(
+        self,
+        work: Callable[[Ledger], object],
+        failed: Callable[[BudgetError], None],
+        *,
+        behind: bool = False,
+    ) -> None:
+        """Have `work` run after all that was asked before, in a moment if `behind`; `failed` is told when it cannot be done."""
 
         def run() -> None:
             try:
@@ -83,15 +112,32 @@ class LedgerDesk:
             except BudgetError as error:
                 failed(error)
 
-        self._submit(run)
+        if behind:
+            self.later(run)
+        else:
+            self._submit(run).add_done_callback(_loud)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have `work`, which needs no ledger, done after all that was posted; off the way of an answer."""
-        self._submit(work).add_done_callback(_loud)
+        """Have `work` done in a moment, after all that was asked before; off the way of an answer."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._submit(work).add_done_callback(_loud)
+            return
+        with self._queue:
+            self._put_by.append(work)
+            is_full, has_timer = len(self._put_by) >= MOST_PUT_BY, self._timer_of is loop
+            self._timer_of = loop
+        if is_full:
+            self._take_up()
+        elif not has_timer:
+            loop.call_later(PUT_BY_S, self._time_is_up)
 
     async def aclose(self, *, close_ledger: bool = True) -> None:
         """Finish what is under way and give back connections. It may be used again."""
-        worker, self._worker = self._worker, None
+        self._take_up()
+        with self._queue:
+            worker, self._worker = self._worker, None
         if worker is not None:
             await asyncio.to_thread(worker.shutdown)
         if close_ledger and self._ledger is not None:
@@ -120,11 +166,32 @@ class LedgerDesk:
         return Reservation(attempt.attempt_id, 0, free_and_local=True, recorded=False)
 
     def _submit(self, work: Callable[[], T]) -> "Future[T]":
-        with self._lock:
-            if self._worker is None:
-                self._worker = ThreadPoolExecutor(1, thread_name_prefix="engine-ledger")
-            worker = self._worker
-        return worker.submit(work)
+        with self._queue:
+            worker = self._worker_for_all()
+            if self._put_by:
+                worker.submit(partial(_do_all, self._all_put_by()))
+            return worker.submit(work)
+
+    def _take_up(self) -> None:
+        """Hand over what was put by."""
+        with self._queue:
+            if self._put_by:
+                self._worker_for_all().submit(partial(_do_all, self._all_put_by()))
+
+    def _time_is_up(self) -> None:
+        self._timer_of = None
+        self._take_up()
+
+    def _worker_for_all(self) -> ThreadPoolExecutor:
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="engine-ledger")
+        return self._worker
+
+    def _all_put_by(self) -> list[Callable[[], None]]:
+        """What was put by; the list itself stays, because the program's end looks into it."""
+        works = self._put_by.copy()
+        self._put_by.clear()
+        return works
 
     @staticmethod
     async def _result(asked: "Future[T]", within_s: float) -> T:
@@ -143,6 +210,19 @@ class LedgerDesk:
             self.ledger().release(asked.result(), "never sent: its caller had gone")
         except BudgetError:
             return  # it stays held, and is charged when its lease ends
+
+
+def _do_all(works: list[Callable[[], None]]) -> None:
+    """Do one after the other; a bug in one is told and stops no other."""
+    for work in works:
+        try:
+            work()
+        except Exception as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _unrecorded(error: BudgetError) -> None:
+    """A free local attempt is recorded when that is possible, and goes on when it is not."""
 
 
 def _loud(done: "Future[None]") -> None:

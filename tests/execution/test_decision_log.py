@@ -70,6 +70,7 @@ def test_every_request_leaves_one_valid_line(virtually: Virtually, tmp_path: Pat
         with suppress(EngineError):
             await anext(pieces)
         await pieces.aclose()
+        await place.router.aclose()
 
     virtually(main)
     records = _records(tmp_path / "state")
@@ -95,6 +96,7 @@ def test_a_record_decides_again_the_same(virtually: Virtually, tmp_path: Path) -
                 key=chance.choice([None, f"tenant {number}"]),
             )
             await place.router.select_and_invoke(task, HELLO, max_tokens=chance.choice([10, 9_000]))
+        await place.router.aclose()
 
     virtually(main)
     for record in _records(tmp_path / "state"):
