@@ -30,7 +30,6 @@ class RouteLexer(RegexLexer):
     aliases: ClassVar = ["route"]
     filenames: ClassVar = ["*.route"]
     mimetypes: ClassVar = ["text/x-route"]
-    url = "https://pypi.org/project/local-first-router/"
     version_added = ""
 
     tokens: ClassVar = {
