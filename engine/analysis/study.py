@@ -136,7 +136,12 @@ class Study:
 
     @cached_property
     def _conditioned(self) -> dict[int, int]:
-        has_one = (index for index, rule in self.rules if not isinstance(rule.condition, Constant))
+        # One that came to nothing when it was checked (`not mode.allow_cloud` where every mode allows it) is a condition still.
+        has_one = (
+            index
+            for index, rule in self.rules
+            if not (isinstance(rule.condition, Constant) and rule.condition.value)
+        )
         return {index: place for place, index in enumerate(has_one)}
 
     @cached_property

@@ -407,3 +407,14 @@ def test_a_long_line_costs_no_more_than_its_length(
     began = time.process_time()
     findings(capsys, written(tmp_path / "p", long + "forbid a: cloud when task.labels has pii\n"))
     assert time.process_time() - began < 5
+
+
+def test_a_condition_that_the_modes_settle_is_a_condition(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where every mode allows the cloud, `not mode.allow_cloud` never holds, and lint says so as of any other condition."""
+    policies = POLICIES.replace("local-only: {allow_cloud: false}", "local-only: {allow_cloud: true}")
+    wrong = written(tmp_path, "route home: use local when not mode.allow_cloud\n", policies=policies)
+    told = {one["slug"]: (one["column"], one["end_column"]) for one in findings(capsys, wrong)}
+    assert told["condition-never-true"] == (28, 48)
+    assert "no-effect" not in told
