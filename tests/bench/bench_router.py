@@ -4,7 +4,7 @@
 
 Prints the median of each way, the milliseconds added and the ratio. `--litellm` names a Python of another environment that
 can import litellm; its Router then calls the same server, and what it adds is set against what this router adds.
-The server answers from memory; every call is the vendor's SDK over real HTTP, warmed up, the ways taken in turn. Between
+The server answers from memory; every call is the vendor's SDK over real HTTP, warmed up, the ways in a random order. Between
 two calls everything that was put by is written down, or else one way's leftovers would be counted as the next one's; what
 that costs shows in the last figures: calls back to back with the writing waited for, per call.
 """
@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 NEAR, FAR = TaskProfile("qa"), TaskProfile("qa", labels=["far"])
 
 LITELLM = """
-import asyncio, json, statistics, sys, time
+import asyncio, json, random, statistics, sys, time
 import litellm
 from litellm import Router
 from openai import AsyncOpenAI
@@ -47,8 +48,9 @@ async def main():
     ways = {"sdk": lambda: sdk.chat.completions.create(model="tiny:1b", messages=messages, max_tokens=1000),
             "router": lambda: router.acompletion(model="m", messages=messages, max_tokens=1000)}
     times = {name: [] for name in ways}
+    chance = random.Random(0)
     for number in range(calls + 20):
-        for name, call in ways.items():
+        for name, call in chance.sample(list(ways.items()), len(ways)):
             began = time.perf_counter()
             await call()
             if number >= 20:
@@ -76,8 +78,10 @@ async def measure(
 ) -> dict[str, float]:
     """The median seconds of each way, taken in turn so that a busy machine is busy for all; `settle` between them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
+    chance = random.Random(0)
     for number in range(calls + 20):
-        for name, call in ways.items():
+        # In any order: whoever comes after another finds its caches warm, or cold.
+        for name, call in chance.sample(list(ways.items()), len(ways)):
             began_at = time.perf_counter()
             await call()
             if number >= 20:
@@ -100,7 +104,7 @@ async def run(calls: int, litellm: str | None) -> dict[str, Any]:
     """All figures, in milliseconds at the median."""
     from openai import AsyncOpenAI
 
-    os.environ |= {"BENCH_KEY": "sk-bench", "ENGINE_STATE_DIR": tempfile.mkdtemp()}
+    os.environ["BENCH_KEY"] = "sk-bench"
     async with wire_server(_handler) as server:
         place = {"api": "openai", "base_url": f"{server.url}/v1"}
         models = catalogue(
@@ -108,22 +112,31 @@ async def run(calls: int, litellm: str | None) -> dict[str, Any]:
             there=cloud(model("c1", price=1.0), api_key_env="BENCH_KEY", **place),
         )
         routes = 'route far: use "c1" when task.labels has far\nroute near: use l1\n'
-        router = ModelRouter.of(policy_of(models, routes), dry_run=False)
+        # A router of its own for either: after a charge the next decision reads the books again, whoever it is for.
+        routers = []
+        for _ in range(2):
+            os.environ["ENGINE_STATE_DIR"] = tempfile.mkdtemp()
+            routers.append(ModelRouter.of(policy_of(models, routes), dry_run=False))
+        at_home, router = routers
+
+        def settle() -> None:
+            for one in routers:
+                assert one.ledger is not None
+
         sdk = AsyncOpenAI(api_key="sk-bench", base_url=f"{server.url}/v1", max_retries=0)
         try:
             ways: dict[str, Callable[[], Awaitable[Any]]] = {
                 "sdk": lambda: sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1000),
-                "router, local model": lambda: router.select_and_invoke(NEAR, HELLO),
+                "router, local model": lambda: at_home.select_and_invoke(NEAR, HELLO),
                 "router, cloud model": lambda: router.select_and_invoke(FAR, HELLO),
             }
-            medians = await measure(ways, calls, lambda: router.ledger)
-            in_a_row = {
-                name: await back_to_back(call, calls, lambda: router.ledger) for name, call in ways.items()
-            }
+            medians = await measure(ways, calls, settle)
+            in_a_row = {name: await back_to_back(call, calls, settle) for name, call in ways.items()}
             durable_ms = await _durable_ms(router)
         finally:
             await sdk.close()
             await router.aclose()
+            await at_home.aclose()
         told: dict[str, Any] = {name: round(median * 1000, 3) for name, median in medians.items()}
         for name in ("router, local model", "router, cloud model"):
             told[f"{name}: added"] = round((medians[name] - medians["sdk"]) * 1000, 3)
