@@ -25,34 +25,37 @@ def pairs(count: int, seed: int) -> list[tuple[int, SmallWorld, SmallWorld]]:
     ]
 
 
+def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
+    """Every task that is decided differently lies in a region, no other task in any, and exposure is as it is."""
+    naive = old.reference(), new.reference()
+    difference = compare(old.engine(), new.engine(), most_regions=10_000)
+    where = f"world {number}\n{old.text()}---\n{new.text()}{old.base}"
+    assert difference.is_complete, where
+    looser = stricter = False
+    for point in old.points:
+        chains = [decide(policy, point).chain for policy in naive]
+        clouds = [cloud_of(policy, chain) for policy, chain in zip(naive, chains, strict=True)]
+        looser, stricter = looser or bool(clouds[1] - clouds[0]), stricter or bool(clouds[0] - clouds[1])
+        inside = [
+            region for region in difference.regions if difference.space.contains(region.box, facts_of(point))
+        ]
+        assert bool(inside) == (chains[0] != chains[1]), f"{point} {chains}\n{where}"
+        for region in inside:
+            assert region.order_only == (set(chains[0]) == set(chains[1])), where
+            assert (region.looser, region.stricter) == (
+                bool(clouds[1] - clouds[0]),
+                bool(clouds[0] - clouds[1]),
+            ), where
+    assert (difference.looser, difference.stricter) == (looser, stricter), where
+    verdict = {(False, False): "equivalent", (True, False): "looser", (False, True): "stricter"}
+    assert difference.exposure == verdict.get((looser, stricter), "mixed"), where
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_regions_are_exactly_the_tasks_that_differ(seed: int) -> None:
-    """Every task that is decided differently lies in a region, no other task in any, and exposure is as it is."""
+    """In every world."""
     for number, old, new in pairs(40, 1000 + seed):
-        naive = old.reference(), new.reference()
-        difference = compare(old.engine(), new.engine(), most_regions=10_000)
-        where = f"world {number}\n{old.text()}---\n{new.text()}{old.base}"
-        assert difference.is_complete, where
-        looser = stricter = False
-        for point in old.points:
-            chains = [decide(policy, point).chain for policy in naive]
-            clouds = [cloud_of(policy, chain) for policy, chain in zip(naive, chains, strict=True)]
-            looser, stricter = looser or bool(clouds[1] - clouds[0]), stricter or bool(clouds[0] - clouds[1])
-            inside = [
-                region
-                for region in difference.regions
-                if difference.space.contains(region.box, facts_of(point))
-            ]
-            assert bool(inside) == (chains[0] != chains[1]), f"{point} {chains}\n{where}"
-            for region in inside:
-                assert region.order_only == (set(chains[0]) == set(chains[1])), where
-                assert (region.looser, region.stricter) == (
-                    bool(clouds[1] - clouds[0]),
-                    bool(clouds[0] - clouds[1]),
-                ), where
-        assert (difference.looser, difference.stricter) == (looser, stricter), where
-        verdict = {(False, False): "equivalent", (True, False): "looser", (False, True): "stricter"}
-        assert difference.exposure == verdict.get((looser, stricter), "mixed"), where
+        check_diff(number, old, new)
 
 
 @pytest.mark.parametrize("seed", range(4))
