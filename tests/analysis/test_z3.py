@@ -355,7 +355,7 @@ def check_reachability(policy: Policy, where: str) -> int:
 @pytest.mark.parametrize("seed", range(4))
 def test_small_worlds(seed: int) -> None:
     """Proofs, reachability, and exposure of a change."""
-    for number, world in worlds(50, 7_000 + seed, cross=seed % 2 == 1):
+    for number, world in worlds(40, 7_000 + seed, cross=seed % 2 == 1):
         policy, where = world.engine(), f"world {number}\n{world.text()}{world.base}"
         check_proofs(policy, where)
         check_reachability(policy, where)
