@@ -12,7 +12,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from engine.budget.errors import UnknownPrice
 
-MICRO_USD = 1_000_000
 PRICED_TOKENS = 1_000_000
 # Far above any real amount, far below what a 64-bit column holds.
 LARGEST_MICRO_USD = 10**17

@@ -126,9 +126,9 @@ def _format_input(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def _formatted(name: str, data: bytes, terminal: Terminal) -> str | None:
     """The canonical text; None after the errors of the file were told."""
+    from engine.config.yaml_source import decode
     from engine.language.diagnostics import Level, Problems, visible
     from engine.language.file_layout import WouldChangeMeaning, format_source
-    from engine.language.parser import decode
 
     problems = Problems()
     source: Source | None = decode(name, data, problems)

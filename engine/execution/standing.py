@@ -55,7 +55,6 @@ class Standing:
         self._models: dict[Key, Circuit] = {}
         self._closed_until: dict[str, float] = {}
         self._seen_down: dict[str, tuple[float, str]] = {}
-        self._misconfigured: dict[str, str] = {}
         self._quarantined: set[Key] = set()
         self._warm_until: dict[Key, float] = {}
         self._discovered: dict[str, _Discovery] = {}
@@ -98,7 +97,7 @@ class Standing:
         provider, _ = admission.key
         self._report(admission, Verdict.WELL, Verdict.WELL)
         self._warm_until[admission.key] = self._surroundings.monotonic() + WARM_S
-        if self._seen_down.pop(provider, None) or self._misconfigured.pop(provider, None):
+        if self._seen_down.pop(provider, None):
             self._changed()
 
     def failed(
@@ -112,10 +111,7 @@ class Standing:
             case HealthMark.FAILING:
                 reached = Verdict.NOTHING if error.kind is ErrorClass.UNKNOWN else Verdict.WELL
                 self._report(admission, reached, Verdict.FAILED)
-            case HealthMark.NEUTRAL:
-                self.gave_up(admission)
-            case HealthMark.MISCONFIGURED:
-                self._misconfigured[provider] = str(error)
+            case HealthMark.NEUTRAL | HealthMark.MISCONFIGURED:
                 self.gave_up(admission)
             case HealthMark.CLOSED:
                 closed_s = error.retry_after_s if error.retry_after_s is not None else window_over_in_s()
@@ -136,7 +132,6 @@ class Standing:
         """A probe's result: one that is up is tried again at once, one that is down is left alone for half a minute."""
         now = self._surroundings.monotonic()
         with self._lock:
-            self._misconfigured.pop(provider, None)
             self._seen_down.pop(provider, None)
             match health.status:
                 case "up":
@@ -144,9 +139,7 @@ class Standing:
                 case "down":
                     self._seen_down[provider] = now + SEEN_DOWN_S, "its health check failed"
                 case "misconfigured":
-                    self._misconfigured[provider] = (
-                        str(health.error) if health.error else "it is misconfigured"
-                    )
+                    pass  # it is there; each call will say what is wrong with the key
         self._changed()
 
     def discovered(self, provider: str, models: Iterable[DiscoveredModel]) -> None:
@@ -179,10 +172,6 @@ class Standing:
         """The provider's circuit."""
         circuit = self._providers.get(provider)
         return "closed" if circuit is None else circuit.state(self._surroundings.monotonic())
-
-    def misconfigured(self, provider: str) -> str | None:
-        """What is wrong with the provider's key or address, as far as a call or a probe has shown."""
-        return self._misconfigured.get(provider)
 
     def warm(self) -> list[Key]:
         """The models known to be loaded."""

@@ -16,7 +16,6 @@ from engine.providers.base import Reply
 SCOPE = "engine"
 ROUTE_SPAN = "route"
 
-POLICY_DIGEST = "engine.policy.digest"
 RULE = "engine.rule.id"
 DECISION = "engine.decision"
 DECISION_ID = "engine.decision.id"

@@ -39,20 +39,6 @@ def shortened(text: str, most: int = 60) -> str:
 # --- Writing: files, characters, grammar --------------------------------------------------------------
 
 
-def file_too_large(span: Span, size: int, limit: int) -> Diagnostic:
-    return _error(
-        "file-too-large",
-        span,
-        f"this file has {size:,} bytes, more than the {limit:,} a policy file may have",
-        "divide it: all `*.route` files of the folder are one policy",
-    )
-
-
-def file_not_utf8(span: Span, is_utf16: bool) -> Diagnostic:
-    what = "this file is UTF-16, not UTF-8" if is_utf16 else "what stands here is not UTF-8"
-    return _error("not-utf8", span, what, "save the file as UTF-8")
-
-
 def control_character(span: Span) -> Diagnostic:
     return _error(
         "control-character",

@@ -23,25 +23,10 @@ MOST_BYTES = 1024 * 1024
 MOST_NESTING = 64
 
 
-def decode(name: str, data: bytes, problems: Problems) -> Source | None:
-    """A file's bytes as text, its byte-order mark dropped; None, with the reason reported, when they are no policy."""
-    if len(data) > MOST_BYTES:
-        problems.add(messages.file_too_large(Source(name, "").span(0, 0), len(data), MOST_BYTES))
-        return None
-    try:
-        return Source(name, data.decode("utf-8").removeprefix("\ufeff"))
-    except UnicodeDecodeError as error:
-        start = len(data[: error.start].decode("utf-8"))
-        source = Source(name, data.decode("utf-8", errors="replace"))
-        is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        problems.add(messages.file_not_utf8(source.span(start, start + 1), is_utf16))
-        return None
-
-
 def parse(source: Source, problems: Problems) -> tree.File:
     """The well-formed statements of a file, in order; a statement with an error is left out and reported."""
     if len(source.text) > MOST_BYTES:
-        problems.add(messages.file_too_large(source.span(0, 0), len(source.text), MOST_BYTES))
+        problems.add(messages.file_too_big(source.span(0, 0), MOST_BYTES))
         return tree.File(source, (), broken=("",))
     unreadable = _unreadable_characters(source, problems)
     statements, broken = _statements(source, unreadable, problems)

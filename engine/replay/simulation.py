@@ -94,7 +94,6 @@ class Simulation:
         self.charges = Charges(self.models)
         self.exhaustions: list[Exhaustion] = []
         self.zone = policy.settings.budgets.time_zone
-        self._simulated = simulated
         self.narrowing = Narrowing(policy.compiled, BUDGET_FACTS if simulated else frozenset())
         self._last = {column.fact: column for column in self.narrowing.last_columns}
         self._rounded = rounded

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.bundled import bundled_path
+from engine.config.yaml_source import decode
 from engine.language.diagnostics import Problems
-from engine.language.parser import decode, parse
+from engine.language.parser import parse
 from engine.language.rendering import render
 from engine.language.source import Source
 

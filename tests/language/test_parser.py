@@ -7,6 +7,7 @@ import pytest
 from lark import Lark, Token
 
 from engine.bundled import bundled_path, bundled_text
+from engine.config.yaml_source import decode
 from engine.language import grammar, parser
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
@@ -352,7 +353,7 @@ def test_an_error_is_told_in_the_words_of_the_author() -> None:
 
 def test_a_byte_order_mark_is_tolerated() -> None:
     """It is no part of the text, so columns count from behind it."""
-    source = parser.decode("main.route", b"\xef\xbb\xbflet a = b", Problems())
+    source = decode("main.route", b"\xef\xbb\xbflet a = b", Problems())
     assert source is not None
     assert source.text == "let a = b"
 
@@ -361,17 +362,17 @@ def test_a_byte_order_mark_is_tolerated() -> None:
 def test_what_is_not_utf8_is_refused_at_its_place(data: bytes) -> None:
     """One diagnostic, no source."""
     problems = Problems()
-    assert parser.decode("main.route", data, problems) is None
+    assert decode("main.route", data, problems) is None
     assert [problem.slug for problem in problems] == ["not-utf8"]
 
 
 def test_a_file_over_a_mebibyte_is_refused() -> None:
     """By its bytes when it is read, by its text when that was handed in."""
     problems = Problems()
-    assert parser.decode("main.route", b"#" * (parser.MOST_BYTES + 1), problems) is None
-    assert [problem.slug for problem in problems] == ["file-too-large"]
-    assert slugs("#" * (parser.MOST_BYTES + 1)) == ["file-too-large"]
-    assert parser.decode("main.route", b"#" * parser.MOST_BYTES, Problems()) is not None
+    assert decode("main.route", b"#" * (parser.MOST_BYTES + 1), problems) is None
+    assert [problem.slug for problem in problems] == ["file-too-big"]
+    assert slugs("#" * (parser.MOST_BYTES + 1)) == ["file-too-big"]
+    assert decode("main.route", b"#" * parser.MOST_BYTES, Problems()) is not None
 
 
 @pytest.mark.parametrize(
