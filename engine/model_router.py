@@ -23,22 +23,22 @@ from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
 from engine.environment import Environment
 from engine.errors import EngineError
-from engine.execution import health, journal
-from engine.execution.attempts import Machine
-from engine.execution.carrying_out import Order, carry_out, refuse, rehearse
-from engine.execution.connections import Given
+from engine.execution import health, log_events
+from engine.execution.async_ledger import AsyncLedger
+from engine.execution.attempts import SharedState
+from engine.execution.concurrency import Slots
 from engine.execution.decision_log import DecisionLog
-from engine.execution.edition import Edition
-from engine.execution.ledger_desk import LedgerDesk
-from engine.execution.live_facts import Live, LiveFacts
 from engine.execution.model_listing import listed_models
 from engine.execution.planning import Planner, mode_in_force
+from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
+from engine.execution.provider_factory import Given
+from engine.execution.provider_health import HealthTracker
 from engine.execution.reload import Candidate, ReloadStatus, read_candidate, widened
+from engine.execution.requests import Order, carry_out, refuse, rehearse
 from engine.execution.retries import RetryBudget
-from engine.execution.slots import Slots
-from engine.execution.standing import Standing
-from engine.execution.surroundings import Surroundings
+from engine.execution.runtime import Runtime
+from engine.execution.runtime_facts import LiveFacts, RuntimeFacts
 from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy, find_folder, load_or_raise
@@ -123,7 +123,7 @@ class ModelRouter:
         ledger: Ledger | None = None,
         clock: Callable[[], datetime] | None = None,
         providers: Given | None = None,
-        surroundings: Surroundings | None = None,
+        surroundings: Runtime | None = None,
     ) -> "ModelRouter":
         """A router for a policy that is loaded already. `surroundings` replaces time, chance and sleep too, for programs
         that simulate them; then `clock` is not asked."""
@@ -134,21 +134,23 @@ class ModelRouter:
 
     def _begin(self, policy: Policy, environment: Environment, options: "_Options") -> None:
         if environment.log_level is not None:
-            journal.set_level(environment.log_level)
+            log_events.set_level(environment.log_level)
         self.dry_run = environment.dry_run if options.dry_run is None else options.dry_run
         self._environment, self._options = environment, options
         world = options.surroundings or _surroundings(options.clock or _now)
         self._now = world.now
-        edition = Edition(policy, environment, options.providers, world.monotonic)
-        standing, slots = Standing(world, self._moved), Slots(self._moved)
-        desk = LedgerDesk(self._open_ledger, edition.limits())
+        edition = PolicySnapshot(policy, environment, options.providers, world.monotonic)
+        standing, slots = HealthTracker(world, self._moved), Slots(self._moved)
+        desk = AsyncLedger(self._open_ledger, edition.limits())
         self._live = LiveFacts(desk, standing, slots, world.monotonic)
-        self._machine = Machine(standing, slots, desk, RetryBudget(world.monotonic), open_telemetry(), world)
+        self._machine = SharedState(
+            standing, slots, desk, RetryBudget(world.monotonic), open_telemetry(), world
+        )
         self._log = None if environment.state_dir is None else DecisionLog(environment.state_dir)
         self._planner = self._planner_of(edition)
         self._reloading = threading.Lock()
         self._status = ReloadStatus(edition.digest, None, None, world.now())
-        self._retired: list[Edition] = []
+        self._retired: list[PolicySnapshot] = []
         self._looked_at: dict[str, float] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -343,7 +345,7 @@ class ModelRouter:
             await self._machine.surroundings.sleep(every_s)
             await asyncio.to_thread(self.reload, allow_widen=allow_widen)
 
-    def _take(self, running: Edition, candidate: Candidate, *, allow_widen: bool) -> None:
+    def _take(self, running: PolicySnapshot, candidate: Candidate, *, allow_widen: bool) -> None:
         now = self._machine.surroundings.now()
         if candidate.policy is running.policy:
             if self._status.candidate is not None or self._status.error is not None:
@@ -362,7 +364,7 @@ class ModelRouter:
         if planner is None:
             if (candidate.digest, error) != (self._status.candidate, self._status.error):
                 self._status = ReloadStatus(running.digest, candidate.digest, error, now, wider)
-                journal.not_reloaded(running.digest, error or "")
+                log_events.not_reloaded(running.digest, error or "")
             return
         self._planner = planner
         self._retired.append(running)
@@ -370,7 +372,7 @@ class ModelRouter:
             self._machine.desk.use_limits(planner.edition.limits())
         self._live.forget_books()
         self._status = ReloadStatus(planner.edition.digest, None, None, now, wider)
-        journal.reloaded(planner.edition.digest)
+        log_events.reloaded(planner.edition.digest)
 
     # -- its own life
 
@@ -398,10 +400,10 @@ class ModelRouter:
     def _moved(self) -> None:
         self._live.forget()
 
-    def _live_now(self, edition: Edition) -> Live:
+    def _live_now(self, edition: PolicySnapshot) -> RuntimeFacts:
         return self._live.now(edition, needs_keys=not self.dry_run)
 
-    def _send_errands(self, planner: "_Planner", live: Live) -> None:
+    def _send_errands(self, planner: "_Planner", live: RuntimeFacts) -> None:
         """Look, beside the request, whether a provider that was given up on is back, and what is loaded if a rule asks."""
         standing, now = self._machine.standing, self._machine.surroundings.monotonic()
         edition = planner.edition
@@ -421,12 +423,12 @@ class ModelRouter:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    def _edition_of(self, policy: Policy) -> Edition:
-        return Edition(
+    def _edition_of(self, policy: Policy) -> PolicySnapshot:
+        return PolicySnapshot(
             policy, self._environment, self._options.providers, self._machine.surroundings.monotonic
         )
 
-    def _planner_of(self, edition: Edition) -> "_Planner":
+    def _planner_of(self, edition: PolicySnapshot) -> "_Planner":
         mode = mode_in_force(edition.policy, self._environment, self._options.mode)
         return _Planner(edition, mode, self._now)
 
@@ -446,7 +448,7 @@ class ModelRouter:
 class _Planner(Planner):
     """A planner that also knows how its models are shown."""
 
-    def __init__(self, edition: Edition, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
+    def __init__(self, edition: PolicySnapshot, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
         super().__init__(edition, mode, clock)
         self.planned = {model.key: _planned(model) for model in edition.policy.catalogue.models}
 
@@ -460,11 +462,11 @@ class _Options:
     ledger: Ledger | None
     clock: Callable[[], datetime] | None
     providers: Given | None
-    surroundings: Surroundings | None = None
+    surroundings: Runtime | None = None
 
 
-def _surroundings(now: Callable[[], datetime]) -> Surroundings:
-    return Surroundings(now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex)
+def _surroundings(now: Callable[[], datetime]) -> Runtime:
+    return Runtime(now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex)
 
 
 def _now() -> datetime:
@@ -490,7 +492,7 @@ def _ledger_clock(now: Callable[[], datetime]) -> Clock:
     return Clock(time.time_ns, uptime_ns, boot_id)
 
 
-def _in_a_loop_of_its_own(edition: Edition, standing: Standing) -> None:
+def _in_a_loop_of_its_own(edition: PolicySnapshot, standing: HealthTracker) -> None:
     """Discover from synchronous code, which may itself run inside an event loop."""
     thread = threading.Thread(
         target=lambda: asyncio.run(health.discover(edition, standing, own_connections=True)),

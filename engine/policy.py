@@ -19,7 +19,7 @@ from engine.decision.compiler import CompiledPolicy, compile_policy
 from engine.decision.decision_tree import DecisionTree
 from engine.decision.evaluator import Evaluator
 from engine.decision.explanation import Explainer, Explanation
-from engine.decision.facts import DEFAULTS, INDEX, Facts, Gathered, facts_from
+from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
 from engine.language.diagnostics import Level, Problems
@@ -52,7 +52,7 @@ class Policy:
     tree: DecisionTree
     explainer: Explainer
     problems: Problems
-    assumed: Gathered
+    assumed: FactsWithSources
     """What a test assumes here: nothing spent, except where a limit is zero (ruling 46). Its task type is empty."""
 
     def explain(self, given: Mapping[str, FactValue], sources: Mapping[str, str]) -> Explanation:
@@ -61,7 +61,7 @@ class Policy:
         Raises InvalidFact when `task.type` is not given.
         """
         facts = facts_from(given, self.names, self.assumed.facts)
-        return self.explainer.explain(Gathered(facts, {**self.assumed.sources, **sources}))
+        return self.explainer.explain(FactsWithSources(facts, {**self.assumed.sources, **sources}))
 
     @property
     def default_mode_source(self) -> str:
@@ -116,7 +116,7 @@ def build(files: PolicyFolder, problems: Problems) -> Policy | None:
     )
 
 
-def assume(settings: Settings) -> Gathered:
+def assume(settings: Settings) -> FactsWithSources:
     """A test's defaults: the default mode, and a limit of zero is used up before the first call (ruling 46)."""
     values: dict[str, FactValue] = {"mode": settings.default_mode}
     sources = {"mode": _mode_source(settings)}
@@ -132,7 +132,7 @@ def assume(settings: Settings) -> Gathered:
         values["budget.exhausted_providers"] = frozenset(spent)
         sources["budget.exhausted_providers"] = f"policies.yaml: {', '.join(spent.values())}"
     facts = Facts._make(values.get(fact, DEFAULTS[position]) for fact, position in INDEX.items())
-    return Gathered(facts, sources)
+    return FactsWithSources(facts, sources)
 
 
 def _mode_source(settings: Settings) -> str:

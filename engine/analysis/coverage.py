@@ -7,13 +7,13 @@ case decides can be changed without a test noticing.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from engine.analysis.condition_fold import holds
 from engine.analysis.policy_tests import CaseReport
-from engine.analysis.replay import holds
 from engine.config.catalogue import Model
-from engine.decision.cells import mask_of
 from engine.decision.compiler import CompiledPolicy, selectors_of
 from engine.decision.evaluator import decide_live
 from engine.decision.facts import Facts
+from engine.decision.partitions import mask_of
 from engine.language.checked_policy import (
     All,
     Any,

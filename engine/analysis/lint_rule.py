@@ -12,7 +12,7 @@ from engine.language.diagnostics import Diagnostic, Level, Note
 from engine.language.source import Span
 
 if TYPE_CHECKING:
-    from engine.analysis.study import Study
+    from engine.analysis.lint_context import LintContext
 
 ERROR, WARNING, INFO = Level.ERROR, Level.WARNING, Level.INFO
 
@@ -88,8 +88,8 @@ class LintRule:
     bad: Example
     good: Example
     near_miss: Example
-    check: Callable[["Study"], Iterable[Finding]] | None = None
-    fix: Callable[["Study", Diagnostic], Iterable[Edit]] | None = None
+    check: Callable[["LintContext"], Iterable[Finding]] | None = None
+    fix: Callable[["LintContext", Diagnostic], Iterable[Edit]] | None = None
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
         level = finding.level or self.level

@@ -7,10 +7,10 @@ when the policy still reads and the finding is gone.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import Edit, LintRule
 from engine.analysis.lint_rules import BY_SLUG, RULES, bad_suppression, open_question, unused_suppression
 from engine.analysis.lint_rules.literal_secret import TOKEN
-from engine.analysis.study import Study
 from engine.analysis.suppressions import Misuse, Suppression, read_suppressions
 from engine.config.folder import PolicyFolder
 from engine.language.diagnostics import Diagnostic, Level, Problems, visible
@@ -29,7 +29,7 @@ class Report:
     """What was found, in file and line order; `study` is None when the policy has errors that leave it without meaning."""
 
     findings: tuple[Diagnostic, ...]
-    study: Study | None
+    study: LintContext | None
     suppressed: int = 0
 
 
@@ -38,7 +38,7 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     policy = None if files is None else build(files, problems)
     if policy is None:
         return Report(_without_keys(problems), None)
-    study = Study(policy)
+    study = LintContext(policy)
     found = [*problems]
     for rule in RULES:
         if rule.check is not None:
@@ -59,7 +59,7 @@ def _escaped(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
     ]
 
 
-def _suppress(found: list[Diagnostic], study: Study) -> tuple[list[Diagnostic], int]:
+def _suppress(found: list[Diagnostic], study: LintContext) -> tuple[list[Diagnostic], int]:
     """What is left after the author's allowances, and what is to be said of these."""
     allowances: list[Suppression] = []
     said: list[Diagnostic] = []
@@ -148,7 +148,7 @@ def _mend(files: PolicyFolder, report: Report) -> tuple[PolicyFolder, dict[str, 
 
 
 def _try(
-    files: PolicyFolder, study: Study, rule: LintRule, batch: list[Diagnostic], before: Report
+    files: PolicyFolder, study: LintContext, rule: LintRule, batch: list[Diagnostic], before: Report
 ) -> tuple[PolicyFolder, dict[str, str], int] | None:
     """The edits of some findings at once; None unless every one of these is gone and no new error is there."""
     assert rule.fix is not None

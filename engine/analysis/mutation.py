@@ -27,10 +27,10 @@ from engine.analysis.questions import (
 from engine.analysis.search import Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Space
 from engine.config.lowering import lower
-from engine.decision.cells import mask_of
 from engine.decision.compiler import compile_policy
 from engine.decision.evaluator import Decision, decide_live
 from engine.decision.facts import Facts
+from engine.decision.partitions import mask_of
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
     CheckedPolicy,
@@ -271,7 +271,7 @@ class _Mutation:
         self.variants = self._place(tried, changed)
         self._read_questions(checked)
         self._asked: list[Rule] = []
-        self._proofs = {proof.name: self._ask(proof) for proof in policy.checked.proofs}
+        self._proofs = {proof.name: self._complete(proof) for proof in policy.checked.proofs}
         self._ask_changed(checked)
         self._compile()
 
@@ -327,9 +327,9 @@ class _Mutation:
         for proof in checked.proofs:
             name, marked, number = proof.name.partition(_MARK)
             if marked:
-                self.variants[int(number)].proofs[name] = self._ask(proof)
+                self.variants[int(number)].proofs[name] = self._complete(proof)
 
-    def _ask(self, proof: Proof) -> tuple[int, int]:
+    def _complete(self, proof: Proof) -> tuple[int, int]:
         """The places, among the questions, of a proof's condition and of what a witness against it shows."""
         selector = proof.expectation.selector
         if proof.expectation.quantifier != "never":

@@ -14,11 +14,11 @@ from typing import Literal, TypeAlias
 from engine.analysis.questions import Asked, Chains, Questioned, every, selected_by
 from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Box, Domain, Space
-from engine.decision.cells import bits_of, mask_of
 from engine.decision.compiler import CompiledPolicy, Points, Tier
 from engine.decision.cubes import OTHER, Cube
 from engine.decision.evaluator import Decision, Evaluator, decide_live
 from engine.decision.facts import INDEX, Facts
+from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import Any, Condition, FactHas, Rule
 from engine.language.source import Source
 from engine.policy import Policy

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from engine.analysis.replay import holds, keeps
+from engine.analysis.condition_fold import holds, keeps
 from engine.decision.evaluator import Decision
 from engine.decision.explanation import Explanation
 from engine.decision.facts import Facts

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from engine.analysis.condition_fold import holds, keeps
 from engine.analysis.questions import Asked, Chains, Questioned, TooComplex, every, some_live
-from engine.analysis.replay import holds, keeps
 from engine.analysis.search import MOST_WORK, Goal, OutOfWork, Witness, Work, find
 from engine.decision.evaluator import Decision, Evaluator
 from engine.decision.facts import DEFAULTS, GIVEN, Facts

@@ -14,9 +14,9 @@ from engine.analysis.search import Goal, Obstacle
 from engine.analysis.space import Domain, Space
 from engine.config.catalogue import Model
 from engine.config.settings import Settings
-from engine.decision.cells import bits_of, mask_of
 from engine.decision.compiler import CompiledPolicy, Tier, compile_policy
 from engine.decision.evaluator import decide_live
+from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import CheckedPolicy, Condition, Constant, Forbid, Not, Origin, Rule
 from engine.language.diagnostics import Problems
 from engine.language.source import Source

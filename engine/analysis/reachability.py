@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from engine.analysis.questions import every, none_live, placing, some_live
 from engine.analysis.search import Goal, Obstacle
 from engine.decision.evaluator import decide_live
-from engine.language.checked_policy import Favour, Forbid, Origin, Require, Use, Weigh
+from engine.language.checked_policy import Forbid, Origin, Prefer, Require, Use, Weigh
 
 if TYPE_CHECKING:
-    from engine.analysis.study import Study
+    from engine.analysis.lint_context import LintContext
 
 
-def never(study: "Study") -> frozenset[int]:
+def never(study: "LintContext") -> frozenset[int]:
     """The author's rules whose condition no task meets, whatever the model."""
     rules = ((index, study.condition(index)) for index, _ in study.rules)
     return frozenset(index for index, masks in rules if masks is not None and not any(masks))
 
 
-def unreachable(study: "Study") -> frozenset[int]:
+def unreachable(study: "LintContext") -> frozenset[int]:
     """Routes and weighs, lowered ones included, whose condition some task meets, but none that earlier ones leave."""
     policy, found = study.compiled, set()
     for index, rule in enumerate(policy.rules[: study.questioned.first_question]):
@@ -43,10 +43,10 @@ def unreachable(study: "Study") -> frozenset[int]:
     return frozenset(found)
 
 
-def selecting_nothing(study: "Study") -> tuple[int, ...]:
+def selecting_nothing(study: "LintContext") -> tuple[int, ...]:
     """Guards and preferences that bear on no model, although their condition can hold."""
     found = []
-    for index, rule in study.of_effect(Forbid, Require, Favour):
+    for index, rule in study.of_effect(Forbid, Require, Prefer):
         # A require that blocks nobody is met by every model; that is `no-effect`.
         if index not in study.never and not study.bits(index) and not isinstance(rule.effect, Require):
             found.append(index)
@@ -57,7 +57,7 @@ Redundancy: TypeAlias = Literal["rules", "routes", "catalogue"]
 """Why a rule changes nothing: other rules of its kind do it already, no route offers what it takes away, or no model is touched by it."""
 
 
-def without_effect(study: "Study") -> dict[int, Redundancy]:
+def without_effect(study: "LintContext") -> dict[int, Redundancy]:
     """Guards, routes and weighs without which every chain would be the same, and why.
 
     Guards are looked at last to first, each with those already found taken away, so that of two equal ones the first is kept.
@@ -90,7 +90,7 @@ def without_effect(study: "Study") -> dict[int, Redundancy]:
     return found
 
 
-def _guards_nothing(study: "Study", index: int, gone: int, *, whatever_the_route: bool) -> bool:
+def _guards_nothing(study: "LintContext", index: int, gone: int, *, whatever_the_route: bool) -> bool:
     bits, goals = study.bits(index), []
     for model in study.models:
         guard = study.compiled.guards[model]
@@ -101,7 +101,9 @@ def _guards_nothing(study: "Study", index: int, gone: int, *, whatever_the_route
     return study.find("no-effect", goals) is None
 
 
-def _changed_by(study: "Study", index: int, is_route: bool, *, only_in_text: bool = False) -> list[Goal]:
+def _changed_by(
+    study: "LintContext", index: int, is_route: bool, *, only_in_text: bool = False
+) -> list[Goal]:
     """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights are).
 
     One goal for each model that joins or leaves, and for each two that change places: what bears on one or two is little.
@@ -143,7 +145,7 @@ def _changed_by(study: "Study", index: int, is_route: bool, *, only_in_text: boo
 
 
 def _moved(
-    study: "Study",
+    study: "LintContext",
     taken: list[Goal],
     other_text: Goal,
     models: tuple[int, ...],
@@ -163,7 +165,7 @@ def _moved(
 # --- Preferences ----------------------------------------------------------------------------------------
 
 
-def idle_preferences(study: "Study") -> tuple[int, ...]:
+def idle_preferences(study: "LintContext") -> tuple[int, ...]:
     """Preferences, lowered ones included, without which every chain would stand in the same order."""
     found = []
     for index in _favours(study):
@@ -175,7 +177,7 @@ def idle_preferences(study: "Study") -> tuple[int, ...]:
     return tuple(found)
 
 
-def across_tiers(study: "Study") -> tuple[int, ...]:
+def across_tiers(study: "LintContext") -> tuple[int, ...]:
     """Of the idle preferences those whose models never share a tier with a model they do not favour alike."""
     found = []
     for index in study.idle_preferences:
@@ -185,18 +187,18 @@ def across_tiers(study: "Study") -> tuple[int, ...]:
     return tuple(found)
 
 
-def _favours(study: "Study") -> Iterator[int]:
+def _favours(study: "LintContext") -> Iterator[int]:
     for index, rule in enumerate(study.compiled.rules[: study.questioned.first_question]):
-        if isinstance(rule.effect, Favour) and index not in study.never and study.bits(index):
+        if isinstance(rule.effect, Prefer) and index not in study.never and study.bits(index):
             yield index
 
 
-def favours_all_alike(study: "Study", index: int) -> bool:
+def favours_all_alike(study: "LintContext", index: int) -> bool:
     """Whether every model is always given the same points by a preference."""
     return not _pairs(study, index)
 
 
-def _pairs(study: "Study", index: int) -> list[tuple[int, int]]:
+def _pairs(study: "LintContext", index: int) -> list[tuple[int, int]]:
     """Ordered pairs of models: the first is given points at some time, the other may not be at that time."""
     bits, favours = study.bits(index), study.compiled.favours
     mine = [favours[model].mask & bits for model in study.models]
@@ -208,11 +210,11 @@ def _pairs(study: "Study", index: int) -> list[tuple[int, int]]:
     ]
 
 
-def _swaps(study: "Study", index: int) -> Iterator[Goal]:
+def _swaps(study: "LintContext", index: int) -> Iterator[Goal]:
     """For each pair that the points can make change places, the goal that they do."""
     policy, bits = study.compiled, study.questioned.bits(index)
     effect = policy.rules[index].effect
-    assert isinstance(effect, Favour)
+    assert isinstance(effect, Prefer)
     points = int(effect.points.scaleb(policy.scale))
     others = [_range_of_others(study, model, bits) for model in study.models]
     place = {model.key: number for number, model in enumerate(policy.models)}
@@ -241,7 +243,7 @@ def _swaps(study: "Study", index: int) -> Iterator[Goal]:
         yield every(some_live(mine), none_live(theirs & ~mine), *in_chain, goal)
 
 
-def _range_of_others(study: "Study", model: int, bits: int) -> tuple[int, int]:
+def _range_of_others(study: "LintContext", model: int, bits: int) -> tuple[int, int]:
     """The least and the most that the other preferences can add to a model."""
     favours = study.compiled.favours[model]
     low = high = 0
@@ -261,7 +263,7 @@ def _can_swap(least: int, most: int, points: int) -> bool:
     )
 
 
-def _share_a_tier(study: "Study", index: int, one: int, other: int) -> Goal:
+def _share_a_tier(study: "LintContext", index: int, one: int, other: int) -> Goal:
     policy, bits = study.compiled, study.questioned.bits(index)
     mine, theirs = policy.favours[one].mask & bits, policy.favours[other].mask & bits
     routes = policy.routes

@@ -12,8 +12,8 @@ from heapq import heappop, heappush
 from typing import TypeAlias
 
 from engine.analysis.space import Box, Cost, Space
-from engine.decision.cells import bits_of
 from engine.decision.facts import Facts
+from engine.decision.partitions import bits_of
 
 MOST_WORK = 10_000_000
 """Steps one question may take unless the caller allows more: one step is one variable of one box looked at."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from engine.decision.cells import mask_of
 from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
 from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, known_values
+from engine.decision.partitions import mask_of
 from engine.language.vocabulary import FACTS, Fact, Kind, Names
 
 Box: TypeAlias = dict[int, int]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from engine.analysis.coverage import ConditionCoverage, RuleCoverage
 from engine.analysis.policy_tests import CaseReport
 from engine.decision.explanation import json_value
-from engine.language.checked_policy import Favour, Forbid, Require, Rule, Use, Weigh
+from engine.language.checked_policy import Forbid, Prefer, Require, Rule, Use, Weigh
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_expectation, print_given
 
@@ -151,7 +151,7 @@ def _keyword(rule: Rule) -> str:
             return "forbid"
         case Require():
             return "require"
-        case Favour(_, points):
+        case Prefer(_, points):
             return "prefer" if points > 0 else "avoid"
         case Weigh():
             return "weigh"

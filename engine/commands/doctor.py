@@ -39,14 +39,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(json.dumps(report_json(checks), indent=1))
     else:
         for check in checks:
-            _tell(check, terminal)
+            _stream(check, terminal)
         terminal.say("")
         terminal.say("to look at yourself: " + "; ".join(BY_HAND))
     verdict = worst(checks)
     return FAILED if verdict == "fail" or (arguments.strict and verdict == "warn") else 0
 
 
-def _tell(check: "Check", terminal: Terminal) -> None:
+def _stream(check: "Check", terminal: Terminal) -> None:
     word = terminal.styled(f"{check.verdict:<7}", STYLES[check.verdict], terminal.out)
     terminal.say(f"{word} {check.name}: {check.seen}")
     if check.todo:

@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         problems = Problems()
         files = read_folder(folder, problems)
     report = lint(files, problems)
-    _tell(report.findings, report.suppressed, folder, arguments.format, terminal)
+    _stream(report.findings, report.suppressed, folder, arguments.format, terminal)
     worst = max((finding.level for finding in report.findings), default=None)
     return 1 if worst is not None and worst >= Level[arguments.fail_level.upper()] else 0
 
 
-def _tell(
+def _stream(
     findings: "Sequence[Diagnostic]", suppressed: int, folder: Path, format: str, terminal: Terminal
 ) -> None:
     if format == "text":

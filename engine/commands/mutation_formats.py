@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.analysis.mutation import Mutant, MutationReport
-from engine.analysis.pasteable import pasteable_test
+from engine.analysis.test_snippets import pasteable_test
 from engine.decision.evaluator import Decision
 from engine.decision.explanation import json_value
 from engine.decision.facts import shown

@@ -25,7 +25,7 @@ def pulled_models(base_url: str | None) -> tuple[Pulled, ...] | None:
     Models that Ollama only passes on to somebody else's machine are left out: they are not local.
     """
     address = _loopback(base_url or DEFAULT_URL)
-    answer = address and _ask(f"{address}/api/tags")
+    answer = address and _complete(f"{address}/api/tags")
     if not isinstance(answer, dict) or not isinstance(listed := answer.get("models"), list):
         return None
     pulled = [
@@ -48,7 +48,7 @@ def _loopback(base_url: str) -> str | None:
     return f"{address.scheme}://{host}:{address.port}{address.path}"
 
 
-def _ask(url: str) -> Any:
+def _complete(url: str) -> Any:
     import httpx2
 
     try:

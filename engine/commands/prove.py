@@ -107,7 +107,7 @@ def _facts_text(answer: "Answer") -> str:
 
 
 def _test(answer: "Answer", policy: "Policy") -> str:
-    from engine.analysis.pasteable import test_of_proof
+    from engine.analysis.test_snippets import test_of_proof
     from engine.language.syntax_tree import Prove
 
     assert answer.counterexample is not None

@@ -7,9 +7,9 @@ from engine.commands.tables import table
 from engine.language.diagnostics import visible
 
 if TYPE_CHECKING:
-    from engine.replay.counting import Move
     from engine.replay.outcomes import Interval, Outcomes
     from engine.replay.report import Report, Side
+    from engine.replay.tally import Move
 
 MOST_MOVES = 20
 
@@ -26,7 +26,7 @@ def replay_text(report: "Report") -> str:
 
 
 def _head(report: "Report") -> str:
-    from engine.replay.coding import moment
+    from engine.replay.encoding import moment
 
     told = f"{visible(report.log)}: {report.rows:,} tasks, {report.input_tokens:,} tokens in, {report.output_tokens:,} out"
     if report.first_us is not None and report.last_us is not None:
@@ -81,7 +81,7 @@ def _side(report: "Report", side: "Side") -> str:
 
 
 def _exhausted(side: "Side") -> list[str]:
-    from engine.replay.coding import moment
+    from engine.replay.encoding import moment
 
     told = []
     for gone in side.exhaustions[:10]:

@@ -43,11 +43,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "json":
         terminal.say(json.dumps({"version": 1, **summary}, indent=1))
     else:
-        _tell(summary, terminal)
+        _stream(summary, terminal)
     return 0
 
 
-def _tell(summary: dict[str, Any], terminal: Terminal) -> None:
+def _stream(summary: dict[str, Any], terminal: Terminal) -> None:
     from engine.commands.tables import table
 
     for name in ("daily", "monthly"):

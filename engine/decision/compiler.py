@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import assert_never
 
 from engine.config.catalogue import Model
-from engine.decision.cells import Column, columns_of, mask_of
 from engine.decision.cubes import (
     ALWAYS,
     Cube,
@@ -23,14 +22,15 @@ from engine.decision.cubes import (
     mention_elements,
 )
 from engine.decision.facts import GIVEN, known_values
+from engine.decision.partitions import Column, columns_of, mask_of
 from engine.decision.scoring import parts_of, scale_of, tie_order
 from engine.language import messages
 from engine.language.checked_policy import (
     CheckedPolicy,
     Condition,
     Effect,
-    Favour,
     Forbid,
+    Prefer,
     Require,
     Rule,
     Use,
@@ -103,7 +103,7 @@ class CompiledPolicy:
         return (1 << len(self.cubes)) - 1
 
 
-_KINDS: tuple[type[Effect], ...] = (Use, Weigh, Favour, Forbid, Require)
+_KINDS: tuple[type[Effect], ...] = (Use, Weigh, Prefer, Forbid, Require)
 
 
 def compile_policy(
@@ -142,7 +142,7 @@ class _Compilation:
 
     def run(self) -> CompiledPolicy:
         rules = self._policy.rules
-        points = [rule.effect.points for rule in rules if isinstance(rule.effect, Favour)]
+        points = [rule.effect.points for rule in rules if isinstance(rule.effect, Prefer)]
         weighs = [rule.effect for rule in rules if isinstance(rule.effect, Weigh)]
         scale = scale_of(points, weighs)
         # INVARIANT: within one kind bits stand in rule order, so the first live bit is the first rule that holds. Kinds stand one
@@ -179,7 +179,7 @@ class _Compilation:
             case Require(selector):
                 # What a require does not select, it forbids: one mechanism for both guards.
                 self._add_guard(rule, selector, numbering, negated=True)
-            case Favour(selector, points):
+            case Prefer(selector, points):
                 self._add_favour(rule, selector, _scaled(points, scale), numbering)
             case Weigh() as weights:
                 self._weighs.extend(numbering.bits(self._distributor.cubes(rule.condition, None)))
@@ -265,7 +265,7 @@ class _Numbering:
 def selectors_of(rule: Rule) -> tuple[Condition, ...]:
     """The selectors of a rule's effect."""
     match rule.effect:
-        case Forbid(selector) | Require(selector) | Favour(selector, _):
+        case Forbid(selector) | Require(selector) | Prefer(selector, _):
             return (selector,)
         case Use(tiers):
             return tiers

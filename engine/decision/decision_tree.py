@@ -14,10 +14,10 @@ from operator import or_
 from typing import NamedTuple
 
 from engine.config.catalogue import Model
-from engine.decision.cells import Branch, Question, bits_of, set_title
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.evaluator import rank
 from engine.decision.facts import INDEX, Facts
+from engine.decision.partitions import Branch, Question, bits_of, set_title
 
 MOST_NODES = 50_000
 """Nodes that are kept; a path beyond them is still found, but not remembered."""

@@ -9,9 +9,9 @@ from operator import call, itemgetter
 from typing import Any, NamedTuple
 
 from engine.config.catalogue import Model
-from engine.decision.cells import MOST_REMEMBERED
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.facts import Facts
+from engine.decision.partitions import MOST_REMEMBERED
 from engine.language.checked_policy import Rule
 
 

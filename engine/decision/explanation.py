@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from engine.config.catalogue import Model
-from engine.decision.cells import bits_of
 from engine.decision.decision_tree import DecisionTree, Step
 from engine.decision.evaluator import Decision, Evaluator
-from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, Gathered, shown
+from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, FactsWithSources, shown
+from engine.decision.partitions import bits_of
 from engine.decision.scoring import Parts, parts_of
-from engine.language.checked_policy import FactValue, Favour, Rule
+from engine.language.checked_policy import FactValue, Prefer, Rule
 
 VERSION = 1
 """The version of the JSON form; see schemas/explanation.schema.json."""
@@ -63,7 +63,7 @@ class Explainer:
         self._places: dict[str, dict[str, Any]] = {}
         self._candidates: dict[int, tuple[Candidate, ...]] = {}
 
-    def explain(self, gathered: Gathered) -> "Explanation":
+    def explain(self, gathered: FactsWithSources) -> "Explanation":
         """Decides, and keeps what is needed to say why."""
         return Explanation(self, gathered, self.evaluator.decide(gathered.facts))
 
@@ -103,7 +103,7 @@ class Explainer:
         preferences = tuple(
             (rule, rule.effect.points)
             for rule in (self.rules(favours) if favours else ())
-            if isinstance(rule.effect, Favour)
+            if isinstance(rule.effect, Prefer)
         )
         total = Decimal(decision.totals[place]).scaleb(-policy.scale)
         score = Score(total, self.parts[model.key], preferences)
@@ -118,7 +118,7 @@ class Explainer:
 class Explanation:
     """Why one decision fell. Prints as text for a person, serialises as interfaces.md says."""
 
-    def __init__(self, explainer: Explainer, gathered: Gathered, decision: Decision) -> None:
+    def __init__(self, explainer: Explainer, gathered: FactsWithSources, decision: Decision) -> None:
         self._explainer, self.gathered, self.decision = explainer, gathered, decision
 
     @property

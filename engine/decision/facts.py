@@ -61,7 +61,7 @@ class InvalidFact(EngineError, ValueError):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class FactsWithSources:
     """Facts, and where each that is no default came from ("task", "policies.yaml:3", "command line")."""
 
     facts: Facts

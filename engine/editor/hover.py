@@ -14,13 +14,13 @@ from engine.language.checked_policy import (
     Any,
     Condition,
     Constant,
-    Favour,
     Forbid,
     ModelCompare,
     ModelEmpty,
     ModelHas,
     ModelIn,
     Not,
+    Prefer,
     PriceUnknown,
     Require,
     Rule,
@@ -174,7 +174,7 @@ def _declared(view: View, name: str) -> str | None:
 
 def _rule_lines(view: View, rule: Rule) -> list[str]:
     match rule.effect:
-        case Forbid(selector) | Require(selector) | Favour(selector, _):
+        case Forbid(selector) | Require(selector) | Prefer(selector, _):
             return [_models_line(view, selector)]
         case Use(tiers):
             return [

@@ -24,17 +24,17 @@ from engine.budget import (
     worst_case_micro_usd,
 )
 from engine.config.catalogue import Model
-from engine.execution import journal
+from engine.execution import log_events
+from engine.execution.async_ledger import AsyncLedger
 from engine.execution.attempt_record import AttemptRecord
-from engine.execution.edition import Edition
+from engine.execution.concurrency import Slots
 from engine.execution.errors import ChainExhausted, DeadlineExceeded
-from engine.execution.ledger_desk import LedgerDesk
+from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
+from engine.execution.provider_health import Admission, HealthTracker
 from engine.execution.retries import RetryBudget, jittered_pause_s
+from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_abandoned, of_failure, of_reply
-from engine.execution.slots import Slots
-from engine.execution.standing import Admission, Standing
-from engine.execution.surroundings import Surroundings
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Chunk, DiscoveredModel, Provider, Reply, Request, Timeouts
 from engine.providers.errors import ErrorClass, NextTarget, ProviderError, SameTarget
@@ -56,15 +56,15 @@ _WHOLE_PROVIDER = (ErrorClass.UNREACHABLE, ErrorClass.QUOTA)
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class SharedState:
     """What all requests of one router share."""
 
-    standing: Standing
+    standing: HealthTracker
     slots: Slots
-    desk: LedgerDesk
+    desk: AsyncLedger
     retries: RetryBudget
     telemetry: Telemetry
-    surroundings: Surroundings
+    surroundings: Runtime
 
 
 @dataclass(slots=True)
@@ -91,13 +91,13 @@ class _Call:
         return max(self.pieces, self.bytes // 3)
 
 
-class Exchange:
+class RequestExecution:
     """One request on its way along its chain. `attempts` tells what happened, `reply` and `served_by` who answered."""
 
     def __init__(
         self,
-        machine: Machine,
-        edition: Edition,
+        machine: SharedState,
+        edition: PolicySnapshot,
         chain: Sequence[Model],
         prompt: Prompt,
         *,
@@ -265,7 +265,7 @@ class Exchange:
                 record.failed_with(failure)
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
-                    journal.quarantined(record)
+                    log_events.quarantined(record)
                 self._end(call, of_failure(failure, self._most_input()))
         except BudgetError as refused:
             record.outcome = "unaffordable"
@@ -276,7 +276,7 @@ class Exchange:
             if not is_reported:
                 machine.standing.gave_up(admission)
             machine.slots.give_back(model.provider)
-            journal.attempted(self._decision_id, record)
+            log_events.attempted(self._decision_id, record)
             span.end(record, self.reply)
         if failure is not None:
             raise failure
@@ -378,11 +378,11 @@ class Exchange:
             record.notes.append(
                 "it cost more than its reservation; its budgets are closed until somebody looks"
             )
-            journal.breached(record)
+            log_events.breached(record)
         self._machine.desk.post(
             lambda ledger: settlement.carry_out(ledger, reservation),
             # The reservation stays held then, and is charged when its lease ends.
-            lambda error: journal.unsettled(record, type(error).__name__),
+            lambda error: log_events.unsettled(record, type(error).__name__),
             behind=reservation.free_and_local,
         )
 

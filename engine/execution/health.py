@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from engine.execution.edition import Edition
-from engine.execution.slots import Slots
-from engine.execution.standing import Standing
+from engine.execution.concurrency import Slots
+from engine.execution.policy_snapshot import PolicySnapshot
+from engine.execution.provider_health import HealthTracker
 from engine.providers.base import Health, Provider
 from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
@@ -13,13 +13,13 @@ PROBE_S = 5.0
 DISCOVER_S = 2.0
 
 
-async def check(edition: Edition, standing: Standing, slots: Slots) -> dict[str, dict[str, Any]]:
+async def check(edition: PolicySnapshot, standing: HealthTracker, slots: Slots) -> dict[str, dict[str, Any]]:
     """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like any other."""
     rows = await asyncio.gather(*(_check_one(edition, standing, slots, name) for name in edition.configured))
     return dict(zip(edition.configured, rows, strict=True))
 
 
-def not_checked(edition: Edition) -> dict[str, dict[str, Any]]:
+def not_checked(edition: PolicySnapshot) -> dict[str, dict[str, Any]]:
     """The same without looking, for a dry run."""
     return {
         name: _row(edition, name, "unknown", error="dry run: nothing is called")
@@ -27,7 +27,9 @@ def not_checked(edition: Edition) -> dict[str, dict[str, Any]]:
     }
 
 
-async def discover(edition: Edition, standing: Standing, *, own_connections: bool = False) -> None:
+async def discover(
+    edition: PolicySnapshot, standing: HealthTracker, *, own_connections: bool = False
+) -> None:
     """Ask every provider that is to be asked for its models; what fails leaves what was known. `own_connections`: with
     adapters of its own, for another event loop than the router's."""
 
@@ -50,7 +52,7 @@ async def discover(edition: Edition, standing: Standing, *, own_connections: boo
     )
 
 
-async def look_again(edition: Edition, standing: Standing, name: str) -> None:
+async def look_again(edition: PolicySnapshot, standing: HealthTracker, name: str) -> None:
     """Probe one provider that was given up on, so that it is back as soon as it is up."""
     try:
         health = await edition.provider(name).probe(edition.permit(name), timeout_s=PROBE_S)
@@ -60,7 +62,9 @@ async def look_again(edition: Edition, standing: Standing, name: str) -> None:
         standing.heard(name, health)
 
 
-async def _check_one(edition: Edition, standing: Standing, slots: Slots, name: str) -> dict[str, Any]:
+async def _check_one(
+    edition: PolicySnapshot, standing: HealthTracker, slots: Slots, name: str
+) -> dict[str, Any]:
     missing = edition.missing_keys().get(name)
     if missing is not None:
         return _row(edition, name, "misconfigured", error=f"{missing} is not set")
@@ -86,7 +90,9 @@ async def _check_one(edition: Edition, standing: Standing, slots: Slots, name: s
     return row
 
 
-async def _models(edition: Edition, standing: Standing, provider: Provider, name: str) -> list[str]:
+async def _models(
+    edition: PolicySnapshot, standing: HealthTracker, provider: Provider, name: str
+) -> list[str]:
     try:
         found = await provider.discover(edition.permit(name), timeout_s=PROBE_S)
     except ProviderError:
@@ -95,7 +101,7 @@ async def _models(edition: Edition, standing: Standing, provider: Provider, name
     return [model.id for model in found]
 
 
-def _row(edition: Edition, name: str, status: str, *, error: str | None) -> dict[str, Any]:
+def _row(edition: PolicySnapshot, name: str, status: str, *, error: str | None) -> dict[str, Any]:
     configured = edition.configured[name]
     return {
         "status": status,

@@ -6,13 +6,15 @@ from typing import Any
 from engine.config.catalogue import Model
 from engine.config.model_values import model_values
 from engine.execution.attempts import is_among
-from engine.execution.edition import Edition
-from engine.execution.live_facts import Live
-from engine.execution.standing import Standing
+from engine.execution.policy_snapshot import PolicySnapshot
+from engine.execution.provider_health import HealthTracker
+from engine.execution.runtime_facts import RuntimeFacts
 from engine.providers.base import DiscoveredModel
 
 
-def listed_models(edition: Edition, standing: Standing, live: Live) -> list[dict[str, Any]]:
+def listed_models(
+    edition: PolicySnapshot, standing: HealthTracker, live: RuntimeFacts
+) -> list[dict[str, Any]]:
     """The catalogue in its order, then what was discovered beside it (shown, and never eligible)."""
     rows = [_listed(model, edition, standing, live) for model in edition.policy.catalogue.models]
     for name, configured in edition.configured.items():
@@ -23,7 +25,9 @@ def listed_models(edition: Edition, standing: Standing, live: Live) -> list[dict
     return rows
 
 
-def _listed(model: Model, edition: Edition, standing: Standing, live: Live) -> dict[str, Any]:
+def _listed(
+    model: Model, edition: PolicySnapshot, standing: HealthTracker, live: RuntimeFacts
+) -> dict[str, Any]:
     known = standing.models_at(model.provider)
     found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
     why_not = _why_not(model, edition, standing, live, known)
@@ -39,9 +43,9 @@ def _listed(model: Model, edition: Edition, standing: Standing, live: Live) -> d
 
 def _why_not(
     model: Model,
-    edition: Edition,
-    standing: Standing,
-    live: Live,
+    edition: PolicySnapshot,
+    standing: HealthTracker,
+    live: RuntimeFacts,
     known: Mapping[str, DiscoveredModel] | None,
 ) -> str | None:
     """What keeps any task from this model now; a task's own guards come on top."""

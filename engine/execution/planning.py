@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from engine.decision.facts import INDEX, Facts, Gathered, InvalidFact
+from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
 from engine.environment import Environment
-from engine.execution.edition import Edition
-from engine.execution.live_facts import Live
+from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
+from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
 from engine.language.vocabulary import WEEKDAYS
@@ -22,7 +22,7 @@ _OF_THE_TASK = ("task.type", "task.criticality", "task.latency_sensitivity", "ta
 class Planner:
     """Gathers facts for one edition. Raises InvalidFact for a mode it does not have."""
 
-    def __init__(self, edition: Edition, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
+    def __init__(self, edition: PolicySnapshot, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
         self.edition = edition
         policy = edition.policy
         self.explainer = policy.explainer
@@ -40,15 +40,17 @@ class Planner:
         }
         warm = INDEX["models.warm"]
         self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
-        self._merged: tuple[Live, Mapping[str, str]] | None = None
+        self._merged: tuple[RuntimeFacts, Mapping[str, str]] | None = None
 
-    def gathered(self, task: TaskProfile, live: Live) -> Gathered:
+    def gathered(self, task: TaskProfile, live: RuntimeFacts) -> FactsWithSources:
         """What is known when a task is planned. Raises InvalidTask for a type or label that the policy does not know."""
-        return Gathered(
+        return FactsWithSources(
             self._facts(task, live, task.context_size, task.tool_use_required), self._sources_with(live)
         )
 
-    def gathered_for(self, task: TaskProfile, live: Live, prompt: Prompt, max_tokens: int) -> Gathered:
+    def gathered_for(
+        self, task: TaskProfile, live: RuntimeFacts, prompt: Prompt, max_tokens: int
+    ) -> FactsWithSources:
         """The same for a task that is to be carried out: its window is raised to what the prompt needs."""
         needed = prompt.context_size(max_tokens)
         sources = {**self._sources_with(live), "task.context_size": "task"}
@@ -59,10 +61,10 @@ class Planner:
         facts = self._facts(
             task, live, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
         )
-        return Gathered(facts, sources)
+        return FactsWithSources(facts, sources)
 
     def given(
-        self, given: Mapping[str, FactValue], live: Live
+        self, given: Mapping[str, FactValue], live: RuntimeFacts
     ) -> tuple[dict[str, FactValue], dict[str, str]]:
         """Given facts, with this machine's for the rest, and their sources."""
         now = self._clock().astimezone(self._zone)
@@ -80,7 +82,7 @@ class Planner:
         sources = {fact: source for fact, source in self._sources_with(live).items() if fact in here}
         return {**here, **given}, sources | dict.fromkeys(given, "command line")
 
-    def _facts(self, task: TaskProfile, live: Live, context_size: int, uses_tools: bool) -> Facts:
+    def _facts(self, task: TaskProfile, live: RuntimeFacts, context_size: int, uses_tools: bool) -> Facts:
         policy = self.edition.policy
         if self._task_types is not None and task.task_type not in self._task_types:
             raise InvalidTask(_unknown("task type", task.task_type, policy.names.task_types or ()))
@@ -110,7 +112,7 @@ class Planner:
             WEEKDAYS[now.weekday()],
         )
 
-    def _sources_with(self, live: Live) -> Mapping[str, str]:
+    def _sources_with(self, live: RuntimeFacts) -> Mapping[str, str]:
         merged = self._merged
         if merged is None or merged[0] is not live:
             merged = self._merged = live, {**self._sources, **live.sources}

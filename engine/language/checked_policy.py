@@ -194,7 +194,7 @@ class Require:
 
 
 @dataclass(frozen=True, slots=True)
-class Favour:
+class Prefer:
     """Adds points to the score of the models selected; below zero for `avoid`."""
 
     selector: Condition
@@ -217,7 +217,7 @@ class Use:
     tiers: tuple[Condition, ...]
 
 
-Effect: TypeAlias = Forbid | Require | Favour | Weigh | Use
+Effect: TypeAlias = Forbid | Require | Prefer | Weigh | Use
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import cast
 
 from lark import Lark, TextSlice, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from engine.language import messages, slips
+from engine.language import messages, syntax_hints
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
-from engine.language.places import Draft, Place, lexemes_of
+from engine.language.error_context import Draft, Place, lexemes_of
 from engine.language.source import Source
 
 # Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for the next run.
@@ -73,7 +73,7 @@ class Recovery:
             place = self._place(draft)
             if place is None:
                 return
-            slip = slips.explain(place)
+            slip = syntax_hints.explain(place)
             start = slip.diagnostic.span.start
             # Stopped by an edit: what was meant was something else, and what follows from it is no slip of the author's.
             stop = place.here if place.here.kind != "end" else place.previous

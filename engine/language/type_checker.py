@@ -21,13 +21,13 @@ from engine.language.checked_policy import (
     Effect,
     Expectation,
     FactValue,
-    Favour,
     FirstIs,
     Forbid,
     ModelsAre,
     Not,
     Origin,
     PolicyTest,
+    Prefer,
     Proof,
     Refused,
     Require,
@@ -164,7 +164,7 @@ class _StatementChecker:
             case tree.Preference():
                 selector = self._selector(rule.selector)
                 points = self._points(rule)
-                return None if selector is None or points is None else Favour(selector, points)
+                return None if selector is None or points is None else Prefer(selector, points)
             case tree.Weigh():
                 return self._weights(rule)
             case tree.Route():

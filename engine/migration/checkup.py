@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from engine.decision.explanation import Explanation
 from engine.environment import Environment
 from engine.errors import EngineError
-from engine.execution.connections import missing_key
+from engine.execution.provider_factory import missing_key
 from engine.language.diagnostics import Level, Problems, visible
 from engine.model_router import ModelRouter
 from engine.policy import Policy, find_folder, load

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, Usage
-from engine.providers.calls import Call
+from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
-from engine.providers.faults import request_id
+from engine.providers.http_exchange import Call
 from engine.providers.messages import (
     Image,
     Text,
@@ -73,7 +73,7 @@ class AnthropicProvider(WireProvider):
             open_telemetry=False,
         )
 
-    async def _ask(self, attempt: Attempt) -> Reply:
+    async def _complete(self, attempt: Attempt) -> Reply:
         asked = self._asked(attempt)
         call = attempt.call(carries_prompt=True)
         with call.in_force():
@@ -83,7 +83,7 @@ class AnthropicProvider(WireProvider):
             _read_block(attempt, block)
         return _reply(attempt, call, answer.stop_reason, answer.model)
 
-    async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+    async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         asked = self._asked(attempt) | {"stream": True}
         call = attempt.call(carries_prompt=True)
         with call.in_force():
@@ -103,11 +103,11 @@ class AnthropicProvider(WireProvider):
             raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
         yield Chunk(reply=_reply(attempt, call, reading.stop_reason, reading.model))
 
-    async def _greet(self, attempt: Attempt) -> str | None:
-        await self._list(attempt)
+    async def _ping(self, attempt: Attempt) -> str | None:
+        await self._list_models(attempt)
         return None
 
-    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+    async def _list_models(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         self._demand_key()
         call = attempt.call(carries_prompt=False)
         with call.in_force():

@@ -24,7 +24,6 @@ from engine.providers.base import (
     Usage,
     text_bytes,
 )
-from engine.providers.calls import Call
 from engine.providers.errors import (
     ContextOverflow,
     ContextTruncated,
@@ -34,6 +33,7 @@ from engine.providers.errors import (
     ProviderError,
     Truncated,
 )
+from engine.providers.http_exchange import Call
 from engine.providers.messages import Turn, arguments_of, finish_with, read_messages, read_tools, tool_call_of
 from engine.providers.secret import Secret
 from engine.providers.wire_provider import (
@@ -93,7 +93,7 @@ class OllamaProvider(WireProvider):
     async def _open(self) -> None:
         self._http, self._address = await self._client()
 
-    async def _ask(self, attempt: Attempt) -> Reply:
+    async def _complete(self, attempt: Attempt) -> Reply:
         body = await self._prepared(attempt, stream=False)
         call = attempt.call(carries_prompt=True)
         answer = await self._fetch(attempt, call, "/api/chat", body)
@@ -106,7 +106,7 @@ class OllamaProvider(WireProvider):
         told = str(message.get("content") or ""), calls, str(message.get("thinking") or "")
         return _reply(attempt, body, answer, *told)
 
-    async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+    async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         body = await self._prepared(attempt, stream=True)
         call = attempt.call(carries_prompt=True)
         response = await self._send(call, "POST", "/api/chat", body)
@@ -129,12 +129,12 @@ class OllamaProvider(WireProvider):
         finally:
             await response.aclose()
 
-    async def _greet(self, attempt: Attempt) -> str | None:
+    async def _ping(self, attempt: Attempt) -> str | None:
         answer = await self._fetch(attempt, attempt.call(carries_prompt=False), "/api/version", None)
         version = answer.get("version")
         return version if isinstance(version, str) and re.fullmatch(r"[\w.+-]{1,40}", version) else None
 
-    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+    async def _list_models(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         tags = await self._models(attempt, "/api/tags")
         loaded = await self._models(attempt, "/api/ps")
         return [

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, ToolCall, Usage
-from engine.providers.calls import Call
+from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
-from engine.providers.faults import request_id
+from engine.providers.http_exchange import Call
 from engine.providers.messages import (
     Image,
     Text,
@@ -62,7 +62,7 @@ class OpenAIProvider(WireProvider):
             api_key="unused", base_url=address.url, http_client=http, max_retries=0, timeout=None
         )
 
-    async def _ask(self, attempt: Attempt) -> Reply:
+    async def _complete(self, attempt: Attempt) -> Reply:
         asked = self._asked(attempt)
         call = attempt.call(carries_prompt=True)
         with call.in_force():
@@ -77,7 +77,7 @@ class OpenAIProvider(WireProvider):
             attempt.tool_calls.append(_tool_call(made, place))
         return _reply(attempt, call, choice.finish_reason, getattr(message, "refusal", None), answer.model)
 
-    async def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+    async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         asked = self._asked(attempt) | {"stream": True, "stream_options": {"include_usage": True}}
         call = attempt.call(carries_prompt=True)
         with call.in_force():
@@ -113,11 +113,11 @@ class OpenAIProvider(WireProvider):
             yield Chunk(tool_call=tool_call_of(made.id, made.name, "".join(made.arguments), place))
         yield Chunk(reply=_reply(attempt, call, finish, "".join(refusal), model))
 
-    async def _greet(self, attempt: Attempt) -> str | None:
-        await self._list(attempt)
+    async def _ping(self, attempt: Attempt) -> str | None:
+        await self._list_models(attempt)
         return None
 
-    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+    async def _list_models(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         self._demand_key()
         call = attempt.call(carries_prompt=False)
         with call.in_force():

@@ -30,8 +30,8 @@ from engine.providers.addresses import (
     parse_networks,
 )
 from engine.providers.base import Egress, Target
-from engine.providers.calls import TAIL_BYTES, Call, call_in_force
 from engine.providers.errors import EgressRefused, InvalidRequest, Truncated
+from engine.providers.http_exchange import TAIL_BYTES, Call, call_in_force
 from engine.providers.secret import Secret
 
 Resolve = Callable[[str, int], Awaitable[Iterable[str]]]

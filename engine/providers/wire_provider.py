@@ -28,7 +28,7 @@ from engine.providers.base import (
     ToolCall,
     Usage,
 )
-from engine.providers.calls import Call
+from engine.providers.error_mapping import reported, request_id, sanitise
 from engine.providers.errors import (
     AuthFailed,
     Cancelled,
@@ -42,7 +42,7 @@ from engine.providers.errors import (
     Truncated,
     Unreachable,
 )
-from engine.providers.faults import reported, request_id, sanitise
+from engine.providers.http_exchange import Call
 from engine.providers.secret import Secret
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _T = TypeVar("_T")
 DRAIN_S = 0.5
 
 SIGN_OF_LIFE = Chunk()
-"""What `_tell` yields when the model is at work on something that is not shown yet; the caller never sees it."""
+"""What `_stream` yields when the model is at work on something that is not shown yet; the caller never sees it."""
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -158,7 +158,7 @@ class WireProvider(ABC):
     async def complete(self, request: Request) -> Reply:
         """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
         attempt = self._begin(request)
-        outcome = await self._limited(attempt, lambda: self._ask(attempt), request.timeouts.answer_s)
+        outcome = await self._limited(attempt, lambda: self._complete(attempt), request.timeouts.answer_s)
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -166,7 +166,7 @@ class WireProvider(ABC):
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece. Raises ProviderError before content and StreamInterrupted after it."""
         attempt = self._begin(request)
-        pieces = self._tell(attempt)
+        pieces = self._stream(attempt)
         ended = False
         try:
             while not ended:
@@ -185,7 +185,7 @@ class WireProvider(ABC):
         """Is it there? Raises for nothing but a caller's cancel."""
         started = self._clock() if self._clock else None
         attempt = self._begin(_errand(permit, timeout_s))
-        outcome = await self._limited(attempt, lambda: self._greet(attempt), timeout_s)
+        outcome = await self._limited(attempt, lambda: self._ping(attempt), timeout_s)
         if isinstance(outcome, ProviderError):
             return Health(_status_of(outcome), error=outcome)
         if isinstance(outcome, BaseException):
@@ -196,7 +196,7 @@ class WireProvider(ABC):
     async def discover(self, permit: Permit, *, timeout_s: float = 5.0) -> tuple[DiscoveredModel, ...]:
         """The models it has, sorted by id. Raises ProviderError."""
         attempt = self._begin(_errand(permit, timeout_s))
-        outcome = await self._limited(attempt, lambda: self._list(attempt), timeout_s)
+        outcome = await self._limited(attempt, lambda: self._list_models(attempt), timeout_s)
         if isinstance(outcome, BaseException):
             raise outcome
         return tuple(sorted(outcome, key=lambda model: model.id))
@@ -212,19 +212,19 @@ class WireProvider(ABC):
         """Import what is needed and make the client, over `_client()`."""
 
     @abstractmethod
-    async def _ask(self, attempt: Attempt) -> Reply:
+    async def _complete(self, attempt: Attempt) -> Reply:
         """Send the request and read the whole answer."""
 
     @abstractmethod
-    def _tell(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+    def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         """Send the request and yield what comes; the last piece carries the reply."""
 
     @abstractmethod
-    async def _greet(self, attempt: Attempt) -> str | None:
+    async def _ping(self, attempt: Attempt) -> str | None:
         """Ask for something small; returns the server's version if it tells."""
 
     @abstractmethod
-    async def _list(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
+    async def _list_models(self, attempt: Attempt) -> Iterable[DiscoveredModel]:
         """Ask for the models."""
 
     def _demand_key(self) -> None:

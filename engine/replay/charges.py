@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.budget.money import PRICED_TOKENS, Rates
 from engine.config.catalogue import Model
-from engine.replay.coding import MOST_TOKENS, Chunk, Whole
+from engine.replay.encoding import MOST_TOKENS, Chunk, Whole
 from engine.replay.errors import UnreadableLog
 
 NOTHING = Rates(0, 0, 0, 0)

@@ -13,7 +13,7 @@ from math import isnan
 
 import numpy as np
 
-from engine.replay.coding import Numbers
+from engine.replay.encoding import Numbers
 
 DRAWS = 1_000
 FEWEST_DRAWS = 100

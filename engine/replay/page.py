@@ -22,10 +22,10 @@ from engine.replay.charts import (
     spending,
     text,
 )
-from engine.replay.coding import moment
-from engine.replay.counting import Move
+from engine.replay.encoding import moment
 from engine.replay.outcomes import Interval
 from engine.replay.report import Report, Side, usd
+from engine.replay.tally import Move
 
 MOST_MOVES = 30
 

@@ -17,8 +17,8 @@ from engine.language.formatter import print_file
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.policy import Policy
-from engine.replay.coding import Chunk, Numbers
 from engine.replay.columns import columns_of
+from engine.replay.encoding import Chunk, Numbers
 from engine.replay.errors import UnreadableLog
 from engine.replay.logs import open_log
 from engine.replay.outcomes import Interval

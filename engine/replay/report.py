@@ -15,14 +15,14 @@ from engine.decision.facts import Facts
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy
 from engine.replay.charges import Tokens
-from engine.replay.coding import Chunk, moment
 from engine.replay.columns import Columns, columns_of
-from engine.replay.counting import Course, Move, Moves, OfModel, Tally
+from engine.replay.encoding import Chunk, moment
 from engine.replay.errors import UnreadableLog
+from engine.replay.explanations import Reason
 from engine.replay.logs import CHUNK_ROWS, Log, open_log
 from engine.replay.outcomes import Outcomes, outcomes_of
-from engine.replay.reasons import Reason
 from engine.replay.simulation import Exhaustion, Simulation
+from engine.replay.tally import Course, Move, Moves, OfModel, Tally
 
 VERSION = 1
 """The version of the JSON form; see schemas/replay.schema.json."""

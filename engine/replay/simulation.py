@@ -20,12 +20,12 @@ import numpy as np
 from engine.budget.accounts import Limits
 from engine.budget.money import PRICED_TOKENS
 from engine.budget.windows import Period, Window, window_at
-from engine.decision.cells import Column, NumberColumn
+from engine.decision.partitions import Column, NumberColumn
 from engine.policy import Policy
 from engine.replay.charges import Charges, Tokens, booked
-from engine.replay.coding import Chunk, Coded, Whole
+from engine.replay.encoding import Chunk, Coded, Whole
 from engine.replay.errors import UnreadableLog
-from engine.replay.narrowing import Choices, Narrowing
+from engine.replay.pruning import Choices, Narrowing
 
 BUDGET_FACTS = frozenset({"budget.daily.used", "budget.monthly.used", "budget.exhausted_providers"})
 SHORTEST, LONGEST = 4_096, 1 << 18
@@ -188,7 +188,7 @@ class Simulation:
                 played = min(crossing + 1, count)
                 for book, sums in zip(self._books, running, strict=True):
                     book.spent += int(sums[played - 1])
-                self._tell(chunk, at + played - 1)
+                self._stream(chunk, at + played - 1)
                 count = played
             chosen[at : at + count] = models[:count]
             exact[at : at + count] = cost[:count]
@@ -201,7 +201,7 @@ class Simulation:
             if not self._books:
                 step = end - at
 
-    def _tell(self, chunk: Chunk, row: int) -> None:
+    def _stream(self, chunk: Chunk, row: int) -> None:
         for book in self._books:
             if not book.told and book.limit and book.spent >= book.limit:
                 book.told = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.replay.coding import Numbers, Whole
+from engine.replay.encoding import Numbers, Whole
 from engine.replay.outcomes import DRAWS, Interval, apgr_of, cpt_of, gained_at, interval_of, pgr_of
 
 FOLDS = 5

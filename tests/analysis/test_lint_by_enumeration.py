@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.linter import lint
-from engine.analysis.study import Study
 from engine.language.diagnostics import Problems
 from tests.analysis.small_worlds import SmallWorld, worlds
 from tests.reference.interpreter import Policy, about, all_facts, decide
@@ -154,7 +154,7 @@ def _unused_tiers(oracle: Oracle, skipped: set[str]) -> set[str]:
 
 def told(world: SmallWorld) -> dict[str, set[str]]:
     policy = world.engine()
-    study = Study(policy)
+    study = LintContext(policy)
     found = defaultdict(set)
     report = lint(policy.folder, Problems())
     assert report.study is not None

@@ -10,9 +10,9 @@ import pytest
 
 from engine.analysis.changes import Change, changes
 from engine.analysis.mutation import MutationReport, mutate
-from engine.analysis.pasteable import pasteable_test
 from engine.analysis.policy_tests import run_tests
 from engine.analysis.proofs import prove, told
+from engine.analysis.test_snippets import pasteable_test
 from engine.bundled import bundled_path
 from engine.decision.facts import DEFAULTS
 from engine.language import syntax_tree as tree

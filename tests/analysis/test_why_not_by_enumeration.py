@@ -8,7 +8,7 @@ import pytest
 
 from engine.analysis.why_not import CHANGEABLE, why_not
 from engine.decision.explanation import Explanation
-from engine.decision.facts import INDEX, Gathered
+from engine.decision.facts import INDEX, FactsWithSources
 from tests.analysis.small_worlds import facts_of, worlds
 
 
@@ -20,7 +20,7 @@ def test_no_smaller_change_would_do(seed: int) -> None:
         policy = world.engine()
         firsts = [(point, policy.evaluator.decide(facts_of(point)).chain[:1]) for point in world.points]
         for point in rng.sample(world.points, min(3, len(world.points))):
-            explanation = policy.explainer.explain(Gathered(facts_of(point), {}))
+            explanation = policy.explainer.explain(FactsWithSources(facts_of(point), {}))
             assert isinstance(explanation, Explanation)
             for model in policy.catalogue.models:
                 if explanation.model is model:

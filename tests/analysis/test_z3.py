@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.policy_diff import compare
 from engine.analysis.proofs import prove
-from engine.analysis.study import Study
 from engine.config.catalogue import Model
 from engine.decision.facts import INDEX
 from engine.language import checked_policy as said
@@ -338,7 +338,7 @@ def check_proofs(policy: Policy, where: str, most_work: int = 400_000, *, simple
 
 def check_reachability(policy: Policy, where: str) -> int:
     """Rules whose condition no task meets, and routes and weighs that earlier ones leave nothing to."""
-    formulas, study = Formulas(policy), Study(policy)
+    formulas, study = Formulas(policy), LintContext(policy)
     asked = 0
     for number, rule in study.rules:
         met = [formulas.holds(rule.condition, model) for model in formulas.models]

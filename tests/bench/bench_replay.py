@@ -26,8 +26,8 @@ from engine import ModelRouter, TaskProfile
 from engine.model_router import NoEligibleModel
 from engine.policy import Policy
 from engine.replay.charges import Tokens, booked
-from engine.replay.coding import Chunk
 from engine.replay.columns import columns_of
+from engine.replay.encoding import Chunk
 from engine.replay.report import Options, replay
 from engine.replay.simulation import Simulation
 from tests.bench.policies import CRITICALITIES, LABELS, TYPES, policy

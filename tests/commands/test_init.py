@@ -208,7 +208,7 @@ def test_only_loopback_is_ever_asked(monkeypatch: pytest.MonkeyPatch, url: str) 
     def fail(_: str) -> None:
         raise AssertionError("nobody may be asked")
 
-    monkeypatch.setattr(ollama_tags, "_ask", fail)
+    monkeypatch.setattr(ollama_tags, "_complete", fail)
     assert pulled_models(url) is None
 
 

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from engine.decision.explanation import Explanation
-from engine.decision.facts import Gathered
+from engine.decision.facts import FactsWithSources
 from engine.policy import Policy
 from tests.decision.worlds import compiled, facts_of, same_outcome, told
 from tests.reference.generator import World, random_facts, random_world
@@ -90,7 +90,7 @@ def compared(drawn: Iterable[Sample]) -> Iterator[Disagreement | None]:
 def compare(policy: Policy, drawn: Sample, facts: dict[str, Any], expected: Result) -> Disagreement | None:
     given = facts_of(facts)
     decision = policy.evaluator.decide(given)
-    result = told(policy, Explanation(policy.explainer, Gathered(given, {}), decision))
+    result = told(policy, Explanation(policy.explainer, FactsWithSources(given, {}), decision))
     same_at_leaf = same_outcome(decision, policy.tree.leaf(given))
     if result == expected and same_at_leaf:
         return None

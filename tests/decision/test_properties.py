@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from engine.decision.explanation import Explanation
 from engine.decision.explanation_text import explanation_text
-from engine.decision.facts import INDEX, Gathered
+from engine.decision.facts import INDEX, FactsWithSources
 from engine.language.formatter import print_statement
 from engine.policy import Policy
 from tests.decision.differential import Sample, compared
@@ -40,7 +40,7 @@ examples = settings(
 
 
 def explain(policy: Policy, facts: dict[str, Any]) -> Explanation:
-    return policy.explainer.explain(Gathered(facts_of(facts), {}))
+    return policy.explainer.explain(FactsWithSources(facts_of(facts), {}))
 
 
 def chain(explanation: Explanation) -> list[str]:

@@ -12,7 +12,7 @@ from engine.config.folder import folder_in_memory
 from engine.decision.decision_tree import Leaf
 from engine.decision.evaluator import Decision
 from engine.decision.explanation import Explanation
-from engine.decision.facts import INDEX, Facts, Gathered
+from engine.decision.facts import INDEX, Facts, FactsWithSources
 from engine.language.diagnostics import Problems
 from engine.policy import Policy, build
 from tests.reference.generator import World
@@ -35,7 +35,7 @@ def facts_of(facts: dict[str, Any]) -> Facts:
 
 def result_of(policy: Policy, facts: dict[str, Any]) -> Result:
     """What the engine decides, with everything an explanation says of it, as the reference tells it."""
-    explanation = policy.explainer.explain(Gathered(facts_of(facts), {}))
+    explanation = policy.explainer.explain(FactsWithSources(facts_of(facts), {}))
     return told(policy, explanation)
 
 

@@ -104,7 +104,7 @@ async def test_nothing_is_told_in_any_sink(
         async with ModelRouter.of(policy, dry_run=False) as router:
             for streamed in (False, True):
                 try:
-                    await _ask(router, streamed)
+                    await _complete(router, streamed)
                 except EngineError as error:
                     told += [str(error), repr(error), _engine_frames(error)]
                     if isinstance(error, StreamInterrupted):
@@ -133,7 +133,7 @@ async def test_nothing_is_told_in_any_sink(
         assert _hits("\n".join(told)) == []
 
 
-async def _ask(router: ModelRouter, streamed: bool) -> None:
+async def _complete(router: ModelRouter, streamed: bool) -> None:
     messages = [{"role": "user", "content": PROMPT}]
     tools = [{"type": "function", "function": {"name": "f", "description": PROMPT, "parameters": {}}}]
     if not streamed:

@@ -56,7 +56,7 @@ def test_no_run_goes_past_its_deadline(part: int, virtually: Virtually) -> None:
             deadline_s = chance.choice([0.2, 1.5, 10.0, 30.0, 120.0])
             began_at = loop.time()
             with suppress(EngineError):
-                await _ask(place, deadline_s, streamed=chance.random() < 0.5)
+                await _complete(place, deadline_s, streamed=chance.random() < 0.5)
             overruns.append(loop.time() - began_at - deadline_s)
 
         for number in range(RUNS // 50):
@@ -71,7 +71,7 @@ def test_no_run_goes_past_its_deadline(part: int, virtually: Virtually) -> None:
     virtually(main)
 
 
-async def _ask(place: World, deadline_s: float, *, streamed: bool) -> Any:
+async def _complete(place: World, deadline_s: float, *, streamed: bool) -> Any:
     if not streamed:
         return await place.router.select_and_invoke(TaskProfile("qa"), HELLO, deadline_s=deadline_s)
     return [piece async for piece in place.router.stream(TaskProfile("qa"), HELLO, deadline_s=deadline_s)]

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from engine.bundled import bundled_text
 from engine.decision.evaluator import Evaluator
 from engine.decision.explanation import Explainer
-from engine.decision.facts import Facts, Gathered
+from engine.decision.facts import Facts, FactsWithSources
 from engine.errors import EngineError
 from engine.execution.decision_log import (
     DecisionLog,
@@ -107,7 +107,7 @@ def test_a_record_decides_again_the_same(virtually: Virtually, tmp_path: Path) -
 def _decides_again(record: dict[str, Any], policy: Any) -> None:
     assert record["policy_digest"] == policy.folder.policy_digest
     facts = facts_of(record, policy.names)
-    explanation = Explainer(Evaluator(policy.compiled), policy.tree).explain(Gathered(facts, {}))
+    explanation = Explainer(Evaluator(policy.compiled), policy.tree).explain(FactsWithSources(facts, {}))
     again = decision_json(explanation, policy.folder)
     assert {name: record[name] for name in again} == again
 

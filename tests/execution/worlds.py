@@ -15,7 +15,7 @@ from typing import Any
 from engine.budget import Clock, Ledger, Limits, open_ledger
 from engine.budget.usage import ExportRow, export_rows
 from engine.config.folder import folder_in_memory
-from engine.execution.surroundings import Surroundings
+from engine.execution.runtime import Runtime
 from engine.language.diagnostics import Problems
 from engine.model_router import ModelRouter
 from engine.policy import Policy, build
@@ -159,7 +159,7 @@ def world(
         return made
 
     numbers = itertools.count(1)
-    surroundings = Surroundings(
+    surroundings = Runtime(
         now, loop.time, sleep, chance or random.Random(7).random, lambda: f"decision-{next(numbers)}"
     )
     router = ModelRouter.of(

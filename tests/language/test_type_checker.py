@@ -23,7 +23,6 @@ from engine.language.checked_policy import (
     FactHas,
     FactHasModel,
     FactIn,
-    Favour,
     Forbid,
     ModelCompare,
     ModelEmpty,
@@ -33,6 +32,7 @@ from engine.language.checked_policy import (
     ModelsAre,
     Not,
     Origin,
+    Prefer,
     PriceUnknown,
     Refused,
     Require,
@@ -483,7 +483,7 @@ def test_avoid_is_prefer_with_the_sign_turned() -> None:
     """Points are exact decimals, below zero for `avoid` (ruling 1)."""
     policy = good("prefer a: local by 2.5 avoid b: cloud by 0.1")
 
-    assert [rule.effect.points for rule in policy.rules[:2] if isinstance(rule.effect, Favour)] == [
+    assert [rule.effect.points for rule in policy.rules[:2] if isinstance(rule.effect, Prefer)] == [
         Decimal("2.5"),
         Decimal("-0.1"),
     ]

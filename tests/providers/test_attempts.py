@@ -322,7 +322,7 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     """Importing every module of the package, and making providers, loads no SDK and no HTTP library."""
     code = """
 import sys
-from engine.providers import addresses, anthropic, base, calls, errors, faults, messages, ollama, openai, scripted, secret
+from engine.providers import addresses, anthropic, base, http_exchange, errors, error_mapping, messages, ollama, openai, scripted, secret
 from engine.providers import wire_provider
 from engine.errors import EngineError
 from engine.providers.base import Egress, Target

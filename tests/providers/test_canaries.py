@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.providers.base import Egress, Request, Timeouts, collect
+from engine.providers.error_mapping import FRAGMENT, sanitise
 from engine.providers.errors import BY_CLASS, ProviderError, StreamInterrupted
-from engine.providers.faults import FRAGMENT, sanitise
 from engine.providers.secret import Secret
 from engine.providers.wire_provider import WireProvider
 

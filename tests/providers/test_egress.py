@@ -209,7 +209,7 @@ async def test_a_target_without_a_policy_sends_nothing() -> None:
 
 async def test_no_permit_no_request() -> None:
     """The transport sends nothing for code that comes without a call, or with one that was used."""
-    from engine.providers.calls import Call
+    from engine.providers.http_exchange import Call
     from engine.providers.transport import open_client
 
     async with wire_server(OPENAI.handler()) as served:

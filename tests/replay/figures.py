@@ -356,8 +356,8 @@ def _rows_as_recorded(bench: Bench, log: str, short: str, id: str, models: list[
     """Each row alone is a bin of the course over time: its money is the row's."""
     from engine.policy import load_or_raise
     from engine.replay.charges import Charges, Tokens
-    from engine.replay.coding import Chunk
     from engine.replay.columns import columns_of
+    from engine.replay.encoding import Chunk
     from engine.replay.logs import open_log
 
     policy = load_or_raise(bench.folder(models, f'route all: use "{id}"'))

@@ -12,8 +12,8 @@ import pytest
 
 from engine.policy import Policy
 from engine.replay.charges import Tokens, booked
-from engine.replay.coding import Chunk
 from engine.replay.columns import columns_of
+from engine.replay.encoding import Chunk
 from engine.replay.simulation import Played, Simulation
 from tests.bench import policies as bench
 from tests.replay import worlds
@@ -116,8 +116,8 @@ def test_ten_thousand_rows_of_the_bench_are_decided_alike() -> None:
 def test_refusals_are_counted_as_explanations_tell_them() -> None:
     """Each rule's rows are those in whose explanation it blocks a model of the route."""
     from engine.decision.explanation import Explanation
-    from engine.decision.facts import Gathered
-    from engine.replay.reasons import Refusals
+    from engine.decision.facts import FactsWithSources
+    from engine.replay.explanations import Refusals
 
     policy = bench.policy(120, 4)
     facts = bench.facts(400, 11)
@@ -145,7 +145,7 @@ def test_refusals_are_counted_as_explanations_tell_them() -> None:
             context_size=one.context_size,
             tool_use_required=one.tool_use_required,
         )
-        told: Explanation = policy.explainer.explain(Gathered(given, {}))
+        told: Explanation = policy.explainer.explain(FactsWithSources(given, {}))
         for rule in {rule.name for candidate in told.candidates for rule in candidate.blockers}:
             wanted[rule] = wanted.get(rule, 0) + 1
     refusals = Refusals(simulation)

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Edit, Example, Finding, LintRule
 from engine.analysis.questions import none_live
-from engine.analysis.study import Study
 from engine.language.diagnostics import Diagnostic
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, rule in study.rules:
         span, masks = study.condition_span(rule), study.condition(index)
         if span is None or masks is None or index in study.never:
@@ -22,7 +22,7 @@ def check(study: Study) -> Iterator[Finding]:
             )
 
 
-def fix(study: Study, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the clause away, and the blanks before it where no comment stands there."""
     span = diagnostic.span
     clause = re.search(r"\b(?:when|unless)\s+\Z", span.source.text[: span.start])

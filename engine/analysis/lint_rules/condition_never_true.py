@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
-from engine.analysis.study import Study
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, rule in study.rules:
         span = study.condition_span(rule)
         if span is not None and index in study.never:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
-from engine.decision.cells import bits_of
 from engine.decision.cubes import Interval
+from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Use
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     policy = study.compiled
     for index, rule in study.of_effect(Use):
         shortest = _shortest(study, index)
@@ -36,7 +36,7 @@ def check(study: Study) -> Iterator[Finding]:
                 break
 
 
-def _shortest(study: Study, index: int) -> int:
+def _shortest(study: LintContext, index: int) -> int:
     """The least context size with which the route is taken, 0 when its condition does not ask for one."""
     lows = []
     for bit in bits_of(study.bits(index)):

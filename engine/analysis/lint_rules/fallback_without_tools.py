@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
-from engine.decision.cells import bits_of
 from engine.decision.cubes import NameSet
+from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Use
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     policy = study.compiled
     for index, rule in study.of_effect(Use):
         if not _requires_tools(study, index):
@@ -25,7 +25,7 @@ def check(study: Study) -> Iterator[Finding]:
                 )
 
 
-def _requires_tools(study: Study, index: int) -> bool:
+def _requires_tools(study: LintContext, index: int) -> bool:
     """Whether the route is taken only by tasks that call tools."""
     constraints = [
         study.compiled.cubes[bit].get("task.tool_use_required") for bit in bits_of(study.bits(index))

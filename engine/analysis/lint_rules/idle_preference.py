@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
 from engine.analysis.reachability import favours_all_alike
-from engine.analysis.study import Study
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index in study.idle_preferences:
         if index not in study.across_tiers:
             rule = study.compiled.rules[index]

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
-from engine.analysis.study import Study
 
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
@@ -15,7 +15,7 @@ TOKEN = re.compile(
 """What the common services hand out. A digit is asked for, so that no name in hyphens is one."""
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for source in study.policy.folder.routes:
         for found in TOKEN.finditer(source.text):
             yield Finding(

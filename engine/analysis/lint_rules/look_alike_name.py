@@ -4,14 +4,14 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 
 _WORD = re.compile(r"\w+")
 _CONFUSED = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH")
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for source in study.sources:
         if source.text.isascii():
             continue

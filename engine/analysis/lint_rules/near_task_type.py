@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.checked_policy import FactIn
 from engine.language.diagnostics import Note, visible
 from engine.language.source import Span
@@ -12,7 +12,7 @@ from engine.language.source import Span
 MOST_COMPARED = 150
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     if study.policy.names.task_types is not None:
         return  # the list is closed: a name outside it is an error already
     mentioned: dict[str, list[Span]] = {}

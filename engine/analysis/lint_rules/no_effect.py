@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.checked_policy import Forbid, Require
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, why in sorted(study.without_effect.items()):
         rule = study.compiled.rules[index]
         message = f"no decision would change without `{rule.name}`"

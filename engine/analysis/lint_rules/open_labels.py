@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.checked_policy import FactHas
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     if study.policy.names.labels is not None:
         return
     first = next((test for test in study.fact_tests(FactHas) if test.fact == "task.labels"), None)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
-from engine.analysis.study import Study
 
 
-def told(study: Study) -> Iterator[Finding]:
+def told(study: LintContext) -> Iterator[Finding]:
     if study.open_questions:
         first = study.sources[0]
         yield Finding(

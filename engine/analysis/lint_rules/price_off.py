@@ -5,10 +5,10 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, MODELS, WARNING, Example, Finding, LintRule
 from engine.analysis.policy_diff import compare
 from engine.analysis.reference_prices import reference_price
-from engine.analysis.study import Study
 from engine.config.catalogue import Model, Prices
 from engine.config.section import Section
 from engine.config.yaml_source import read_yaml
@@ -22,7 +22,7 @@ _DEAREST = Fraction(1000)
 _MOST_WORK = 200_000
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for model in study.compiled.models:
         if model.prices is None or model.locality == "local":
             continue
@@ -63,7 +63,7 @@ def _usd(price: Fraction) -> str:
     return digits or "0"
 
 
-def _changes_a_decision(study: Study, model: Model, factor: Fraction) -> bool:
+def _changes_a_decision(study: LintContext, model: Model, factor: Fraction) -> bool:
     """Whether some task in the default mode is decided otherwise with the price put right."""
     policy = study.policy
     mended = _with_price(policy, model, factor)
@@ -82,7 +82,7 @@ def _with_price(policy: Policy, model: Model, factor: Fraction) -> Policy:
     return replace(policy, catalogue=replace(policy.catalogue, models=models), compiled=compiled)
 
 
-def _place(study: Study, model: Model) -> Span:
+def _place(study: LintContext, model: Model) -> Span:
     """Where the input price stands."""
     document = read_yaml(study.policy.folder.models, Problems())
     assert document is not None, "it has been read before"

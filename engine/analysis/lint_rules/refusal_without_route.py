@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.analysis.questions import every, none_live
 from engine.analysis.search import Witness
-from engine.analysis.study import Study
-from engine.decision.cells import bits_of
+from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Origin, Require
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     if study.refusals_are_explained:
         return
     policy = study.compiled

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.diagnostics import visible
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for answer in study.proofs:
         if answer.counterexample is not None:
             chain = (

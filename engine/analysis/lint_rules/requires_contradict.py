@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
 from engine.analysis.questions import every, none_live, some_live
-from engine.analysis.study import Study
 from engine.language.checked_policy import Require
 from engine.language.diagnostics import Note
 
@@ -12,7 +12,7 @@ MOST_REQUIRES = 500
 """Requires that are held against each other; every two of them are looked at."""
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     requires = [
         (index, rule)
         for index, rule in study.of_effect(Require)
@@ -44,7 +44,7 @@ def check(study: Study) -> Iterator[Finding]:
                 break
 
 
-def _leaves_a_model(study: Study, index: int, requires: list[int]) -> bool:
+def _leaves_a_model(study: LintContext, index: int, requires: list[int]) -> bool:
     """Whether some task of one require has a model that all of these let through."""
     masks = study.condition(index)
     if masks is not None and len(set(masks)) > 1:

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.checked_policy import Use
 
 
-def is_all_cloud(study: Study, index: int) -> bool:
+def is_all_cloud(study: LintContext, index: int) -> bool:
     tiers = study.compiled.tiers[index]
     members = {model for tier in tiers for model in (*tier.always, *(model for model, _ in tier.depending))}
     return bool(members) and all(study.compiled.models[model].locality == "cloud" for model in members)
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     has_local = any(model.locality == "local" for model in study.compiled.models)
     for index, rule in study.of_effect(Use):
         if has_local and is_all_cloud(study, index) and index not in study.unreachable:

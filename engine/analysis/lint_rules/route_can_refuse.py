@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.analysis.lint_rules.route_all_cloud import is_all_cloud
 from engine.analysis.questions import every, none_live, some_live
 from engine.analysis.search import Witness
-from engine.analysis.study import Study
 from engine.language.checked_policy import Use
 from engine.language.diagnostics import visible
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     refusing = study.chains.nobody(study.consent)
     for index, rule in study.of_effect(Use):
         if index in study.never or index in study.unreachable or is_all_cloud(study, index):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.decision.facts import shown
 from engine.language.checked_policy import All, Any, Condition, FactCompare, Not
 from engine.language.diagnostics import Note
@@ -11,7 +11,7 @@ from engine.language.diagnostics import Note
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     below: dict[tuple[str, str], FactCompare] = {}
     above: dict[tuple[str, str], FactCompare] = {}
     at: set[tuple[str, str]] = set()

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, MODELS, Example, Finding, LintRule
 from engine.analysis.questions import every
 from engine.analysis.search import Goal, Obstacle, Witness
-from engine.analysis.study import Study
 from engine.config.catalogue import Model
 from engine.decision.evaluator import decide_live
 from engine.language.diagnostics import Note, visible
@@ -15,7 +15,7 @@ from engine.language.diagnostics import Note, visible
 MOST_PAIRS = 50
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     models = study.compiled.models
     alike = [
         pair for pair in combinations(study.models, 2) if _rank(models[pair[0]]) == _rank(models[pair[1]])
@@ -38,7 +38,7 @@ def _rank(model: Model) -> tuple[str, Fraction | None]:
     return model.locality, Fraction(model.relative_cost) if model.locality == "local" else model.price
 
 
-def _tie(study: Study, one: int, other: int) -> Goal:
+def _tie(study: LintContext, one: int, other: int) -> Goal:
     policy = study.compiled
     pair = {policy.models[one].key, policy.models[other].key}
     decides = study.chains.between(one, other)

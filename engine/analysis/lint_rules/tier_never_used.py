@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.analysis.questions import every, none_live, some_live
-from engine.analysis.study import Study
 from engine.language.checked_policy import Use
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, rule in study.of_effect(Use):
         if index in study.never or index in study.unreachable:
             continue

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.checked_policy import Use
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, rule in study.of_effect(Use):
         for place, tier in enumerate(study.compiled.tiers[index]):
             if not tier.always and not tier.depending:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, WARNING, Example, Finding, LintRule
 from engine.analysis.questions import every, none_live, some_live
-from engine.analysis.study import Study
 from engine.language.checked_policy import Origin, Rule, Use, Weigh
 from engine.language.diagnostics import Note
 
@@ -12,7 +12,7 @@ MOST_BLAMED = 40
 """Earlier rules among which the ones responsible are looked for; of more, all are named that meet the condition."""
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index in sorted(study.unreachable):
         rule = study.compiled.rules[index]
         blamed = _blamed(study, index)
@@ -41,7 +41,7 @@ def check(study: Study) -> Iterator[Finding]:
             )
 
 
-def _blamed(study: Study, index: int) -> list[Rule]:
+def _blamed(study: LintContext, index: int) -> list[Rule]:
     """Earlier rules that together leave nothing: none of them can be spared."""
     policy, bits = study.compiled, study.bits(index)
     kind = Use if isinstance(policy.rules[index].effect, Use) else Weigh

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Edit, Example, LintRule
-from engine.analysis.study import Study
 from engine.language.diagnostics import Diagnostic
 from engine.language.syntax_tree import Let
 
 
-def fix(study: Study, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the statement away; its whole lines where nothing else stands on them."""
     span = diagnostic.span
     for let in study.statements:

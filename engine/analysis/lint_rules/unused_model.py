@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.language.diagnostics import visible
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for index, model in enumerate(study.compiled.models):
         if model.price is None:
             continue  # `no-price` has said so

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Edit, Example, Finding, LintRule
-from engine.analysis.study import Study
 from engine.analysis.suppressions import Suppression
 from engine.language.diagnostics import Diagnostic
 
@@ -14,7 +14,7 @@ def finding(suppression: Suppression) -> Finding:
     )
 
 
-def fix(study: Study, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the whole line away."""
     source, span = diagnostic.span.source, diagnostic.span
     line = span.line

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.analysis.study import Study
 
 
-def check(study: Study) -> Iterator[Finding]:
+def check(study: LintContext) -> Iterator[Finding]:
     for answer in study.proofs:
         if answer.vacuous:
             yield Finding(

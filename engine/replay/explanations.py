@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from engine.config.catalogue import Model
-from engine.decision.cells import bits_of
 from engine.decision.evaluator import Decision, first_rule
+from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Rule
-from engine.replay.coding import Whole
-from engine.replay.narrowing import different
+from engine.replay.encoding import Whole
+from engine.replay.pruning import different
 from engine.replay.simulation import Played, Simulation
 
 MOST_COMBINATIONS = 50_000

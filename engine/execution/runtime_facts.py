@@ -9,16 +9,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from engine.budget import AccountState, Period, Snapshot
-from engine.execution.edition import Edition
-from engine.execution.ledger_desk import LedgerDesk
-from engine.execution.slots import Slots
-from engine.execution.standing import Standing
+from engine.execution.async_ledger import AsyncLedger
+from engine.execution.concurrency import Slots
+from engine.execution.policy_snapshot import PolicySnapshot
+from engine.execution.provider_health import HealthTracker
 
 FRESH_S = 1.0
 _SPENT = Decimal(100)
 
 
-class Live(NamedTuple):
+class RuntimeFacts(NamedTuple):
     """The live facts, and where each that differs from a test's default comes from."""
 
     daily_used: Decimal
@@ -34,11 +34,11 @@ class LiveFacts:
     """The live facts of whatever edition asks. Thread-safe: what is remembered is replaced whole."""
 
     def __init__(
-        self, desk: LedgerDesk, standing: Standing, slots: Slots, monotonic: Callable[[], float]
+        self, desk: AsyncLedger, standing: HealthTracker, slots: Slots, monotonic: Callable[[], float]
     ) -> None:
         self._desk, self._standing, self._slots = desk, standing, slots
         self._monotonic = monotonic
-        self._known: tuple[Edition, Live] | None = None
+        self._known: tuple[PolicySnapshot, RuntimeFacts] | None = None
         self._until = self._books_until = 0.0
 
     def forget(self) -> None:
@@ -49,21 +49,21 @@ class LiveFacts:
         """Money moved: read the ledger, too, at the next decision."""
         self._until = self._books_until = 0.0
 
-    def known(self, edition: Edition) -> Live | None:
+    def known(self, edition: PolicySnapshot) -> RuntimeFacts | None:
         """What is remembered and fresh."""
         known = self._known
         if known is not None and known[0] is edition and self._monotonic() < self._until:
             return known[1]
         return None
 
-    def now(self, edition: Edition, *, needs_keys: bool) -> Live:
+    def now(self, edition: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The facts now. Waits for the ledger when they are older than a second."""
         if (known := self.known(edition)) is not None:
             return known
         books = self._desk.last_snapshot if self._has_books else self._desk.snapshot()
         return self._gather(edition, books, needs_keys=needs_keys)
 
-    async def soon(self, edition: Edition, *, needs_keys: bool) -> Live:
+    async def soon(self, edition: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The same, for asyncio."""
         if (known := self.known(edition)) is not None:
             return known
@@ -74,7 +74,7 @@ class LiveFacts:
     def _has_books(self) -> bool:
         return self._monotonic() < self._books_until
 
-    def _gather(self, edition: Edition, budgets: Snapshot, *, needs_keys: bool) -> Live:
+    def _gather(self, edition: PolicySnapshot, budgets: Snapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The facts as the ledger's snapshot and this process's own knowledge have them."""
         now = self._monotonic()
         if now >= self._books_until:
@@ -108,11 +108,11 @@ class LiveFacts:
         else:
             sources |= _budget_sources(edition, budgets)
         known = frozenset(edition.configured)
-        live = Live(daily, monthly, exhausted & known, down, busy, warm, sources)
+        live = RuntimeFacts(daily, monthly, exhausted & known, down, busy, warm, sources)
         self._known = edition, live
         return live
 
-    def _down(self, edition: Edition, *, needs_keys: bool) -> tuple[frozenset[str], str]:
+    def _down(self, edition: PolicySnapshot, *, needs_keys: bool) -> tuple[frozenset[str], str]:
         """The providers nothing can be asked of now, and why."""
         reasons: dict[str, str] = {}
         missing = edition.missing_keys() if needs_keys else {}
@@ -130,7 +130,7 @@ class LiveFacts:
         return frozenset({*missing, *reasons}), "; ".join(told)
 
 
-def _budget_sources(edition: Edition, budgets: Snapshot) -> dict[str, str]:
+def _budget_sources(edition: PolicySnapshot, budgets: Snapshot) -> dict[str, str]:
     sources: dict[str, str] = {}
     variables = {Period.DAILY: "DAILY_BUDGET_LIMIT", Period.MONTHLY: "MONTHLY_BUDGET_LIMIT"}
     environment = {

@@ -10,8 +10,8 @@ import pytest
 
 from engine.decision.facts import Facts
 from engine.policy import Policy
-from engine.replay.coding import Coded
-from engine.replay.narrowing import Choices, Narrowing
+from engine.replay.encoding import Coded
+from engine.replay.pruning import Choices, Narrowing
 from engine.replay.simulation import BUDGET_FACTS
 from tests.decision.worlds import compiled, facts_of
 from tests.reference.generator import random_facts, random_world

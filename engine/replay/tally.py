@@ -13,8 +13,8 @@ import polars as pl
 from engine.config.catalogue import Model
 from engine.language.vocabulary import QUALITIES
 from engine.replay.charges import Tokens, total
-from engine.replay.coding import Chunk, Whole
-from engine.replay.reasons import (
+from engine.replay.encoding import Chunk, Whole
+from engine.replay.explanations import (
     BEYOND,
     MOST_COMBINATIONS,
     Combinations,

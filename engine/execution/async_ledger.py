@@ -29,7 +29,7 @@ PUT_BY_S = 0.02
 MOST_PUT_BY = 64
 
 
-class LedgerDesk:
+class AsyncLedger:
     """`open_ledger` may raise LedgerUnavailable or ValueError; it is tried again at the next call."""
 
     def __init__(self, open_ledger: Callable[[Limits], Ledger], limits: Limits) -> None:

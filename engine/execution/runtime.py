@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Runtime:
     """`now` gives aware datetimes and may step, `monotonic` seconds that never go back; `chance` a number in [0, 1); `sleep`
     waits that many seconds; `new_id` gives a name nobody else has."""
 

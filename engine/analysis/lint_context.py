@@ -32,7 +32,7 @@ MOST_WORK_A_PROOF = 2_000_000
 Test_ = TypeVar("Test_", bound=FactTest)
 
 
-class Study:
+class LintContext:
     """What lint rules ask of a policy. Everything is worked out when first asked for."""
 
     def __init__(self, policy: Policy) -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from engine.budget import Attempt, Clock, Ledger, Limits, Reservation, open_ledger
 from engine.budget.usage import export_rows
+from engine.execution.async_ledger import MOST_PUT_BY, AsyncLedger
 from engine.execution.decision_log import log_files, read_records
-from engine.execution.ledger_desk import MOST_PUT_BY, LedgerDesk
-from engine.execution.surroundings import Surroundings
+from engine.execution.runtime import Runtime
 from engine.model_router import ModelRouter
 from engine.providers.scripted import ScriptedProvider
 from engine.task_profiles import TaskProfile
@@ -54,7 +54,7 @@ async def test_a_free_local_answer_waits_for_no_ledger(tmp_path: Path) -> None:
     stuck = _Stuck(real.store, Limits(), real._clock)
     stuck.gate = threading.Event()
     # The hand of this clock stands still: the facts stay fresh, and the ledger is not read again.
-    world = Surroundings(
+    world = Runtime(
         lambda: datetime.now(UTC), lambda: 0.0, asyncio.sleep, lambda: 0.5, lambda: uuid.uuid4().hex
     )
     router = _router(ledger=stuck, surroundings=world)
@@ -97,7 +97,7 @@ router = asyncio.run(main())
 
 def test_a_second_event_loop_is_served_too(tmp_path: Path) -> None:
     """What one loop put by and never took up is written, in order, by the next."""
-    desk = LedgerDesk(lambda _: _opened(tmp_path), Limits())
+    desk = AsyncLedger(lambda _: _opened(tmp_path), Limits())
     done: list[int] = []
 
     async def put_by(*numbers: int) -> None:
@@ -117,7 +117,7 @@ def test_a_second_event_loop_is_served_too(tmp_path: Path) -> None:
 
 async def test_what_was_put_by_comes_before_what_is_asked_after(tmp_path: Path) -> None:
     """`flush` waits for it, a bug in one stops no other, and what is asked later is done later."""
-    desk = LedgerDesk(lambda _: _opened(tmp_path), Limits())
+    desk = AsyncLedger(lambda _: _opened(tmp_path), Limits())
     done: list[str] = []
     desk.later(lambda: done.append("first"))
     desk.post(lambda ledger: done.append("second"), lambda error: None, behind=True)

@@ -9,15 +9,15 @@ from engine.budget import Limits, TokenPrices
 from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
-from engine.execution.connections import Given, make_provider, missing_key, target_of
 from engine.execution.prices import token_prices
+from engine.execution.provider_factory import Given, make_provider, missing_key, target_of
 from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
 
 DEADLINE_S = 120.0
 
 
-class Edition:
+class PolicySnapshot:
     """A policy and what it takes to carry its decisions out. Providers are made when first asked for."""
 
     def __init__(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
-from engine.execution.surroundings import Surroundings
+from engine.execution.runtime import Runtime
 from engine.providers.base import DiscoveredModel, Health
 from engine.providers.errors import ErrorClass, HealthMark, ProviderError
 
@@ -44,10 +44,10 @@ class _Discovery:
     models: Mapping[str, DiscoveredModel]
 
 
-class Standing:
+class HealthTracker:
     """Thread-safe. `changed` is called when something a decision is told of may have moved."""
 
-    def __init__(self, surroundings: Surroundings, changed: Callable[[], None]) -> None:
+    def __init__(self, surroundings: Runtime, changed: Callable[[], None]) -> None:
         self._surroundings = surroundings
         self._changed = changed
         self._lock = threading.Lock()

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.decision.cells import Column, NumberColumn
 from engine.decision.facts import INDEX, Facts, InvalidFact, read_json, read_text
+from engine.decision.partitions import Column, NumberColumn
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import FACTS, WEEKDAYS, Fact, Kind, Names
 from engine.replay.columns import FIELD_OF_LABELS, Columns

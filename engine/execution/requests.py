@@ -13,11 +13,11 @@ from engine.budget import BudgetError, cost_micro_usd, usd, worst_case_micro_usd
 from engine.budget import Usage as Charged
 from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
-from engine.execution import journal
+from engine.execution import log_events
 from engine.execution.attempt_record import AttemptRecord
-from engine.execution.attempts import Exchange, Machine
+from engine.execution.attempts import RequestExecution, SharedState
 from engine.execution.decision_log import DecisionLog, decision_json
-from engine.execution.edition import Edition
+from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.providers.base import Chunk, Reply
 
@@ -34,19 +34,19 @@ class Order:
 
 
 async def carry_out(
-    machine: Machine,
-    edition: Edition,
+    machine: SharedState,
+    edition: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     *,
     log: DecisionLog | None,
     on_charge: Callable[[], None],
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as `Exchange.run`."""
+    """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as `RequestExecution.run`."""
     decision_id = machine.surroundings.new_id()
-    journal.decided(decision_id, explanation.chain, explanation.facts.mode)
+    log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
     route = machine.telemetry.route(explanation)
-    exchange = Exchange(
+    exchange = RequestExecution(
         replace(machine, telemetry=machine.telemetry.within(route)),
         edition,
         explanation.chain,
@@ -78,11 +78,16 @@ async def carry_out(
 
 
 async def rehearse(
-    machine: Machine, edition: Edition, explanation: Explanation, order: Order, *, log: DecisionLog | None
+    machine: SharedState,
+    edition: PolicySnapshot,
+    explanation: Explanation,
+    order: Order,
+    *,
+    log: DecisionLog | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """A dry run: nothing is called, nothing is held, and the result says what would be."""
     decision_id = machine.surroundings.new_id()
-    journal.decided(decision_id, explanation.chain, explanation.facts.mode)
+    log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
     costs = [_worst_case(edition, model, order) for model in explanation.chain]
     attempts = []
     for model, cost in zip(explanation.chain, costs, strict=True):
@@ -114,11 +119,16 @@ async def rehearse(
 
 
 def refuse(
-    machine: Machine, edition: Edition, explanation: Explanation, order: Order, *, log: DecisionLog | None
+    machine: SharedState,
+    edition: PolicySnapshot,
+    explanation: Explanation,
+    order: Order,
+    *,
+    log: DecisionLog | None,
 ) -> None:
     """Write down a decision whose chain is empty."""
     decision_id = machine.surroundings.new_id()
-    journal.decided(decision_id, (), explanation.facts.mode)
+    log_events.decided(decision_id, (), explanation.facts.mode)
     write_down(log, machine, edition, explanation, order, decision_id, [], "refused")
 
 
@@ -132,7 +142,7 @@ def piece_of(piece: Chunk, result: dict[str, Any] | None = None) -> dict[str, An
     }
 
 
-def result_of(exchange: Exchange, reply: Reply, model: Model, decision_id: str) -> dict[str, Any]:
+def result_of(exchange: RequestExecution, reply: Reply, model: Model, decision_id: str) -> dict[str, Any]:
     """The one shape of an answer; `cost_usd` is what all attempts together were charged."""
     return {
         "content": reply.content,
@@ -165,7 +175,7 @@ def _usage_json(reply: Reply | None, charged: Charged | None) -> dict[str, Any]:
     }
 
 
-def _worst_case(edition: Edition, model: Model, order: Order) -> int | None:
+def _worst_case(edition: PolicySnapshot, model: Model, order: Order) -> int | None:
     prices = edition.prices[model.key]
     if prices is None:
         return None
@@ -191,8 +201,8 @@ def _outcome(error: BaseException | None) -> str:
 
 def write_down(
     log: DecisionLog | None,
-    machine: Machine,
-    edition: Edition,
+    machine: SharedState,
+    edition: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     decision_id: str,
@@ -223,7 +233,7 @@ def write_down(
         try:
             log.append(record)
         except OSError as error:
-            journal.not_logged(error.strerror or type(error).__name__)
+            log_events.not_logged(error.strerror or type(error).__name__)
 
     machine.desk.later(write)
 

@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from engine.providers.base import Request, Usage
-from engine.providers.calls import Call
 from engine.providers.errors import BY_CLASS, DETAIL_CHARACTERS, ErrorClass, ProviderError
+from engine.providers.http_exchange import Call
 from engine.providers.secret import Secret
 
 # A fragment of this many characters that also stands in the prompt or the key is masked.

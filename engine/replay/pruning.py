@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.decision.cells import Column, bits_of
 from engine.decision.compiler import CompiledPolicy, Tier
 from engine.decision.evaluator import Decision, decide_live, first_rule
+from engine.decision.partitions import Column, bits_of
 from engine.language.vocabulary import FACTS, Kind
-from engine.replay.coding import Coded, Whole
+from engine.replay.encoding import Coded, Whole
 
 REFUSED = -1
 MOST_FLAGS = 1 << 23

@@ -85,7 +85,7 @@ async def _fail(dialect: Dialect, case: dict[str, Any], way: str) -> tuple[Provi
             unheard.bind(("127.0.0.1", 0))
             port = unheard.getsockname()[1]
         provider = dialect.at(f"http://127.0.0.1:{port}")
-        return await _ask(provider, asked(provider.target), way), 0
+        return await _complete(provider, asked(provider.target), way), 0
 
     jump = TimeJump()
 
@@ -100,12 +100,14 @@ async def _fail(dialect: Dialect, case: dict[str, Any], way: str) -> tuple[Provi
         deadline_s = 150.0 if wire == "deadline" else 600.0
         # The SDK is imported under no limit but the deadline; have that behind us.
         await provider.discover(asked(provider.target).permit, timeout_s=60.0)
-        failed = await _ask(provider, asked(provider.target, timeouts=limits, deadline_s=deadline_s), way)
+        failed = await _complete(
+            provider, asked(provider.target, timeouts=limits, deadline_s=deadline_s), way
+        )
         await provider.aclose()
         return failed, len(served.prompts())
 
 
-async def _ask(provider: WireProvider, request: Request, way: str) -> ProviderError:
+async def _complete(provider: WireProvider, request: Request, way: str) -> ProviderError:
     with pytest.raises(ProviderError) as failed:
         await (provider.complete(request) if way == "whole" else collect(provider.stream(request)))
     return failed.value
@@ -199,7 +201,7 @@ async def test_a_body_error_outranks_the_good_status_of_its_stream() -> None:
     }
     async with wire_server(dialect.handler(in_json(body, 401))) as served:
         provider = dialect.at(served.url)
-        failed = await _ask(provider, asked(provider.target), "whole")
+        failed = await _complete(provider, asked(provider.target), "whole")
         await provider.aclose()
     assert KEY not in str(failed)
     assert len(failed.detail) <= DETAIL_CHARACTERS
