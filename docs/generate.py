@@ -3,8 +3,9 @@
     python docs/generate.py            writes the pages
     python docs/generate.py --check    exit code 1 when a page is not up to date
 
-A block stands between `<!-- generated: NAME ... -->` and `<!-- end -->`. Tables come from the code that decides (the fact table, the
-lint rules, the commands, the schemas), the grammar from its file, and what commands print from running them.
+A block stands between `<!-- generated: NAME ... -->` and `<!-- end -->`. Tables come from the code that
+decides (the fact table, the lint rules, the commands, the schemas), the grammar from its file, and the output
+of commands from running them.
 """
 
 import contextlib
@@ -16,11 +17,14 @@ import shlex
 import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 DOCS = Path(__file__).parent
+WIDTH = 110
+"""Columns of a page's prose, tables and program text apart."""
 BLOCK = re.compile(r"<!-- generated: (?P<call>[^\n]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 NO_SUCH_VARIABLES = (
     "MODEL_",
@@ -90,7 +94,7 @@ def lint_rules() -> str:
         )
     ]
     for rule in RULES:
-        parts.append(f"## {rule.slug}\n\n*{rule.level.word}*: {rule.summary}. {rule.why}\n")
+        parts.append(f"## {rule.slug}\n\n{_filled(f'*{rule.level.word}*: {rule.summary}. {rule.why}')}\n")
         for title, example in (("Bad", rule.bad), ("Good", rule.good), ("Not meant", rule.near_miss)):
             text = example.text.strip("\n")
             if text:
@@ -128,14 +132,14 @@ def policy(folder: str) -> str:
         path = DOCS.parent / "policies" / "examples" / folder
     parts = []
     for file in sorted(path.glob("*.route"), key=lambda file: file.name.encode()):
-        parts.append(
-            f"`{path.relative_to(DOCS.parent).as_posix()}/{file.name}`\n\n{_fenced('route', file.read_text(encoding='utf-8'))}"
-        )
+        place = file.relative_to(DOCS.parent).as_posix()
+        parts.append(f"`{place}`\n\n{_fenced('route', file.read_text(encoding='utf-8'))}")
     return "\n".join(parts)
 
 
 def run(*words: str) -> str:
-    """A command and what it prints, run where `my-policy/` is the default set and `src/` holds the guide's agent."""
+    """A command and its output, run where `my-policy/` is the default set and `src/` holds an agent to move
+    over."""
     from engine.cli import main
 
     out = io.StringIO()
@@ -181,8 +185,11 @@ def _clean_machine() -> Iterator[str]:
 
 
 def furnish(folder: Path) -> None:
-    """What the documentation's commands find: `my-policy/`, `new-policy/`, `tuned-policy/`, `src/`, `facts.jsonl`, and what can be
-    replayed: `calls.csv`, `outcomes.csv`, `shadow.jsonl` and a decision log in `old-state/`."""
+    """Writes the files that the documentation's commands use.
+
+    Folders: `my-policy/`, `new-policy/`, `tuned-policy/` and `src/`. Tasks: `facts.jsonl`. Records to replay:
+    `calls.csv`, `outcomes.csv`, `shadow.jsonl` and a decision log in `old-state/`.
+    """
     root = DOCS.parent
     shutil.copytree(root / "policies" / "default", folder / "my-policy")
     shutil.copytree(root / "policies" / "default", folder / "new-policy")
@@ -224,7 +231,8 @@ def _calls() -> str:
 
 
 def _outcomes() -> str:
-    """Invented outcomes of two models on every task: what the better one gains hangs on `subject`, and on `shift` not at all."""
+    """Invented outcomes of two models on every task; the better one's gain depends on `subject` and not on
+    `shift`."""
     draw = Random(7).random
     gains = {
         "agent": 0.25,
@@ -344,6 +352,10 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n"
         for line in lines
     )
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _fenced(language: str, text: str) -> str:

@@ -70,7 +70,8 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @each_page
 def test_generated_blocks_are_up_to_date(page: Path) -> None:
-    """Tables, grammar, policies and outputs are what the code makes now: `python docs/generate.py` writes them."""
+    """Tables, grammar, policies and outputs are those of today's code; `python docs/generate.py` writes
+    them."""
     text = page.read_text(encoding="utf-8")
     assert _generator().brought_up_to_date(text) == text
 
@@ -89,16 +90,17 @@ def test_every_command_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> N
             assert line.startswith("$ engine "), line
             words = shlex.split(line.partition(" > ")[0])[2:]
             code = main(words)
-            told = capsys.readouterr()
-            assert code == 0 or (code == 1 and words[0] == "diff"), f"{line}: {code}\n{told.out}{told.err}"
+            printed = capsys.readouterr()
+            assert code == 0 or (code == 1 and words[0] == "diff"), f"{line}: {code}\n{printed}"
 
 
 def test_tune_is_shown_finding_something_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """The page on evidence says which of its two commands exits with 1, and `tuned-policy/` holds what the other proposes."""
-    shown = blocks(DOCS / "evidence.md", "console", written=False)
+    """Of the two commands on the page the second exits with 1, and `tuned-policy/` holds the first one's
+    proposal."""
+    examples = blocks(DOCS / "evidence.md", "console", written=False)
     found, nothing = (
         shlex.split(block.splitlines()[0])[2:]
-        for block in shown
+        for block in examples
         if block.startswith("$ engine tune ") and len(block.splitlines()) > 4
     )
     assert main(found) == 0
@@ -111,8 +113,11 @@ def test_tune_is_shown_finding_something_and_nothing(capsys: pytest.CaptureFixtu
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
 )
 async def test_every_snippet_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of a page, from top to bottom in one program, with the original guide's configuration in ./config, a dry
-    run for the router and a loopback server for the vendor's SDK."""
+    """The Python of a page runs from top to bottom as one program.
+
+    ./config holds the migration guide's two files, the router runs dry, and the vendor's SDK calls a loopback
+    server.
+    """
     Path("config").mkdir()
     for name in ("models.yaml", "policies.yaml"):
         Path("config", name).write_text((GUIDE / name).read_text())
@@ -208,6 +213,6 @@ def test_a_recipe_holds(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fmt", "--check", str(path)]) == 0
     assert main(["test", str(path)]) == 0, capsys.readouterr().out
     assert main(["prove", str(path)]) == 0, capsys.readouterr().out
-    told = capsys.readouterr().out
-    assert "0 failed" in told
-    assert re.search(r"\d+ proved", told)
+    printed = capsys.readouterr().out
+    assert "0 failed" in printed
+    assert re.search(r"\d+ proved", printed)
