@@ -167,20 +167,17 @@ def _left_out(word: str, condition: tree.Expression) -> Edit:
 # --- Expressions ----------------------------------------------------------------------------------------
 
 
-def _edits(node: tree.Expression) -> Iterator[Changed]:
-    """The expression with one thing changed, in every way there is. Recursive: the parser keeps nesting within 64."""
-    for before, after in _own(node):
-        yield Edit(node.span, before, _text(after)), after
-    match node:
-        case tree.And(parts=parts) | tree.Or(parts=parts):
-            for place, part in enumerate(parts):
-                for edit, changed in _edits(part):
-                    yield edit, replace(node, parts=(*parts[:place], changed, *parts[place + 1 :]))
-        case tree.Not() | tree.Group():
-            for edit, changed in _edits(node.part):
-                yield edit, replace(node, part=changed)
-        case _:
-            pass
+def _edits(expression: tree.Expression) -> Iterator[Changed]:
+    """The expression with one thing changed, in every way there is."""
+    for node in tree.walk(expression):
+        if isinstance(node, tree.Expression):
+            for before, after in _own(node):
+                yield Edit(node.span, before, _text(after)), _with(expression, node, after)
+
+
+def _with(expression: tree.Expression, node: tree.Node, after: tree.Expression) -> tree.Expression:
+    """The expression with another one in the place of a node inside it."""
+    return tree.rewrite(expression, lambda each: after if each is node else each)
 
 
 def _own(node: tree.Expression) -> Iterator[tuple[str, tree.Expression]]:

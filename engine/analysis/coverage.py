@@ -15,22 +15,16 @@ from engine.decision.evaluator import decide_live
 from engine.decision.facts import Facts
 from engine.decision.partitions import mask_of
 from engine.language.checked_policy import (
-    All,
-    Any,
     Condition,
     Constant,
-    FactCompare,
-    FactEmpty,
-    FactHas,
-    FactIn,
+    CrossTest,
+    FactTest,
     ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelIn,
-    Not,
+    ModelTest,
     Origin,
-    PriceUnknown,
     Rule,
+    children,
+    walk,
 )
 from engine.language.source import Span
 from engine.policy import Policy
@@ -147,41 +141,22 @@ def comparisons(condition: Condition) -> Iterator[Condition]:
     """The comparisons of a condition as they are written. One that stands for several tests has one span for them all."""
     pending = [condition]
     while pending:
-        part = pending.pop()
-        match part:
-            case Constant():
-                pass
-            case All(parts) | Any(parts) if any(inner.span != part.span for inner in parts):
-                pending.extend(reversed(parts))
-            case Not(inner) if inner.span != part.span:
-                pending.append(inner)
-            case Not(Constant()):
-                pass
-            case _:
-                yield part
+        node = pending.pop()
+        parts = children(node)
+        if any(part.span != node.span for part in parts):
+            pending.extend(reversed(parts))
+        elif not any(isinstance(each, Constant) for each in (node, *parts)):
+            yield node
 
 
 def _turns_on_the_task(condition: Condition) -> bool:
-    match condition:
-        case All(parts) | Any(parts):
-            return any(map(_turns_on_the_task, parts))
-        case Not(part):
-            return _turns_on_the_task(part)
-        case ModelCompare(attribute="model.call_cost"):
-            return True
-        case Constant() | ModelIn() | ModelCompare() | ModelHas() | ModelEmpty() | PriceUnknown():
-            return False
-        case _:
-            return True
+    """Whether a test in it has a fact on a side, or the cost of the call, which grows with the size of the task."""
+    return any(
+        isinstance(each, FactTest | CrossTest)
+        or (isinstance(each, ModelCompare) and each.attribute == "model.call_cost")
+        for each in walk([condition])
+    )
 
 
 def _speaks_of_facts_only(condition: Condition) -> bool:
-    match condition:
-        case All(parts) | Any(parts):
-            return all(map(_speaks_of_facts_only, parts))
-        case Not(part):
-            return _speaks_of_facts_only(part)
-        case Constant() | FactIn() | FactCompare() | FactHas() | FactEmpty():
-            return True
-        case _:
-            return False
+    return not any(isinstance(each, ModelTest | CrossTest) for each in walk([condition]))

@@ -15,7 +15,7 @@ from engine.analysis.space import Box, Space
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.explanation import Explanation
 from engine.decision.facts import INDEX, Facts, shown
-from engine.language.checked_policy import All, Any, Condition, Constant, FactTest, Not, Origin, Rule, Use
+from engine.language.checked_policy import Constant, FactTest, Origin, Rule, Use, walk
 from engine.language.diagnostics import visible
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import Guard, Preference, Route, Statement, Weigh
@@ -183,23 +183,8 @@ class LintContext:
 
     def fact_tests(self, kind: type[Test_]) -> Iterator[Test_]:
         """Every test of a fact of one kind in the conditions of the author's rules, in order; a shared let is read once."""
-        seen: set[int] = set()
-        for _, rule in self.rules:
-            pending: list[Condition] = [rule.condition]
-            while pending:
-                node = pending.pop()
-                if id(node) in seen:
-                    continue
-                seen.add(id(node))
-                match node:
-                    case All(parts) | Any(parts):
-                        pending.extend(reversed(parts))
-                    case Not(part):
-                        pending.append(part)
-                    case _ if isinstance(node, kind):
-                        yield node
-                    case _:
-                        pass
+        conditions = (rule.condition for _, rule in self.rules)
+        return (each for each in walk(conditions) if isinstance(each, kind))
 
     @cached_property
     def consent(self) -> list[int]:

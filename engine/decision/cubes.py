@@ -27,7 +27,6 @@ from engine.language.checked_policy import (
     FactHas,
     FactHasModel,
     FactIn,
-    FactTest,
     ModelCompare,
     ModelEmpty,
     ModelHas,
@@ -37,6 +36,9 @@ from engine.language.checked_policy import (
     Not,
     Order,
     PriceUnknown,
+    Test,
+    children,
+    walk,
 )
 from engine.language.vocabulary import FACTS, Kind
 
@@ -55,8 +57,6 @@ class NameSet(NamedTuple):
     inside: bool
     members: frozenset[str]
 
-
-Test: TypeAlias = Constant | FactTest | ModelTest | CrossTest
 
 Edge: TypeAlias = tuple[int | Decimal, int]
 """A place on a number line: just below the number (0) or just above it (1)."""
@@ -103,17 +103,8 @@ def mention_elements(
     condition: Condition, models: tuple[Model, ...], elements: Elements, seen: set[int]
 ) -> None:
     """Notes every element of a set fact that the condition speaks of; shared nodes are visited once."""
-    stack: list[Condition] = [condition]
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+    for node in walk([condition], seen):
         match node:
-            case All(parts) | Any(parts):
-                stack.extend(parts)
-            case Not(part):
-                stack.append(part)
             case FactHas(fact, element):
                 elements.mention(fact, (element,))
             case FactHasModel(fact, attribute):
@@ -156,20 +147,14 @@ class Distributor:
 
     def speaks_of_model(self, condition: Condition) -> bool:
         """Whether the cubes differ from model to model."""
-        match condition:
-            case Constant() | FactIn() | FactCompare() | FactHas() | FactEmpty():
-                return False
-            case All(parts) | Any(parts):
-                known = self._speaks.get(id(condition))
-                if known is None:
-                    known = any(self.speaks_of_model(part) for part in parts)
-                    self._speaks[id(condition)] = known
-                    self._kept.append(condition)
-                return known
-            case Not(part):
-                return self.speaks_of_model(part)
-            case _:
-                return True
+        if isinstance(condition, ModelTest | CrossTest):
+            return True
+        known = self._speaks.get(id(condition))
+        if known is None:
+            known = any(map(self.speaks_of_model, children(condition)))
+            self._speaks[id(condition)] = known
+            self._kept.append(condition)
+        return known
 
     def _turn(self, condition: Test, model: Model | None, negated: bool) -> tuple[Cube, ...]:
         match condition:

@@ -5,7 +5,7 @@ What a name means in one policy (a let, a model, a provider) is for the view to 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias
 
 from engine.language import syntax_tree as tree
 from engine.language.source import Span
@@ -34,74 +34,29 @@ def occurrence_at(file: tree.File, offset: int) -> Occurrence | None:
 
 
 def occurrences(file: tree.File) -> Iterator[Occurrence]:
-    """Every name of a file, in order within each clause."""
+    """Every name of a file, in the order of the text."""
     for statement in file.statements:
-        yield from _of_statement(statement)
+        for node in tree.walk(statement):
+            yield from _own(node)
 
 
-def _of_statement(statement: tree.Statement) -> Iterator[Occurrence]:
-    match statement:
-        case tree.Language():
-            return
-        case tree.Test():
-            for case in statement.cases:
-                yield from _of_case(case)
-            return
-        case _:
-            yield _identifier(statement.name, "declaration")
-    match statement:
-        case tree.Let(value=tree.List()):
-            return
-        case tree.Let():
-            yield from _of_expression(statement.value)  # type: ignore[arg-type]
-            return
-        case tree.Guard() | tree.Preference() | tree.Prove():
-            yield from _of_expression(statement.selector)
-        case tree.Route():
-            for tier in statement.tiers:
-                yield from _of_expression(tier)
-        case tree.Weigh():
-            pass
-        case _:
-            assert_never(statement)
-    for condition in (statement.clauses.when, statement.clauses.unless):
-        if condition is not None:
-            yield from _of_expression(condition)
-
-
-def _identifier(name: tree.Identifier, role: Role) -> Occurrence:
-    return Occurrence(name.span, name.text, role)
-
-
-def _of_case(case: tree.Case) -> Iterator[Occurrence]:
-    for given in case.given:
-        yield Occurrence(given.fact.span, given.fact.text, "term")
-        if isinstance(given, tree.GivenIs | tree.GivenHas):
-            yield from _value(given.value, given.fact.text)
-    match case.expectation:
-        case tree.ExpectFirst(selector) | tree.ExpectChain(_, selector):
-            yield from _of_expression(selector)
+def _own(node: tree.Node) -> Iterator[Occurrence]:
+    """The names that a form holds itself, those of the expressions inside it left out."""
+    match node:
+        case tree.Let() | tree.Guard() | tree.Preference() | tree.Weigh() | tree.Route() | tree.Prove():
+            yield _identifier(node.name, "declaration")
+        case tree.GivenIs(fact=fact, value=value) | tree.GivenHas(fact=fact, value=value):
+            yield _term(fact)
+            yield from _value(value, fact.text)
+        case tree.GivenEmpty(fact=fact) | tree.GivenFlag(fact=fact):
+            yield _term(fact)
         case tree.ExpectModels(models):
             for model in models:
                 yield Occurrence(model.span, model.text, "model")
         case tree.ExpectRoute(name):
             yield _identifier(name, "rule")
-        case tree.ExpectRefused():
-            pass
-        case _:
-            assert_never(case.expectation)
-    if case.because is not None:
-        yield _identifier(case.because, "rule")
-
-
-def _of_expression(node: tree.Expression) -> Iterator[Occurrence]:
-    """Recursive: the parser keeps nesting within 64."""
-    match node:
-        case tree.And(parts=parts) | tree.Or(parts=parts):
-            for part in parts:
-                yield from _of_expression(part)
-        case tree.Not(part=part) | tree.Group(part=part):
-            yield from _of_expression(part)
+        case tree.Case(because=tree.Identifier() as because):
+            yield _identifier(because, "rule")
         case tree.Name(value=value):
             yield Occurrence(value.span, value.text, "name" if isinstance(value, tree.Word) else "model")
         case tree.Comparison(left=left, right=right):
@@ -109,29 +64,27 @@ def _of_expression(node: tree.Expression) -> Iterator[Occurrence]:
             yield from _value(right, left.text)
         case tree.Membership(left=left, right=operand) | tree.HasSome(left=left, right=operand):
             yield _term(left)
-            match operand:
-                case tree.List(items):
-                    for item in items:
-                        yield from _value(item, left.text)
-                case tree.Range(low, high):
-                    yield from _value(low, left.text)
-                    yield from _value(high, left.text)
-                case tree.Word():
-                    yield Occurrence(operand.span, operand.text, "list")
-                case _:
-                    assert_never(operand)
+            if isinstance(operand, tree.Word):
+                yield Occurrence(operand.span, operand.text, "list")
+            else:
+                for member in tree.children(operand):
+                    yield from _value(member, left.text)
         case tree.IsEmpty(left=left):
             yield _term(left)
         case _:
-            assert_never(node)
+            pass
+
+
+def _identifier(name: tree.Identifier, role: Role) -> Occurrence:
+    return Occurrence(name.span, name.text, role)
 
 
 def _term(value: tree.Value) -> Occurrence:
     return Occurrence(value.span, value.text, "term")
 
 
-def _value(value: tree.Value, of: str) -> Iterator[Occurrence]:
+def _value(value: tree.Node, of: str) -> Iterator[Occurrence]:
     if isinstance(value, tree.Word) and (value.text in FACTS or value.text in ATTRIBUTES):
         yield _term(value)
-    elif not isinstance(value, tree.Number):
+    elif isinstance(value, tree.Word | tree.Text):
         yield Occurrence(value.span, value.text, "value", of)

@@ -9,11 +9,11 @@ becomes a plain fact test once the model is known. Derived facts (`budget.exhaus
 already replaced by what they follow from. A let that is used twice is one shared node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field
@@ -166,7 +166,44 @@ class ModelHasFact:
 FactTest: TypeAlias = FactIn | FactCompare | FactHas | FactEmpty
 ModelTest: TypeAlias = ModelIn | ModelCompare | ModelHas | ModelEmpty | PriceUnknown
 CrossTest: TypeAlias = CrossCompare | CrossIs | FactHasModel | ModelHasFact
-Condition: TypeAlias = Constant | All | Any | Not | FactTest | ModelTest | CrossTest
+Test: TypeAlias = Constant | FactTest | ModelTest | CrossTest
+Condition: TypeAlias = All | Any | Not | Test
+
+
+def children(condition: Condition) -> tuple[Condition, ...]:
+    """The conditions that a condition is made of; a test is made of none."""
+    match condition:
+        case All(parts) | Any(parts):
+            return parts
+        case Not(part):
+            return (part,)
+        case Constant() | PriceUnknown():
+            return ()
+        case FactIn() | FactCompare() | FactHas() | FactEmpty():
+            return ()
+        case ModelIn() | ModelCompare() | ModelHas() | ModelEmpty():
+            return ()
+        case CrossCompare() | CrossIs() | FactHasModel() | ModelHasFact():
+            return ()
+        case _:
+            assert_never(condition)
+
+
+def walk(conditions: Iterable[Condition], seen: set[int] | None = None) -> Iterator[Condition]:
+    """Conditions and everything they are made of, in the order of the text; a shared node once.
+
+    `seen` holds the ids of nodes that were visited before, and is added to.
+    """
+    visited = set() if seen is None else seen
+    for condition in conditions:
+        pending = [condition]
+        while pending:
+            node = pending.pop()
+            if id(node) not in visited:
+                visited.add(id(node))
+                yield node
+                pending.extend(reversed(children(node)))
+
 
 # --- Rules ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ looks at what an expression means; of a let it only asks which other lets it is 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from engine.language import messages
 from engine.language import syntax_tree as tree
@@ -15,14 +15,12 @@ from engine.language.diagnostics import Diagnostic, Problems
 from engine.language.source import Span
 from engine.language.vocabulary import LOCALITIES, Names
 
-Declared: TypeAlias = tree.Let | tree.Rule | tree.Prove
-
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What a name was declared as, and whose it is."""
 
-    statement: Declared
+    statement: tree.Declaration
     origin: Origin
 
     @property
@@ -151,24 +149,19 @@ def _lets_in(let: tree.Let, declared: Mapping[str, Declaration]) -> tuple[tree.W
         return ()
     return tuple(
         word
-        for word in _words_that_may_be_lets(let.value)
+        for word in words_that_may_be_lets(let.value)
         if word.text in declared and isinstance(declared[word.text].statement, tree.Let)
     )
 
 
-def _words_that_may_be_lets(expression: tree.Expression) -> Iterator[tree.Word]:
-    # By hand, not by recursion: nothing has bounded the depth of what is walked here.
-    pending = [expression]
-    while pending:
-        match pending.pop():
+def words_that_may_be_lets(node: tree.Node) -> Iterator[tree.Word]:
+    """The words inside a node that stand where a let can stand, in the order of the text."""
+    for each in tree.walk(node):
+        match each:
             case tree.Name(value=tree.Word() as word):
                 yield word
             case tree.Membership(right=tree.Word() as word) | tree.HasSome(right=tree.Word() as word):
                 yield word
-            case tree.Not(part=part) | tree.Group(part=part):
-                pending.append(part)
-            case tree.And(parts=parts) | tree.Or(parts=parts):
-                pending.extend(reversed(parts))
             case _:
                 pass
 

@@ -5,8 +5,9 @@ wrote them (`32k` stays "32k"); nothing is looked up. Every node carries its spa
 its equality, so that two files that say the same compare equal.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from engine.language.source import Source, Span
 
@@ -338,7 +339,8 @@ class Prove:
 
 
 Rule: TypeAlias = Guard | Preference | Weigh | Route
-Statement: TypeAlias = Language | Let | Rule | Test | Prove
+Declaration: TypeAlias = Let | Rule | Prove  # a statement that gives a name
+Statement: TypeAlias = Language | Declaration | Test
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,3 +363,55 @@ class File:
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...] = ()
     broken: tuple[str, ...] = ()
+
+
+# --- One traversal ------------------------------------------------------------------------------------
+
+Node: TypeAlias = (
+    Statement | Expression | Value | List | Range | Identifier | Clauses | Share | Case | Given | Expectation
+)
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+def _held(node: Node) -> Iterator[tuple[str, object]]:
+    """What the fields of a node hold, its span left out."""
+    return ((name, getattr(node, name)) for name in type(node).__slots__ if name != "span")
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly inside a node, in the order of the text.
+
+    These are whatever its fields hold, alone or in a tuple: a new form needs no line here.
+    """
+    for _, held in _held(node):
+        if isinstance(held, tuple):
+            yield from held
+        elif is_dataclass(held):
+            yield cast(Node, held)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and every node inside it, each before what it holds, in the order of the text."""
+    pending = [node]
+    while pending:
+        each = pending.pop()
+        yield each
+        pending.extend(reversed([*children(each)]))
+
+
+def rewrite(node: AnyNode, change: Callable[[Node], Node]) -> AnyNode:
+    """The tree with `change` applied to every node, the inner ones first; what is left as it was stays the same object.
+
+    `change` answers with a node that may stand where its argument stood. Recursive: the parser bounds the nesting.
+    """
+    changed: dict[str, object] = {}
+    for name, held in _held(node):
+        if isinstance(held, tuple):
+            inner = tuple(rewrite(each, change) for each in held)
+            if any(new is not old for new, old in zip(inner, held, strict=True)):
+                changed[name] = inner
+        elif is_dataclass(held):
+            new = rewrite(cast(Node, held), change)
+            if new is not held:
+                changed[name] = new
+    return cast(AnyNode, change(replace(node, **changed) if changed else node))  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.decision.facts import shown
-from engine.language.checked_policy import All, Any, Condition, FactCompare, Not
+from engine.language.checked_policy import Condition, FactCompare, Not, children
 from engine.language.diagnostics import Note
 
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -42,15 +42,9 @@ def comparisons(condition: Condition, negated: bool = False) -> Iterator[tuple[F
     pending = [(condition, negated)]
     while pending:
         node, turned = pending.pop()
-        match node:
-            case All(parts) | Any(parts):
-                pending += [(part, turned) for part in reversed(parts)]
-            case Not(part):
-                pending.append((part, not turned))
-            case FactCompare(_, order, _):
-                yield node, _OPPOSITE.get(order, order) if turned else order
-            case _:
-                pass
+        if isinstance(node, FactCompare):
+            yield node, _OPPOSITE.get(node.order, node.order) if turned else node.order
+        pending += [(part, turned is not isinstance(node, Not)) for part in reversed(children(node))]
 
 
 RULE = LintRule(
