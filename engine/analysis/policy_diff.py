@@ -5,22 +5,27 @@ anything is searched. Who is in a chain is compared first, exactly; an order tha
 types and labels that only one side knows are listed and not compared.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Literal, TypeAlias
 
-from engine.analysis.questions import Asked, Chains, Questioned, every, selected_by
+from engine.analysis.box_decisions import order, selected
+from engine.analysis.joint_policies import (
+    JointCubes,
+    by_first_bit,
+    common_domain,
+    compiled_knowing,
+    elements_of,
+)
+from engine.analysis.questions import Chains, every, selected_by
 from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
-from engine.analysis.space import Box, Domain, Space
-from engine.decision.compiler import CompiledPolicy, Points, Tier
-from engine.decision.cubes import OTHER, Cube
+from engine.analysis.space import Box, Space
 from engine.decision.evaluator import Decision, Evaluator, decide_live
 from engine.decision.facts import INDEX, Facts
 from engine.decision.partitions import bits_of, mask_of
-from engine.language.checked_policy import Any, Condition, FactHas, Rule
-from engine.language.source import Source
+from engine.language.checked_policy import Rule
 from engine.policy import Policy
 
 Exposure: TypeAlias = Literal["equivalent", "stricter", "looser", "mixed"]
@@ -99,13 +104,14 @@ def compare(
 class _Comparison:
     def __init__(self, old: Policy, new: Policy) -> None:
         self._policies = old, new
-        self.domain = _common_domain(old, new)
-        mentioned = [_elements(policy.compiled.cubes) for policy in (old, new)]
+        self.domain = common_domain(old, new)
+        mentioned = [elements_of(policy.compiled.cubes) for policy in (old, new)]
         # Each side is compiled knowing the elements of the other, so that "any other label" means the same on both.
         sides = [
-            _compiled(policy, others) for policy, others in zip((old, new), reversed(mentioned), strict=True)
+            compiled_knowing(policy, others)
+            for policy, others in zip((old, new), reversed(mentioned), strict=True)
         ]
-        joint = _Joint()
+        joint = JointCubes()
         self.old, self.new = (
             joint.renumbered(side, policy) for side, policy in zip(sides, (old, new), strict=True)
         )
@@ -175,8 +181,8 @@ class _Comparison:
         same = (
             (old.routes, old.weighs, old.favours, old.ties) == (new.routes, new.weighs, new.favours, new.ties)
             and [model.key for model in old.models] == [model.key for model in new.models]
-            and _by_first_bit(old, old.tiers) == _by_first_bit(new, new.tiers)
-            and _by_first_bit(old, old.scores) == _by_first_bit(new, new.scores)
+            and by_first_bit(old, old.tiers) == by_first_bit(new, new.tiers)
+            and by_first_bit(old, old.scores) == by_first_bit(new, new.scores)
         )
         if same:
             return []
@@ -274,7 +280,7 @@ class _Comparison:
         A model that may be in either chain or not changes nothing as long as the same cubes decide about it on both sides.
         """
         may, must = self._bounds(box)
-        sides = [_selected(side, may, must) for side in (self.old, self.new)]
+        sides = [selected(side, may, must) for side in (self.old, self.new)]
         joined, left = [], []
         for key in dict.fromkeys((*self._keys[0], *self._keys[1])):
             statuses: list[bool | None] = []
@@ -299,7 +305,7 @@ class _Comparison:
 
     def _orders(self, box: Box, *, only_first: bool) -> object:
         may, must = self._bounds(box)
-        orders = [_order(side, may, must, only_first=only_first) for side in (self.old, self.new)]
+        orders = [order(side, may, must, only_first=only_first) for side in (self.old, self.new)]
         return None if None in orders or self._change(box) != ([], []) else orders
 
     def _bounds(self, box: Box) -> tuple[int, int]:
@@ -334,249 +340,10 @@ def out_of_chain(chains: Chains, model: int, impossible: int = 0) -> Goal:
     return goal
 
 
-def _selected(policy: CompiledPolicy, may: int, must: int) -> tuple[set[int], set[int]]:
-    """The models that the route taken selects whichever it is, and those that it may select."""
-    possible, certain = policy.routes & may, policy.routes & may & must
-    if certain:
-        possible &= (certain & -certain) * 2 - 1
-    routes = {policy.owners[bit] for bit in bits_of(possible)}
-    candidates = [policy.tiers[route] for route in routes] + ([] if certain else [policy.default])
-    always: set[int] | None = None
-    sometimes: set[int] = set()
-    for tiers in candidates:
-        fixed = {
-            model
-            for tier in tiers
-            for model in (*tier.always, *(m for m, mask in tier.depending if mask & must))
-        }
-        always = fixed if always is None else always & fixed
-        sometimes |= fixed | {model for tier in tiers for model, mask in tier.depending if mask & may}
-    return always or set(), sometimes
-
-
-def _order(policy: CompiledPolicy, may: int, must: int, *, only_first: bool) -> list[str] | None:
-    """The chain (or its first model), when it is the same whatever of `may` holds."""
-    route = _first_owner(policy, policy.routes, may, must)
-    if isinstance(route, _Unclear):
-        return None
-    order: list[int] = []
-    for tier in policy.default if route is None else policy.tiers[route]:
-        members = list(tier.always)
-        for model, mask in tier.depending:
-            if must & mask:
-                members.append(model)
-            elif may & mask and not must & policy.guards[model]:
-                return None
-        eligible = [model for model in members if model not in order and not must & policy.guards[model]]
-        if any(may & policy.guards[model] for model in eligible):
-            return None
-        if eligible:
-            ranked = _ranked(policy, eligible, may, must, only_first=only_first)
-            if ranked is None:
-                return None
-            order += ranked
-            if only_first:
-                break
-    return [policy.models[model].key for model in order]
-
-
-class _Unclear:
-    pass
-
-
-_UNCLEAR = _Unclear()
-
-
-def _first_owner(policy: CompiledPolicy, among: int, may: int, must: int) -> "int | _Unclear | None":
-    """The first rule of a kind that holds, when that is the same everywhere."""
-    possible = may & among
-    certain = must & among
-    if not possible:
-        return None
-    owner = policy.owners[(possible & -possible).bit_length() - 1]
-    if not certain or policy.owners[(certain & -certain).bit_length() - 1] != owner:
-        return _UNCLEAR
-    return owner
-
-
-def _ranked(
-    policy: CompiledPolicy, models: list[int], may: int, must: int, *, only_first: bool
-) -> list[int] | None:
-    """Models of a tier in their order (or only the first of them), when scores cannot change it within what may hold."""
-    weigh = _first_owner(policy, policy.weighs, may, must)
-    if isinstance(weigh, _Unclear) or weigh is None:
-        return None
-    ranges = {}
-    for model in models:
-        low, high = _points(policy.favours[model], may, must)
-        base = policy.scores[weigh][model]
-        ranges[model] = base + low, base + high
-    order = sorted(models, key=lambda model: (-ranges[model][0], policy.ties[model]))
-    pairs = [(order[0], other) for other in order[1:]] if only_first else pairwise(order)
-    for one, other in pairs:
-        least, most = ranges[one][0], ranges[other][1]
-        if least < most or (least == most and policy.ties[one] > policy.ties[other]):
-            return None
-    return order[:1] if only_first else order
-
-
-def _points(points: Points, may: int, must: int) -> tuple[int, int]:
-    low = high = 0
-    for each, mask in points.each:
-        counts = each * (mask & must).bit_count(), each * (mask & may).bit_count()
-        low, high = low + min(counts), high + max(counts)
-    for each, mask in points.once:
-        certain, possible = each * bool(mask & must), each * bool(mask & may)
-        low, high = low + min(certain, possible), high + max(certain, possible)
-    return low, high
-
-
-# --- Renumbering ------------------------------------------------------------------------------------------
-
-
-class _Joint:
-    """Gives cubes of two policies one numbering, in which equal cubes of rules in the same place of the order are one.
-
-    INVARIANT: routes and weighs keep their order within each side, because the lowest bit decides; so only cubes that nothing orders
-    (of guards, tiers and preferences) are shared, and those of routes and weighs where that keeps both orders.
-    """
-
-    def __init__(self) -> None:
-        self.cubes: list[Cube] = []
-        self._known: dict[frozenset[object], list[int]] = {}
-        self._names: list[str] = []
-
-    def renumbered(self, side: CompiledPolicy, policy: Policy) -> CompiledPolicy:
-        ordered = side.routes | side.weighs
-        limited = policy.names.limited_providers
-        place: dict[int, int | None] = {}
-        last = -1
-        used: set[int] = set()
-        for bit, cube in enumerate(side.cubes):
-            cube_here = _projected(cube, limited)
-            if cube_here is None:
-                place[bit] = None
-                continue
-            key = frozenset(cube_here.items())
-            known = [each for each in self._known.get(key, ()) if each not in used]
-            if ordered >> bit & 1:
-                known = [each for each in known if each > last]
-            name = side.rules[side.owners[bit]].name
-            if known:
-                number = next((each for each in known if self._names[each] == name), known[0])
-            else:
-                number = len(self.cubes)
-                self.cubes.append(cube_here)
-                self._names.append(name)
-                self._known.setdefault(key, []).append(number)
-            if ordered >> bit & 1:
-                last = number
-            used.add(number)
-            place[bit] = number
-
-        def moved(mask: int) -> int:
-            return mask_of(number for bit in bits_of(mask) if (number := place[bit]) is not None)
-
-        owners = {number: side.owners[bit] for bit, number in place.items() if number is not None}
-        return replace(
-            side,
-            cubes=(),
-            owners=tuple(owners.get(number, -1) for number in range(len(self.cubes))),
-            guards=tuple(map(moved, side.guards)),
-            watched=(),
-            routes=moved(side.routes),
-            weighs=moved(side.weighs),
-            tiers={
-                route: tuple(_moved_tier(tier, moved) for tier in tiers)
-                for route, tiers in side.tiers.items()
-            },
-            favours=tuple(
-                Points(
-                    moved(p.mask),
-                    tuple((n, moved(m)) for n, m in p.each),
-                    tuple((n, moved(m)) for n, m in p.once),
-                )
-                for p in side.favours
-            ),
-        )
-
-
-def _moved_tier(tier: Tier, moved: Callable[[int], int]) -> Tier:
-    return Tier(tier.always, tuple((model, moved(mask)) for model, mask in tier.depending))
-
-
-def _projected(cube: Cube, limited: Sequence[str]) -> Cube | None:
-    """The cube where only providers with a limit of this side can be exhausted (ruling 39); None when it never holds."""
-    result = {}
-    for variable, constraint in cube.items():
-        if (
-            isinstance(variable, tuple)
-            and variable[0] == "budget.exhausted_providers"
-            and variable[1] not in limited
-        ):
-            if constraint:
-                return None
-        else:
-            result[variable] = constraint
-    return result
-
-
-def _by_first_bit(policy: CompiledPolicy, by_rule: Mapping[int, object]) -> dict[int, object]:
-    """What belongs to rules, keyed by their first cube, which two policies have in common, rather than by their place."""
-    first: dict[int, int] = {}
-    for bit in bits_of(policy.routes | policy.weighs):
-        first.setdefault(policy.owners[bit], bit)
-    return {first.get(rule, -1): value for rule, value in by_rule.items() if rule in first}
-
-
-def _elements(cubes: Iterable[Cube]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
-    for cube in cubes:
-        for variable in cube:
-            if isinstance(variable, tuple) and variable[1] != OTHER:
-                found.setdefault(variable[0], set()).add(variable[1])
-    return {fact: sorted(names) for fact, names in found.items()}
-
-
-_NOWHERE = Source("", "").span(0, 0)
-
-
-def _compiled(policy: Policy, mentioned: dict[str, list[str]]) -> CompiledPolicy:
-    parts: list[Condition] = [
-        FactHas(fact, name, _NOWHERE) for fact, names in mentioned.items() for name in names
-    ]
-    asked = [Asked(Any(tuple(parts), _NOWHERE))] if parts else []
-    return Questioned(policy.checked, policy.catalogue.models, policy.names, policy.settings, asked).compiled
-
-
-# --- What both sides know ---------------------------------------------------------------------------------
-
-
-def _common_domain(old: Policy, new: Policy) -> Domain:
-    from engine.analysis.questions import domain_of
-
-    mine, other = domain_of(old.names, old.settings), domain_of(new.names, new.settings)
-    closed: dict[str, tuple[str, ...] | None] = {}
-    for fact, names in mine.closed.items():
-        others = other.closed[fact]
-        if fact in ("mode", "task.type", "task.labels"):
-            closed[fact] = (
-                others
-                if names is None
-                else names
-                if others is None
-                else tuple(n for n in names if n in others)
-            )
-        else:
-            closed[fact] = (
-                names if others is None or names is None else tuple(dict.fromkeys((*names, *others)))
-            )
-    modes = closed["mode"] or ()
-    mode = next(
-        (each for each in (new.names.default_mode, old.names.default_mode, *modes) if each in modes), ""
-    )
-    certain = {fact: names & other.certain.get(fact, frozenset()) for fact, names in mine.certain.items()}
-    return Domain(closed, other.defaults._replace(mode=mode), certain)
+def _decide(policy: Policy, facts: Facts) -> Decision:
+    """What the evaluator says, of the facts as this side sees them."""
+    seen = facts.budget_exhausted_providers & frozenset(policy.names.limited_providers)
+    return Evaluator(policy.compiled).decide(facts._replace(budget_exhausted_providers=seen))
 
 
 def _one_sided(old: Policy, new: Policy) -> tuple[OneSided, ...]:
@@ -598,9 +365,3 @@ def _one_sided(old: Policy, new: Policy) -> tuple[OneSided, ...]:
         if only.old or only.new:
             found.append(only)
     return tuple(found)
-
-
-def _decide(policy: Policy, facts: Facts) -> Decision:
-    """What the evaluator says, of the facts as this side sees them."""
-    seen = facts.budget_exhausted_providers & frozenset(policy.names.limited_providers)
-    return Evaluator(policy.compiled).decide(facts._replace(budget_exhausted_providers=seen))
