@@ -1,7 +1,8 @@
-"""The pages of `docs/` -> the same pages, with every generated block brought up to date.
+"""The pages of `docs/` -> the same pages, with every generated block brought up to date; and the lists of facts in the
+schemas of both logs and in the TextMate grammar.
 
-    python docs/generate.py            writes the pages
-    python docs/generate.py --check    exit code 1 when a page is not up to date
+    python docs/generate.py            writes the files
+    python docs/generate.py --check    exit code 1 when a file is not up to date
 
 A block stands between `<!-- generated: NAME ... -->` and `<!-- end -->`. Tables come from the code that
 decides (the fact table, the lint rules, the commands, the schemas), the grammar from its file, and the output
@@ -372,16 +373,63 @@ def brought_up_to_date(text: str) -> str:
     return BLOCK.sub(made, text)
 
 
+def decision_log_schema(text: str) -> str:
+    """The schema of the decision log, with the facts of the fact table."""
+    from engine.decision.fact_json import decision_log_properties
+
+    lines = (
+        f'        "{name}": {{ {json.dumps(schema)[1:-1]} }}'
+        for name, schema in decision_log_properties().items()
+    )
+    start, end = (
+        text.index('        "task.type"'),
+        text.index("\n      }\n", text.index('        "task.type"')),
+    )
+    return text[:start] + ",\n".join(lines) + text[end:]
+
+
+def shadow_schema(text: str) -> str:
+    """The schema of a shadow line, with what a profile says of a task before the counts of tokens."""
+    from engine.decision.fact_json import shadow_properties
+
+    schema = json.loads(text)
+    rest = {name: value for name, value in schema["properties"].items() if not name.startswith("task.")}
+    head = {name: rest.pop(name) for name in ("version", "time")}
+    schema["properties"] = {**head, **shadow_properties(), **rest}
+    schema["required"] = list(schema["properties"])
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def textmate_grammar(text: str) -> str:
+    """The grammar for editors, with the names of all facts."""
+    from engine.language.vocabulary import FACTS
+
+    grammar = json.loads(text)
+    names = "|".join(re.escape(name) for name in FACTS)
+    grammar["repository"]["fact"]["match"] = rf"(?<![\w.:/+-])(?:{names})(?![\w.:-])"
+    return json.dumps(grammar, indent=2, ensure_ascii=False) + "\n"
+
+
+FILES: dict[str, Callable[[str], str]] = {
+    "schemas/decision-log.schema.json": decision_log_schema,
+    "schemas/shadow.schema.json": shadow_schema,
+    "editors/vscode/syntaxes/route.tmLanguage.json": textmate_grammar,
+}
+"""Files outside `docs/` that list facts."""
+
+
 def main(arguments: list[str]) -> int:
-    """Writes every page, or with --check says which are not up to date."""
+    """Writes every file, or with --check says which are not up to date."""
     stale = []
-    for page in sorted(DOCS.rglob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        fresh = brought_up_to_date(text)
+    files = dict.fromkeys(sorted(DOCS.rglob("*.md")), brought_up_to_date)
+    files |= {DOCS.parent / name: fresh_text for name, fresh_text in FILES.items()}
+    for path, fresh_text in files.items():
+        text = path.read_text(encoding="utf-8")
+        fresh = fresh_text(text)
         if fresh != text:
-            stale.append(page.relative_to(DOCS).as_posix())
+            stale.append(path.relative_to(DOCS.parent).as_posix())
             if "--check" not in arguments:
-                page.write_text(fresh, encoding="utf-8")
+                path.write_text(fresh, encoding="utf-8")
     verb = "not up to date" if "--check" in arguments else "written"
     for name in stale:
         print(f"{verb}: {name}")

@@ -407,7 +407,7 @@ class ModelRouter:
         """Look, beside the request, whether a provider that was given up on is back, and what is loaded if a rule asks."""
         standing, now = self._machine.standing, self._machine.surroundings.monotonic()
         edition = planner.edition
-        for name in live.down:
+        for name in live.provider_down:
             if (
                 standing.state(name) != "closed"
                 and now - self._looked_at.get(name, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S

@@ -1,14 +1,16 @@
-"""What a caller says of a task -> a checked `TaskProfile`."""
+"""A caller's description of a task -> a checked `TaskProfile`.
+
+Each field states the fact of the same name: its checks are made from the fact's row, and an import fails when a field
+and a row do not match.
+"""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, assert_never
 
 from engine.errors import EngineError
-
-CRITICALITIES = ("low", "medium", "high", "critical")
-SENSITIVITIES = ("low", "medium", "high")
-MOST_TOKENS = 10**12
+from engine.language.vocabulary import HIGHEST, MOST, Fact, Kind, Origin, given_by
 
 
 class InvalidTask(EngineError, ValueError):  # noqa: N818
@@ -19,12 +21,12 @@ class InvalidTask(EngineError, ValueError):  # noqa: N818
 class TaskProfile:
     """One task, as the policy sees it.
 
-    `context_size` counts tokens the exchange needs in the window, prompt and reply; the router raises it to its own
-    estimate of the messages. `labels` may be any iterable of names. `key` (a tenant, a session) makes `task.bucket` stable, so
-    that a gradual move treats one key always alike; it is never stored.
+    `context_size` counts the tokens that the exchange needs in the window, prompt and reply; the router raises it to its
+    own estimate of the messages. `labels` may be any iterable of names. `key` (a tenant, a session) makes `task.bucket`
+    stable, so that a gradual move treats one key always alike; it is never stored.
 
-    Raises InvalidTask for a value outside the lists below; whether the policy knows the task type and the labels
-    is checked when the task is planned.
+    Raises InvalidTask for a value that the fact of the same name cannot have; whether the policy knows the task type and
+    the labels is checked when the task is planned.
     """
 
     task_type: str
@@ -37,22 +39,11 @@ class TaskProfile:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task_type, str) or not self.task_type:
-            raise InvalidTask(f"task_type is the name of a task type, not {_short(self.task_type)}")
-        if self.criticality not in CRITICALITIES:
-            raise InvalidTask(_not_one_of("criticality", self.criticality, CRITICALITIES))
-        if self.latency_sensitivity not in SENSITIVITIES:
-            raise InvalidTask(_not_one_of("latency_sensitivity", self.latency_sensitivity, SENSITIVITIES))
-        if self.budget_sensitivity not in SENSITIVITIES:
-            raise InvalidTask(_not_one_of("budget_sensitivity", self.budget_sensitivity, SENSITIVITIES))
-        if type(self.context_size) is not int or not 0 <= self.context_size <= MOST_TOKENS:
-            raise InvalidTask(
-                f"context_size is a whole number of tokens from 0 to {MOST_TOKENS:,}, not {_short(self.context_size)}"
-            )
-        if type(self.tool_use_required) is not bool:
-            raise InvalidTask(f"tool_use_required is True or False, not {_short(self.tool_use_required)}")
-        if type(self.labels) is not frozenset or self.labels:
-            object.__setattr__(self, "labels", _labels(self.labels))
+        for field, check in _CHECKS:
+            value = getattr(self, field)
+            checked = check(value)
+            if checked is not value:
+                object.__setattr__(self, field, checked)
         if self.key is not None and not isinstance(self.key, str):
             raise InvalidTask(f"key is text, such as a tenant or a session, not {_short(self.key)}")
 
@@ -66,22 +57,91 @@ class TaskProfile:
         )
 
 
-def _labels(labels: object) -> frozenset[str]:
-    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-        raise InvalidTask(f"labels is a list of names, not {_short(labels)}")
-    names = list(labels)
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise InvalidTask(f"labels is a list of names, and {_short(name)} is none")
-    return frozenset(names)
+PROFILE_FIELDS: dict[str, str] = {
+    fact.name: fact.field
+    for fact in given_by(Origin.PROFILE)
+    if fact.field in {field.name for field in fields(TaskProfile)}
+}
+"""Facts that a caller states, with the parameter that states each; `task.bucket` follows from `key` instead."""
 
 
-def _not_one_of(field: str, value: object, known: tuple[str, ...]) -> str:
-    return f"{field} is one of {', '.join(known)}, not {_short(value)}"
+def _check_of(fact: Fact) -> Callable[[Any], object]:
+    """A function that gives back a value of this fact as the profile holds it, and raises InvalidTask for any other."""
+    field, scale = fact.field, fact.scale
+
+    def name(value: object) -> object:
+        if not isinstance(value, str) or not value:
+            raise InvalidTask(f"{field} is the name of a {fact.name.replace('.', ' ')}, not {_short(value)}")
+        return value
+
+    def one_of_scale(value: object) -> object:
+        if value not in scale:
+            raise InvalidTask(f"{field} is one of {', '.join(scale)}, not {_short(value)}")
+        return value
+
+    def whole_number(value: object) -> object:
+        most = HIGHEST.get(fact.kind, MOST)
+        if type(value) is not int or not 0 <= value <= most:
+            unit = " of tokens" if fact.kind is Kind.TOKENS else ""
+            raise InvalidTask(f"{field} is a whole number{unit} from 0 to {most:,}, not {_short(value)}")
+        return value
+
+    def flag(value: object) -> object:
+        if type(value) is not bool:
+            raise InvalidTask(f"{field} is True or False, not {_short(value)}")
+        return value
+
+    def names(value: object) -> object:
+        if type(value) is frozenset and not value:
+            return value
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise InvalidTask(f"{field} is a list of names, not {_short(value)}")
+        listed = list(value)
+        for each in listed:
+            if not isinstance(each, str) or not each:
+                raise InvalidTask(f"{field} is a list of names, and {_short(each)} is none")
+        return frozenset(listed)
+
+    match fact.kind:
+        case Kind.NAME | Kind.ORDERED:
+            return one_of_scale if scale else name
+        case Kind.FLAG:
+            return flag
+        case Kind.SET:
+            return names
+        case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
+            return whole_number
+        case Kind.PERCENT | Kind.PRICE | Kind.DOLLARS:
+            raise TypeError(f"{fact.name}: a profile cannot hold {fact.kind.value}")
+        case _:
+            assert_never(fact.kind)
+
+
+def _check_against_rows() -> None:
+    """Raises TypeError when the fields of TaskProfile and the rows of the fact table differ, naming the fact or the field."""
+    defaults = {field.name: field.default for field in fields(TaskProfile)}
+    for fact in given_by(Origin.PROFILE):
+        if fact.field in defaults:
+            expected = MISSING if fact.must_be_given else fact.default
+            if defaults[fact.field] != expected:
+                raise TypeError(
+                    f"{fact.name}: TaskProfile.{fact.field} has another default than the fact's row"
+                )
+        elif not isinstance(getattr(TaskProfile, fact.field, None), property):
+            raise TypeError(f"{fact.name}: TaskProfile has no field {fact.field}")
+    stray = defaults.keys() - PROFILE_FIELDS.values() - {"key"}
+    if stray:
+        raise TypeError(f"TaskProfile.{min(stray)} is no fact: the fact table has no row for it")
+
+
+_check_against_rows()
+_CHECKS = tuple(
+    (fact.field, _check_of(fact)) for fact in given_by(Origin.PROFILE) if fact.name in PROFILE_FIELDS
+)
 
 
 def _short(value: object) -> str:
-    if isinstance(value, int) and abs(value) > MOST_TOKENS:
+    if isinstance(value, int) and abs(value) > MOST:
         return "a number beyond that"
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:70]}..."
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:70]}..."

@@ -14,7 +14,7 @@ from engine.analysis.search import Goal, OutOfWork, Witness, Work, find
 from engine.analysis.space import Box, Space
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.explanation import Explanation
-from engine.decision.facts import INDEX, Facts, shown
+from engine.decision.facts import INDEX, Facts, format_value
 from engine.language.checked_policy import Constant, FactTest, Origin, Rule, Use, walk
 from engine.language.diagnostics import visible
 from engine.language.source import Source, Span
@@ -270,7 +270,7 @@ class LintContext:
         """A witness in a sentence: `type=planning mode=local-only`."""
         given = told(facts, self.space.domain.defaults)
         return " ".join(
-            f"{name.removeprefix('task.')}={visible(shown(value))}" for name, value in given.items()
+            f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
         )
 
 

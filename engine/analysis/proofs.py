@@ -12,9 +12,9 @@ from engine.analysis.condition_fold import holds, keeps
 from engine.analysis.questions import Asked, Chains, Questioned, TooComplex, every, some_live
 from engine.analysis.search import MOST_WORK, Goal, OutOfWork, Witness, Work, find
 from engine.decision.evaluator import Decision, Evaluator
-from engine.decision.facts import DEFAULTS, GIVEN, Facts
+from engine.decision.facts import DEFAULTS, Facts
 from engine.language.checked_policy import FactValue, Proof
-from engine.language.vocabulary import Fact
+from engine.language.vocabulary import GIVEN, Fact
 from engine.policy import Policy
 
 Verdict: TypeAlias = Literal["proved", "refuted", "unknown"]

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from engine.analysis.space import Axis, Box, Space
 from engine.decision.cubes import OTHER
-from engine.decision.facts import GIVEN, shown
-from engine.language.vocabulary import Kind
+from engine.decision.facts import format_value
+from engine.language.vocabulary import GIVEN, Kind
 
 
 def conditions(space: Space, box: Box) -> Iterator[tuple[str, str]]:
@@ -68,5 +68,5 @@ def _stretch(fact: str, axis: Axis, first: int, last: int) -> str:
 
 def _number(value: int | Decimal, is_whole: bool) -> str:
     if not is_whole:
-        return shown(Decimal(value))
+        return format_value(Decimal(value))
     return f"{value // 1000}k" if value and value % 1000 == 0 else str(value)

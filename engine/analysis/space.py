@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
-from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, known_values
+from engine.decision.facts import DEFAULTS, INDEX, Facts, known_values
 from engine.decision.partitions import mask_of
-from engine.language.vocabulary import FACTS, Fact, Kind, Names
+from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Fact, Kind, Names
 
 Box: TypeAlias = dict[int, int]
 """The cells each variable may take, as bits; a variable that is not in it may take every cell it has."""
@@ -23,7 +23,6 @@ Cost: TypeAlias = tuple[int, tuple[int, ...], tuple[tuple[int, ...], ...]]
 """How plain a task is, least first: how many facts differ from a test's defaults, which in the fact table, their values."""
 
 TASK_TYPE = INDEX["task.type"]
-HIGHEST = {Kind.HOUR: 23, Kind.BUCKET: 99}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class Space:
             mine = {self.axes[number].values[1] for number in self._elements[fact]}
             present = {self.axes[number].values[1] for number in elements}
             values[fact] = frozenset(values[fact] - mine | present)
-        return Facts._make(values)
+        return Facts(*values)
 
     def cost(self, box: Box) -> Cost:
         """What the plainest point of a box differs in."""

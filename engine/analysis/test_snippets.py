@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from engine.decision.facts import shown
+from engine.decision.facts import format_value
 from engine.language.checked_policy import FactValue
 from engine.language.formatter import print_statement
 from engine.language.source import Source
@@ -54,7 +54,7 @@ def _given(name: str, value: FactValue) -> Iterator[Given]:
             yield GivenIs(fact, _name(value), _NOWHERE)
         case _:
             assert FACTS[name].kind is not Kind.SET
-            yield GivenIs(fact, Number(shown(value), _NOWHERE), _NOWHERE)
+            yield GivenIs(fact, Number(format_value(value), _NOWHERE), _NOWHERE)
 
 
 def _name(name: str) -> Word | Text:

@@ -11,8 +11,9 @@ from engine.analysis.questions import Chains, every
 from engine.analysis.search import OutOfWork, Work, find
 from engine.analysis.space import Box, Domain, Space
 from engine.decision.explanation import Candidate, Explainer, Explanation
-from engine.decision.facts import GIVEN, known_values
+from engine.decision.facts import known_values
 from engine.language.checked_policy import FactValue
+from engine.language.vocabulary import GIVEN
 
 CHANGEABLE = frozenset(fact.name for fact in GIVEN if fact.name.split(".")[0] in ("task", "mode", "clock"))
 """Facts a change may touch: what the asker can do something about (ruling 74)."""
@@ -65,5 +66,5 @@ def _smallest_change(
     changed: dict[str, FactValue] = {}
     for fact, before, after in zip(GIVEN, explanation.facts, witness.facts, strict=True):
         if after != before:
-            changed[fact.name] = after  # type: ignore[assignment]
+            changed[fact.name] = after
     return changed

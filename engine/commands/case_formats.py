@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from engine.analysis.coverage import ConditionCoverage, RuleCoverage
 from engine.analysis.policy_tests import CaseReport
-from engine.decision.explanation import json_value
+from engine.decision.fact_json import json_value
 from engine.language.checked_policy import Forbid, Prefer, Require, Rule, Use, Weigh
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_expectation, print_given

@@ -272,17 +272,19 @@ def _given(region: "Region", difference: "Difference") -> dict[str, Any]:
 
 
 def _witness_text(region: "Region", difference: "Difference") -> str:
-    from engine.decision.facts import shown
+    from engine.decision.facts import format_value
     from engine.language.diagnostics import visible
 
     given = _given(region, difference)
-    return " ".join(f"{name.removeprefix('task.')}={visible(shown(value))}" for name, value in given.items())
+    return " ".join(
+        f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
+    )
 
 
 def difference_json(difference: "Difference") -> dict[str, Any]:
     """Everything as plain values (ruling 71; schemas/diff.schema.json)."""
     from engine.analysis.region_text import conditions
-    from engine.decision.explanation import json_value
+    from engine.decision.fact_json import json_value
 
     return {
         "version": 1,

@@ -103,23 +103,16 @@ async def _invoked(
 def _task(given: "Mapping[str, FactValue]") -> "TaskProfile":
     """The profile that the facts describe. Raises InvalidFact for a fact that is no property of a task."""
     from engine.decision.facts import InvalidFact
-    from engine.task_profiles import TaskProfile
+    from engine.task_profiles import PROFILE_FIELDS, TaskProfile
 
-    fields = {
-        "task.type": "task_type",
-        "task.criticality": "criticality",
-        "task.latency_sensitivity": "latency_sensitivity",
-        "task.budget_sensitivity": "budget_sensitivity",
-        "task.context_size": "context_size",
-        "task.tool_use_required": "tool_use_required",
-        "task.labels": "labels",
-    }
-    other = sorted(given.keys() - fields.keys() - {"mode"})
+    other = sorted(given.keys() - PROFILE_FIELDS.keys() - {"mode"})
     if other:
         raise InvalidFact(f"{other[0]} cannot be given here: a real call takes it from this machine")
     if "task.type" not in given:
         raise InvalidFact("task.type must be given, such as type=qa")
-    values: dict[str, Any] = {fields[name]: value for name, value in given.items() if name in fields}
+    values: dict[str, Any] = {
+        PROFILE_FIELDS[name]: value for name, value in given.items() if name in PROFILE_FIELDS
+    }
     return TaskProfile(**values)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from engine.analysis.mutation import Mutant, MutationReport
 from engine.analysis.test_snippets import pasteable_test
 from engine.decision.evaluator import Decision
-from engine.decision.explanation import json_value
-from engine.decision.facts import shown
+from engine.decision.fact_json import json_value
+from engine.decision.facts import format_value
 from engine.language.diagnostics import visible
 from engine.language.source import Source
 from engine.language.syntax_tree import Expectation, ExpectModels, ExpectRefused, Word
@@ -48,7 +48,8 @@ def _mutant_lines(mutant: Mutant) -> list[str]:
     lines = [f"{place} {mutant.fate}", f"    - {visible(edit.before)}", f"    + {after}"]
     if mutant.given is not None:
         given = " ".join(
-            f"{fact.removeprefix('task.')}={visible(shown(value))}" for fact, value in mutant.given.items()
+            f"{fact.removeprefix('task.')}={visible(format_value(value))}"
+            for fact, value in mutant.given.items()
         )
         lines.append(f"    for {given}")
         lines.append(f"    now {_beginning(mutant.before, mutant.after)}")

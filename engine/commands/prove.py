@@ -98,12 +98,14 @@ def _details(answer: "Answer", policy: "Policy") -> list[str]:
 
 
 def _facts_text(answer: "Answer") -> str:
-    from engine.decision.facts import shown
+    from engine.decision.facts import format_value
     from engine.language.diagnostics import visible
 
     assert answer.counterexample is not None
     given = answer.counterexample.given
-    return " ".join(f"{name.removeprefix('task.')}={visible(shown(value))}" for name, value in given.items())
+    return " ".join(
+        f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
+    )
 
 
 def _test(answer: "Answer", policy: "Policy") -> str:
@@ -129,7 +131,7 @@ def proofs_json(answers: "Sequence[Answer]", policy: "Policy") -> dict[str, Any]
 
 
 def _answer_json(answer: "Answer", policy: "Policy") -> dict[str, Any]:
-    from engine.decision.explanation import json_value
+    from engine.decision.fact_json import json_value
 
     found = answer.counterexample
     return {

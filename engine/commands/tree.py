@@ -42,7 +42,7 @@ def _draw(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -
     from engine.commands.fact_arguments import given_facts
     from engine.decision import tree_drawing
     from engine.decision.decision_tree import TooManyNodes
-    from engine.decision.facts import DEFAULTS, INDEX, shown
+    from engine.decision.facts import DEFAULTS, INDEX, format_value
 
     given = given_facts(arguments.facts, policy.names)
     fixed: dict[str, object] = {}
@@ -66,7 +66,7 @@ def _draw(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -
         case "svg":
             terminal.say(tree_drawing.svg(root, arguments.depth))
         case _:
-            told = [f"{fact} {shown(value)}" for fact, value in given.items()]
+            told = [f"{fact} {format_value(value)}" for fact, value in given.items()]
             told += (
                 []
                 if arguments.all

@@ -3,8 +3,9 @@
 from typing import Any
 
 from engine.analysis.why_not import WhyNot
-from engine.decision.explanation import Explanation, json_value
-from engine.decision.facts import shown
+from engine.decision.explanation import Explanation
+from engine.decision.fact_json import json_value
+from engine.decision.facts import format_value
 from engine.language.diagnostics import visible
 
 
@@ -19,7 +20,7 @@ def why_not_text(answer: WhyNot, explanation: Explanation) -> str:
         lines.append(f"  {visible(rule.name)} ({visible(rule.span.source.name)}:{rule.span.line}){because}")
     if answer.change is not None:
         change = " ".join(
-            f"{fact.removeprefix('task.')}={shown(value)}" for fact, value in answer.change.items()
+            f"{fact.removeprefix('task.')}={format_value(value)}" for fact, value in answer.change.items()
         )
         lines.append(f"it would be chosen with {change}")
     elif answer.is_complete:

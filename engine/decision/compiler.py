@@ -21,7 +21,7 @@ from engine.decision.cubes import (
     disjoint,
     mention_elements,
 )
-from engine.decision.facts import GIVEN, known_values
+from engine.decision.facts import known_values
 from engine.decision.partitions import Column, columns_of, mask_of
 from engine.decision.scoring import parts_of, scale_of, tie_order
 from engine.language import messages
@@ -37,7 +37,7 @@ from engine.language.checked_policy import (
     Weigh,
 )
 from engine.language.diagnostics import Problems
-from engine.language.vocabulary import Kind, Names
+from engine.language.vocabulary import GIVEN, Kind, Names
 
 
 @dataclass(frozen=True, slots=True)

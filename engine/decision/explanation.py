@@ -6,17 +6,19 @@ score parts). An `Explanation` works out the rest when it is printed or serialis
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from engine.config.catalogue import Model
 from engine.decision.decision_tree import DecisionTree, Step
 from engine.decision.evaluator import Decision, Evaluator
-from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts, FactsWithSources, shown
+from engine.decision.fact_json import json_number, json_value
+from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources, format_value
 from engine.decision.partitions import bits_of
 from engine.decision.scoring import Parts, parts_of
 from engine.language.checked_policy import FactValue, Prefer, Rule
+from engine.language.vocabulary import GIVEN
 
 VERSION = 1
 """The version of the JSON form; see schemas/explanation.schema.json."""
@@ -246,30 +248,10 @@ class Explanation:
         sources: Mapping[str, str] = self.gathered.sources
         values: tuple[FactValue, ...] = self.facts
         return [
-            (fact.name, shown(value), sources.get(fact.name, "default"))
+            (fact.name, format_value(value), sources.get(fact.name, "default"))
             for fact, value, default in zip(GIVEN, values, DEFAULTS, strict=True)
             if value != default or fact.name in sources
         ]
-
-
-def json_value(value: FactValue) -> Any:
-    """A fact as JSON has it: sets as sorted lists, percentages as numbers."""
-    match value:
-        case frozenset():
-            return sorted(value)
-        case Decimal():
-            return json_number(value)
-        case _:
-            return value
-
-
-FOUR_PLACES = Decimal("0.0001")
-
-
-def json_number(number: Decimal) -> int | float:
-    """A JSON number with at most four decimals, rounded half up (ruling 52)."""
-    rounded = float(number.quantize(FOUR_PLACES, ROUND_HALF_UP))
-    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _candidate_json(candidate: Candidate, place: Any) -> dict[str, Any]:

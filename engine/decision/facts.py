@@ -1,59 +1,56 @@
 """What is known of a task and its surroundings -> one `Facts` value, checked; and back to what people read.
 
 A decision is a pure function of (policy, catalogue, `Facts`). Nothing here looks at the clock, the ledger or the
-network: whoever asks brings the values, from a profile, a command line or a line of JSON.
+network: the caller brings the values, from a profile, a command line or a line of JSON.
 """
 
 import re
-from collections.abc import Mapping
+from collections import namedtuple
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any
 
 from engine.errors import EngineError
-from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
-from engine.language.vocabulary import FACTS, Fact, Kind, Names
+from engine.language.vocabulary import (
+    FACTS,
+    GIVEN,
+    HIGHEST,
+    MOST,
+    Fact,
+    FactValue,
+    Kind,
+    Names,
+    Origin,
+    given_by,
+)
+
+# A class body cannot list the rows of a table, and mypy cannot read them: every field of `Facts` is Any to it.
+_make_row: Callable[..., Any] = namedtuple
+_Row: Any = _make_row(
+    "_Row",
+    [fact.field for fact in GIVEN],
+    defaults=[fact.default for fact in GIVEN if not fact.must_be_given],
+)
 
 
-class Facts(NamedTuple):
-    """Every fact that is given rather than derived, in the order of the fact table.
+class Facts(_Row):  # type: ignore[misc]
+    """Every fact that is given rather than derived: a named tuple with one field a row of `GIVEN`, in that order.
 
-    Percentages are Decimals (80 means 80%), sets are frozensets, yes/no is bool, the rest are str and int.
+    `facts.context_size`, `facts.budget_daily_used`: see `Fact.field`. Percentages are Decimals (80 means 80%), sets are
+    frozensets, yes/no is bool, the rest are str and int.
     """
 
-    task_type: str
-    criticality: str = "medium"
-    latency_sensitivity: str = "medium"
-    budget_sensitivity: str = "medium"
-    context_size: int = 0
-    tool_use_required: bool = False
-    labels: frozenset[str] = frozenset()
-    bucket: int = 0
-    mode: str = "local-preferred"
-    budget_daily_used: Decimal = Decimal(0)
-    budget_monthly_used: Decimal = Decimal(0)
-    budget_exhausted_providers: frozenset[str] = frozenset()
-    provider_down: frozenset[str] = frozenset()
-    provider_busy: frozenset[str] = frozenset()
-    models_warm: frozenset[str] = frozenset()
-    clock_hour: int = 12
-    clock_weekday: str = "mon"
+    __slots__ = ()
 
-
-GIVEN: tuple[Fact, ...] = tuple(fact for fact in FACTS.values() if not fact.follows)
-"""The facts that can be given; `Facts` has one field for each, in this order."""
 
 INDEX: dict[str, int] = {fact.name: position for position, fact in enumerate(GIVEN)}
 """Where each fact stands in `Facts`."""
 
-TASK_FACTS = tuple(fact.name for fact in GIVEN if fact.name.startswith("task."))
+TASK_FACTS = tuple(fact.name for fact in given_by(Origin.PROFILE))
 DEFAULTS = Facts("")
-"""What a test assumes where it says nothing; `task.type` has no default (ruling 19)."""
-
-
-MOST = 10**12
-"""The largest number a fact can be given; what is larger is a slip, and would only make answers unreadable."""
+"""What a test assumes where it says nothing. `task.type` has no default: every rule may hang on it."""
 
 
 class InvalidFact(EngineError, ValueError):  # noqa: N818
@@ -75,15 +72,12 @@ def fact_named(name: str) -> Fact:
         known = [*FACTS, *(known.removeprefix("task.") for known in TASK_FACTS)]
         near = nearest(name, known)
         hint = f"; did you mean {near}" if near else f"; facts are {listed(INDEX, most=20)}"
-        raise InvalidFact(f"there is no fact {_short(name)}{hint}")
+        raise InvalidFact(f"there is no fact {_quoted(name)}{hint}")
     if fact.follows:
-        instead = {
-            "budget.exhausted": "budget.daily.used=100%",
-            "mode.allow_cloud": "mode=NAME",
-            "mode.cloud_usage": "mode=NAME",
-        }
+        basis = FACTS[fact.follows[0]]
+        example = f"{basis.name}={'100%' if basis.kind is Kind.PERCENT else 'NAME'}"
         raise InvalidFact(
-            f"{fact.name} cannot be given, it follows from {' and '.join(fact.follows)}: write {instead[fact.name]}"
+            f"{fact.name} cannot be given, it follows from {' and '.join(fact.follows)}: write {example}"
         )
     return fact
 
@@ -95,7 +89,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
             return _checked(fact, frozenset(part.strip() for part in text.split(",") if part.strip()), names)
         case Kind.FLAG:
             if text.lower() not in ("yes", "no", "true", "false"):
-                raise InvalidFact(f"{fact.name} is yes or no, not {_short(text)}")
+                raise InvalidFact(f"{fact.name} is yes or no, not {_quoted(text)}")
             return text.lower() in ("yes", "true")
         case Kind.PERCENT:
             return _percentage(fact, text.removesuffix("%").strip())
@@ -106,7 +100,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
 
 
 def read_json(fact: Fact, value: object, names: Names) -> FactValue:
-    """The value of a key in a JSON object of facts (ruling 54). Raises InvalidFact."""
+    """The value of a key in a JSON object of facts (such as a line of `explain --batch`). Raises InvalidFact."""
     match fact.kind, value:
         case Kind.SET, list() if all(isinstance(item, str) for item in value):
             return _checked(fact, frozenset(value), names)
@@ -127,13 +121,13 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
         Kind.NAME: "a name in quotes",
         Kind.ORDERED: "a name in quotes",
     }
-    raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {_short(value)}")
+    raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {_quoted(value)}")
 
 
 def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | None = None) -> Facts:
-    """Facts with what is assumed where nothing is given: a test's defaults and the default mode, unless told otherwise.
+    """The given facts, and `assumed` for the rest: without it, a test's defaults and the default mode.
 
-    Raises InvalidFact when `task.type` is missing (ruling 19).
+    Raises InvalidFact when `task.type` is missing.
     """
     if "task.type" not in given:
         types = f": one of {listed(names.task_types)}" if names.task_types else ""
@@ -141,10 +135,10 @@ def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | No
     values: list[FactValue] = list(DEFAULTS._replace(mode=names.default_mode) if assumed is None else assumed)
     for name, value in given.items():
         values[INDEX[name]] = value
-    return Facts._make(values)
+    return Facts(*values)
 
 
-def shown(value: FactValue) -> str:
+def format_value(value: FactValue) -> str:
     """A value as the command line takes it."""
     match value:
         case bool():
@@ -179,8 +173,7 @@ def known_values(fact: Fact, names: Names) -> tuple[str, ...] | None:
 def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
     match value:
         case int():
-            top = {Kind.HOUR: 23, Kind.BUCKET: 99}.get(fact.kind)
-            if not 0 <= value <= (MOST if top is None else top):
+            if not 0 <= value <= HIGHEST.get(fact.kind, MOST):
                 raise InvalidFact(
                     f"{fact.name} is {fact.kind.value}, not {value if abs(value) < 10**20 else 'that'}"
                 )
@@ -190,7 +183,7 @@ def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
                 if known is not None and name not in known:
                     near = nearest(name, known)
                     hint = f"; did you mean {near}" if near else f": one of {listed(known)}"
-                    raise InvalidFact(f"{fact.name} cannot be {_short(name)}{hint}")
+                    raise InvalidFact(f"{fact.name} cannot be {_quoted(name)}{hint}")
                 if not name:
                     raise InvalidFact(f"{fact.name} needs a name")
     return value
@@ -201,20 +194,20 @@ def _whole(fact: Fact, text: str) -> int:
     scale = {"k": 1000, "M": 1_000_000}.get(text[-1:], 1) if fact.kind is Kind.TOKENS else 1
     digits = text[:-1] if scale > 1 else text
     if not _PLAIN_NUMBER.fullmatch(digits) or (value := Decimal(digits) * scale) != value.to_integral_value():
-        raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {_short(text)}")
+        raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {_quoted(text)}")
     return int(value)
 
 
 def _percentage(fact: Fact, text: str) -> Decimal:
     if not _NUMBER.fullmatch(text) or (value := Decimal(text)) > MOST:
-        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {_short(text)}")
+        raise InvalidFact(f"{fact.name} is a percentage such as 85%, not {_quoted(text)}")
     return value
 
 
-def _short(value: object) -> str:
-    """In quotes, and no longer than anyone reads."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:70]}... ({len(shown):,} characters)"
+def _quoted(value: object) -> str:
+    """In quotes, cut to what a person reads."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:70]}... ({len(text):,} characters)"
 
 
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")

@@ -13,8 +13,8 @@ from itertools import combinations
 from typing import Any
 
 from engine.decision.cubes import LOWEST, OTHER, Cube, Edge, Interval, NameSet
-from engine.decision.facts import GIVEN, INDEX
-from engine.language.vocabulary import FACTS, Kind
+from engine.decision.facts import INDEX
+from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Kind
 
 MOST_REMEMBERED = 65_536
 """Values of one set fact, and combinations of cells, that are remembered before the memory starts afresh."""
@@ -174,10 +174,6 @@ class NameColumn(Column):
         return [name == "yes" for name in named] if FACTS[self.fact].kind is Kind.FLAG else named
 
 
-_FEW = {"clock.hour": 24, "task.bucket": 100}
-"""Number facts with so few values that each is simply listed."""
-
-
 class NumberColumn(Column):
     """A number fact, cut at the edges its intervals use."""
 
@@ -205,8 +201,10 @@ class NumberColumn(Column):
         self.lookup = partial(bisect_right, below)
         if above:
             self.lookup = lambda value: bisect_right(below, value) + bisect_left(above, value)
-        elif fact in _FEW:
-            self.lookup = tuple(map(self.lookup, range(_FEW[fact]))).__getitem__
+        elif (
+            highest := HIGHEST.get(FACTS[fact].kind)
+        ) is not None:  # so few values that each is simply listed
+            self.lookup = tuple(map(self.lookup, range(highest + 1))).__getitem__
 
     def mask(self, cell: int) -> int:
         return self.masks[cell]

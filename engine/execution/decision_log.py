@@ -15,15 +15,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from engine.config.folder import PolicyFolder
 from engine.decision.explanation import Explanation
-from engine.decision.facts import GIVEN, Facts, fact_named, facts_from, read_json
+from engine.decision.fact_json import exact_json
+from engine.decision.facts import Facts, fact_named, facts_from, read_json
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import Names
+from engine.language.vocabulary import GIVEN, Names
 
 try:
     import fcntl
@@ -175,17 +175,7 @@ def decision_json(explanation: Explanation, folder: PolicyFolder) -> dict[str, A
 def facts_json(facts: Facts) -> dict[str, Any]:
     """Facts as `explain --batch` reads them, without any rounding."""
     values: tuple[FactValue, ...] = facts
-    return {fact.name: _exact(value) for fact, value in zip(GIVEN, values, strict=True)}
-
-
-def _exact(value: FactValue) -> Any:
-    match value:
-        case frozenset():
-            return sorted(value)
-        case Decimal():
-            return f"{value:f}%"
-        case _:
-            return value
+    return {fact.name: exact_json(value) for fact, value in zip(GIVEN, values, strict=True)}
 
 
 # -- reading

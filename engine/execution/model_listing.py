@@ -34,7 +34,7 @@ def _listed(
     return model_values(model) | {
         "source": "catalogue",
         "discovered": None if known is None else found is not None,
-        "warm": model.key in live.warm,
+        "warm": model.key in live.models_warm,
         "window_in_effect": None if found is None else found.loaded_context_tokens or found.context_tokens,
         "eligible": why_not is None,
         "why_not": why_not,
@@ -51,12 +51,12 @@ def _why_not(
     """What keeps any task from this model now; a task's own guards come on top."""
     if model.locality == "cloud" and model.price is None:
         return "no price is written for it"
-    if model.provider in live.down:
+    if model.provider in live.provider_down:
         missing = edition.missing_keys().get(model.provider)
         return f"{missing} is not set" if missing else standing.down(model.provider) or "its provider is down"
-    if model.provider in live.exhausted_providers:
+    if model.provider in live.budget_exhausted_providers:
         return "its provider's budget is spent"
-    if model.locality == "cloud" and max(live.daily_used, live.monthly_used) >= 100:
+    if model.locality == "cloud" and max(live.budget_daily_used, live.budget_monthly_used) >= 100:
         return "the budget is spent"
     found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
     if known is not None and edition.asks_for_models(model.provider) and not is_among(model.id, known):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
@@ -12,11 +13,25 @@ from engine.execution.prompt import Prompt
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
-from engine.language.vocabulary import WEEKDAYS
+from engine.language.vocabulary import WEEKDAYS, Origin, given_by
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 
-_OF_THE_TASK = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
+_of_profile = attrgetter(*(fact.field for fact in given_by(Origin.PROFILE)))
+_of_runtime = attrgetter(*(fact.field for fact in given_by(Origin.RUNTIME)))
+_RUNTIME_NAMES = tuple(fact.name for fact in given_by(Origin.RUNTIME))
+_CLOCK: dict[str, Callable[[datetime], FactValue]] = {
+    "clock.hour": lambda now: now.hour,
+    "clock.weekday": lambda now: WEEKDAYS[now.weekday()],
+}
+if list(_CLOCK) != [fact.name for fact in given_by(Origin.CLOCK)]:
+    raise TypeError(
+        "the planner reads other facts off the clock than the fact table says, or in another order"
+    )
+_BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
+_TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
+_ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
+"""Facts whose source is the task even where it leaves them at their default: a reader looks for these first."""
 
 
 class Planner:
@@ -33,10 +48,9 @@ class Planner:
         self._zone = ZoneInfo(policy.settings.budgets.time_zone)
         self._task_types = None if policy.names.task_types is None else frozenset(policy.names.task_types)
         self._labels = None if policy.names.labels is None else frozenset(policy.names.labels)
-        self._sources = dict.fromkeys(_OF_THE_TASK, "task") | {
+        self._sources = dict.fromkeys(_ALWAYS_STATED, "task") | {
             "mode": mode_source,
-            "clock.hour": "clock",
-            "clock.weekday": "clock",
+            **dict.fromkeys(_CLOCK, "clock"),
         }
         warm = INDEX["models.warm"]
         self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
@@ -44,9 +58,7 @@ class Planner:
 
     def gathered(self, task: TaskProfile, live: RuntimeFacts) -> FactsWithSources:
         """What is known when a task is planned. Raises InvalidTask for a type or label that the policy does not know."""
-        return FactsWithSources(
-            self._facts(task, live, task.context_size, task.tool_use_required), self._sources_with(live)
-        )
+        return FactsWithSources(self._facts(task, live), self._sources_with(live))
 
     def gathered_for(
         self, task: TaskProfile, live: RuntimeFacts, prompt: Prompt, max_tokens: int
@@ -67,22 +79,20 @@ class Planner:
         self, given: Mapping[str, FactValue], live: RuntimeFacts
     ) -> tuple[dict[str, FactValue], dict[str, str]]:
         """Given facts, with this machine's for the rest, and their sources."""
-        now = self._clock().astimezone(self._zone)
-        here: dict[str, FactValue] = {
-            "mode": self.mode,
-            "budget.daily.used": live.daily_used,
-            "budget.monthly.used": live.monthly_used,
-            "budget.exhausted_providers": live.exhausted_providers,
-            "provider.down": live.down,
-            "provider.busy": live.busy,
-            "models.warm": live.warm,
-            "clock.hour": now.hour,
-            "clock.weekday": WEEKDAYS[now.weekday()],
-        }
+        here: dict[str, FactValue] = {"mode": self.mode}
+        here |= zip(_RUNTIME_NAMES, _of_runtime(live), strict=True)
+        here |= zip(_CLOCK, self._of_clock(), strict=True)
         sources = {fact: source for fact, source in self._sources_with(live).items() if fact in here}
         return {**here, **given}, sources | dict.fromkeys(given, "command line")
 
-    def _facts(self, task: TaskProfile, live: RuntimeFacts, context_size: int, uses_tools: bool) -> Facts:
+    def _facts(
+        self,
+        task: TaskProfile,
+        live: RuntimeFacts,
+        context_size: int | None = None,
+        uses_tools: bool | None = None,
+    ) -> Facts:
+        """The task's facts, less those that a prompt has raised, and this machine's."""
         policy = self.edition.policy
         if self._task_types is not None and task.task_type not in self._task_types:
             raise InvalidTask(_unknown("task type", task.task_type, policy.names.task_types or ()))
@@ -90,27 +100,17 @@ class Planner:
         assert isinstance(labels, frozenset), "a profile makes its labels a frozenset"
         if labels and self._labels is not None and not labels <= self._labels:
             raise InvalidTask(_unknown("label", min(labels - self._labels), policy.names.labels or ()))
+        # In the order of `GIVEN`: profile, mode, runtime, clock.
+        values = [*_of_profile(task), self.mode, *_of_runtime(live), *self._of_clock()]
+        if values[_BUCKET] is None:
+            values[_BUCKET] = random.randrange(100)
+        if context_size is not None:
+            values[_CONTEXT_SIZE], values[_TOOL_USE_REQUIRED] = context_size, uses_tools
+        return tuple.__new__(Facts, values)
+
+    def _of_clock(self) -> list[FactValue]:
         now = self._clock().astimezone(self._zone)
-        bucket = task.bucket
-        return Facts(
-            task.task_type,
-            task.criticality,
-            task.latency_sensitivity,
-            task.budget_sensitivity,
-            context_size,
-            uses_tools,
-            labels,
-            random.randrange(100) if bucket is None else bucket,
-            self.mode,
-            live.daily_used,
-            live.monthly_used,
-            live.exhausted_providers,
-            live.down,
-            live.busy,
-            live.warm,
-            now.hour,
-            WEEKDAYS[now.weekday()],
-        )
+        return [read(now) for read in _CLOCK.values()]
 
     def _sources_with(self, live: RuntimeFacts) -> Mapping[str, str]:
         merged = self._merged

@@ -13,21 +13,34 @@ from engine.execution.async_ledger import AsyncLedger
 from engine.execution.concurrency import Slots
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
+from engine.language.vocabulary import Origin, given_by
 
 FRESH_S = 1.0
 _SPENT = Decimal(100)
 
 
 class RuntimeFacts(NamedTuple):
-    """The live facts, and where each that differs from a test's default comes from."""
+    """The facts that this machine knows, one field a row of theirs; `sources` says where each that differs from a test's
+    default comes from."""
 
-    daily_used: Decimal
-    monthly_used: Decimal
-    exhausted_providers: frozenset[str]
-    down: frozenset[str]
-    busy: frozenset[str]
-    warm: frozenset[str]
+    budget_daily_used: Decimal
+    budget_monthly_used: Decimal
+    budget_exhausted_providers: frozenset[str]
+    provider_down: frozenset[str]
+    provider_busy: frozenset[str]
+    models_warm: frozenset[str]
     sources: Mapping[str, str]
+
+
+def _check_against_rows() -> None:
+    """Raises TypeError when RuntimeFacts and the rows of the fact table differ, naming the field."""
+    rows = {fact.field for fact in given_by(Origin.RUNTIME)} | {"sources"}
+    different = rows ^ set(RuntimeFacts._fields)
+    if different:
+        raise TypeError(f"RuntimeFacts and the fact table differ in {', '.join(sorted(different))}")
+
+
+_check_against_rows()
 
 
 class LiveFacts:

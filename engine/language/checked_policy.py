@@ -17,9 +17,9 @@ from typing import Literal, TypeAlias, assert_never
 
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field
+from engine.language.vocabulary import FactValue as FactValue
 
 Order: TypeAlias = Literal["<", "<=", ">", ">=", "is"]
-FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
 
 # --- Conditions -------------------------------------------------------------------------------------
 

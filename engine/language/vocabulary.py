@@ -1,14 +1,16 @@
 """What a policy may speak of: the facts of a task and its surroundings, the attributes of a model, and the
 names that a catalogue and its settings make known.
 
-The fact table of language.md and its selectors, once, as data: the resolver, the type checker, the
-explanations, the command line and the documentation all read it here.
+One row a fact, one row an attribute. The resolver, the type checker, the decision's `Facts`, the profile's checks, the
+command line, every log and its schema, replay and the documentation are derived from these rows or checked against
+them at import. To add a fact, write its row here and, where its value comes from, the field that holds it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from engine.language.source import Span
 
@@ -28,6 +30,26 @@ class Kind(Enum):
     DOLLARS = "US dollars"
 
 
+HIGHEST: Mapping[Kind, int] = {Kind.HOUR: 23, Kind.BUCKET: 99}
+"""The kinds of whole numbers that end, and where; all begin at 0."""
+
+MOST = 10**12
+"""The largest number a fact can be given; a larger one is a slip, and would only make answers unreadable."""
+
+FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
+"""A name, yes or no, a whole number, a percentage (80 means 80%), a set of names."""
+
+
+class Origin(Enum):
+    """Where the value of a fact comes from when a task is planned."""
+
+    PROFILE = "the caller's TaskProfile"
+    MODE = "the call, the environment or policies.yaml"
+    RUNTIME = "this machine: the ledger, the providers' health, the calls under way"
+    CLOCK = "the clock, in the policy's time zone"
+    DERIVED = "other facts"
+
+
 # Which closed or open list the names of a fact or attribute come from; see `Names`.
 Universe: TypeAlias = Literal[
     "task_types", "labels", "modes", "providers", "models", "capabilities", "zones", "tags", "scale"
@@ -43,10 +65,11 @@ TOOL_SUPPORT = ("yes", "no", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One row of the fact table or of the selector list.
+    """One row of the fact table or of the attribute table.
 
     `scale` lists the values of an ORDERED term from low to high, and those of a closed NAME term whose
-    values the language itself fixes (`universe` is then "scale").
+    values the language itself fixes (`universe` is then "scale"). Raises ValueError, with the row's name, for a
+    universe that is missing, or that the kind has no use for.
     """
 
     name: str
@@ -55,47 +78,182 @@ class Term:
     universe: Universe | None = None
     scale: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        has_names = self.kind in (Kind.NAME, Kind.ORDERED, Kind.SET)
+        if has_names != (self.universe is not None):
+            raise ValueError(f"{self.name}: {self.kind.value} needs {'a' if has_names else 'no'} universe")
+        if bool(self.scale) != (self.universe == "scale"):
+            raise ValueError(f'{self.name}: universe "scale" and a scale go together')
+        if self.kind is Kind.ORDERED and not self.scale:
+            raise ValueError(f"{self.name}: {self.kind.value} needs that scale")
+
 
 @dataclass(frozen=True, slots=True)
 class Fact(Term):
     """A term that conditions ask of the task or its surroundings.
 
-    `follows` names the facts a derived one is a function of; such a fact cannot be given (ruling 43).
+    `default` is what a test assumes where it says nothing. Every fact has one, except a derived fact and one that
+    `must_be_given`. `follows` names the facts a derived one is a function of; such a fact cannot be given, because it
+    could contradict them. Raises ValueError, with the row's name, for a default that is missing or impossible.
     """
 
+    default: FactValue | None = None
+    origin: Origin = Origin.PROFILE
     follows: tuple[str, ...] = ()
+    must_be_given: bool = False
+
+    def __post_init__(self) -> None:
+        Term.__post_init__(self)
+        if bool(self.follows) != (self.origin is Origin.DERIVED):
+            raise ValueError(f"{self.name}: a derived fact, and no other, names the facts it follows from")
+        if self.follows or self.must_be_given:
+            if self.default is not None:
+                raise ValueError(f"{self.name}: a fact that is derived or must be given has no default")
+        elif self.default is None:
+            raise ValueError(f"{self.name}: needs a default")
+        elif not self.can_be(self.default):
+            raise ValueError(f"{self.name}: {self.default!r} is not {self.kind.value}")
+
+    @property
+    def field(self) -> str:
+        """What Python calls it: its field in `Facts`, and in `TaskProfile` or `RuntimeFacts`, where it comes from.
+
+        `task.type` is `task_type`, because `type` is Python's own; `task.labels` is `labels`, `clock.hour` is `clock_hour`.
+        """
+        bare = self.name.removeprefix("task.")
+        return (self.name if bare == "type" else bare).replace(".", "_")
+
+    def can_be(self, value: object) -> bool:
+        """Whether a value is of this kind, and on the scale where there is one; names of other lists are not looked up."""
+        match self.kind:
+            case Kind.FLAG:
+                return type(value) is bool
+            case Kind.SET:
+                return isinstance(value, frozenset)
+            case Kind.PERCENT:
+                return isinstance(value, Decimal) and value >= 0
+            case Kind.NAME | Kind.ORDERED:
+                return isinstance(value, str) and bool(value) and (not self.scale or value in self.scale)
+            case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
+                return type(value) is int and 0 <= value <= HIGHEST.get(self.kind, MOST)
+            case Kind.PRICE | Kind.DOLLARS:
+                return False
+            case _:
+                assert_never(self.kind)
 
 
-FACTS: dict[str, Fact] = {
-    fact.name: fact
-    for fact in (
-        Fact("task.type", Kind.NAME, "what sort of task it is", "task_types"),
-        Fact("task.criticality", Kind.ORDERED, "how much a bad answer costs", "scale", FOUR_LEVELS),
-        Fact("task.latency_sensitivity", Kind.ORDERED, "how much waiting costs", "scale", THREE_LEVELS),
-        Fact("task.budget_sensitivity", Kind.ORDERED, "how much spending costs", "scale", THREE_LEVELS),
-        Fact("task.context_size", Kind.TOKENS, "tokens of window the exchange needs, prompt and reply"),
-        Fact("task.tool_use_required", Kind.FLAG, "whether the model must call tools"),
-        Fact("task.labels", Kind.SET, "what the task is marked with", "labels"),
-        Fact("task.bucket", Kind.BUCKET, "a stable hash of the profile's key, for gradual moves"),
-        Fact("mode", Kind.NAME, "the routing mode in force", "modes"),
-        Fact("mode.allow_cloud", Kind.FLAG, "whether the mode allows cloud", follows=("mode",)),
-        Fact("mode.cloud_usage", Kind.NAME, "the mode's strategy", "scale", CLOUD_USAGES, follows=("mode",)),
-        Fact("budget.daily.used", Kind.PERCENT, "share of today's limit that is used"),
-        Fact("budget.monthly.used", Kind.PERCENT, "share of this month's limit that is used"),
-        Fact(
-            "budget.exhausted",
-            Kind.FLAG,
-            "whether a total limit is used up",
-            follows=("budget.daily.used", "budget.monthly.used"),
-        ),
-        Fact("budget.exhausted_providers", Kind.SET, "providers whose own limit is used up", "providers"),
-        Fact("provider.down", Kind.SET, "providers that cannot be reached", "providers"),
-        Fact("provider.busy", Kind.SET, "providers at their max_concurrent", "providers"),
-        Fact("models.warm", Kind.SET, "models known to be loaded", "models"),
-        Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone"),
-        Fact("clock.weekday", Kind.ORDERED, "the day in the policy's time zone", "scale", WEEKDAYS),
+NONE: frozenset[str] = frozenset()
+
+_FACT_ROWS = (
+    Fact("task.type", Kind.NAME, "what sort of task it is", "task_types", must_be_given=True),
+    Fact("task.criticality", Kind.ORDERED, "how much a bad answer costs", "scale", FOUR_LEVELS, "medium"),
+    Fact("task.latency_sensitivity", Kind.ORDERED, "how much waiting costs", "scale", THREE_LEVELS, "medium"),
+    Fact("task.budget_sensitivity", Kind.ORDERED, "how much spending costs", "scale", THREE_LEVELS, "medium"),
+    Fact(
+        "task.context_size", Kind.TOKENS, "tokens of window the exchange needs, prompt and reply", default=0
+    ),
+    Fact("task.tool_use_required", Kind.FLAG, "whether the model must call tools", default=False),
+    Fact("task.labels", Kind.SET, "what the task is marked with", "labels", default=NONE),
+    Fact("task.bucket", Kind.BUCKET, "a stable hash of the profile's key, for gradual moves", default=0),
+    Fact(
+        "mode",
+        Kind.NAME,
+        "the routing mode in force",
+        "modes",
+        default="local-preferred",
+        origin=Origin.MODE,
+    ),
+    Fact(
+        "mode.allow_cloud",
+        Kind.FLAG,
+        "whether the mode allows cloud",
+        origin=Origin.DERIVED,
+        follows=("mode",),
+    ),
+    Fact(
+        "mode.cloud_usage",
+        Kind.NAME,
+        "the mode's strategy",
+        "scale",
+        CLOUD_USAGES,
+        origin=Origin.DERIVED,
+        follows=("mode",),
+    ),
+    Fact(
+        "budget.daily.used",
+        Kind.PERCENT,
+        "share of today's limit that is used",
+        default=Decimal(0),
+        origin=Origin.RUNTIME,
+    ),
+    Fact(
+        "budget.monthly.used",
+        Kind.PERCENT,
+        "share of this month's limit that is used",
+        default=Decimal(0),
+        origin=Origin.RUNTIME,
+    ),
+    Fact(
+        "budget.exhausted",
+        Kind.FLAG,
+        "whether a total limit is used up",
+        origin=Origin.DERIVED,
+        follows=("budget.daily.used", "budget.monthly.used"),
+    ),
+    Fact(
+        "budget.exhausted_providers",
+        Kind.SET,
+        "providers whose own limit is used up",
+        "providers",
+        default=NONE,
+        origin=Origin.RUNTIME,
+    ),
+    Fact(
+        "provider.down",
+        Kind.SET,
+        "providers that cannot be reached",
+        "providers",
+        default=NONE,
+        origin=Origin.RUNTIME,
+    ),
+    Fact(
+        "provider.busy",
+        Kind.SET,
+        "providers at their max_concurrent",
+        "providers",
+        default=NONE,
+        origin=Origin.RUNTIME,
+    ),
+    Fact("models.warm", Kind.SET, "models known to be loaded", "models", default=NONE, origin=Origin.RUNTIME),
+    Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone", default=12, origin=Origin.CLOCK),
+    Fact(
+        "clock.weekday",
+        Kind.ORDERED,
+        "the day in the policy's time zone",
+        "scale",
+        WEEKDAYS,
+        "mon",
+        Origin.CLOCK,
+    ),
+)
+
+FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACT_ROWS}
+
+_ORDER = (Origin.PROFILE, Origin.MODE, Origin.RUNTIME, Origin.CLOCK)
+
+GIVEN: tuple[Fact, ...] = tuple(
+    sorted(
+        (fact for fact in FACTS.values() if not fact.follows),
+        key=lambda fact: (_ORDER.index(fact.origin), not fact.must_be_given),
     )
-}
+)
+"""The facts that can be given, by origin: the decision's `Facts` has one field for each, in this order."""
+
+
+def given_by(origin: Origin) -> tuple[Fact, ...]:
+    """The facts that come from one place, in the order of `GIVEN`."""
+    return tuple(fact for fact in GIVEN if fact.origin is origin)
+
 
 ATTRIBUTES: dict[str, Term] = {
     term.name: term
@@ -128,7 +286,7 @@ class ModeMeaning:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model as the language sees it: `key` is how it is written everywhere (ruling 33)."""
+    """A model as the language sees it: `key` is how it is written everywhere: the id where it is unique, else provider/id."""
 
     key: str
     id: str
@@ -140,7 +298,7 @@ class Names:
     """Every name that the catalogue and the settings make known to a policy.
 
     `task_types` and `labels` are None when open. `limited_providers` have a per-provider budget, and so are
-    the only ones that can be in `budget.exhausted_providers` (ruling 39). `places` says where a name is
+    the only ones that can be in `budget.exhausted_providers`. `places` says where a name is
     declared, keyed by (universe, name), for "declared here".
     """
 

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.budget import Rates, TokenPrices, Usage, cost_micro_usd
+from engine.decision.fact_json import exact_json
 from engine.environment import Environment
 from engine.execution.prices import token_prices
+from engine.language.vocabulary import Origin, given_by
 from engine.model_router import Choice, ModelRouter, NoEligibleModel
 from engine.task_profiles import TaskProfile
 
@@ -203,14 +205,7 @@ class Shadow:
         return {
             "version": VERSION,
             "time": seen.at.isoformat(),
-            "task.type": task.task_type,
-            "task.criticality": task.criticality,
-            "task.latency_sensitivity": task.latency_sensitivity,
-            "task.budget_sensitivity": task.budget_sensitivity,
-            "task.context_size": task.context_size,
-            "task.tool_use_required": task.tool_use_required,
-            "task.labels": sorted(task.labels),
-            "task.bucket": task.bucket,
+            **{fact.name: exact_json(getattr(task, fact.field)) for fact in given_by(Origin.PROFILE)},
             "tokens.input": None if usage is None else usage.prompt_tokens,
             "tokens.cached": None if usage is None else usage.cached_input_tokens,
             "tokens.output": None if usage is None else usage.output_tokens,

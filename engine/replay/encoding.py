@@ -181,7 +181,7 @@ class Chunk:
         return (none if prompt is None else prompt) + (none if reply is None else reply)
 
     def _by_value(self, fact: Fact, series: pl.Series) -> Factor:
-        default = self.assumed[INDEX[fact.name]]
+        default: FactValue = self.assumed[INDEX[fact.name]]
 
         def read(value: object) -> FactValue:
             if value is None or (value == "" and fact.kind is not Kind.SET):

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from engine.decision.facts import INDEX
+from engine.language.vocabulary import GIVEN, Kind
 from engine.replay.errors import UnreadableLog
 
 CHUNK_ROWS = 1_000_000
@@ -134,7 +135,9 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-_WHOLE = ("task.context_size", "tokens.input", "tokens.output")
+_WHOLE = frozenset(
+    {fact.name for fact in GIVEN if fact.kind is Kind.TOKENS} | {"tokens.input", "tokens.output"}
+)
 
 
 def _decision(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from random import Random
 from typing import Any
 
 from engine.config.folder import folder_in_memory
-from engine.decision.facts import DEFAULTS, GIVEN, INDEX, Facts
+from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
+from engine.language.vocabulary import GIVEN
 from engine.policy import Policy, build
 from tests.reference import interpreter
 from tests.reference.generator import yaml_text

@@ -10,8 +10,9 @@ from random import Random
 import pytest
 
 from engine.decision.evaluator import decide_live
-from engine.decision.facts import GIVEN, INDEX, Facts
+from engine.decision.facts import INDEX, Facts
 from engine.language.diagnostics import Problems
+from engine.language.vocabulary import GIVEN
 from engine.policy import Policy, load, load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
-from engine.decision.facts import shown
+from engine.decision.facts import format_value
 from engine.language.checked_policy import Condition, FactCompare, Not, children
 from engine.language.diagnostics import Note
 
@@ -17,7 +17,7 @@ def check(study: LintContext) -> Iterator[Finding]:
     at: set[tuple[str, str]] = set()
     for _, rule in study.rules:
         for test, order in comparisons(rule.condition):
-            key = test.fact, shown(test.value)
+            key = test.fact, format_value(test.value)
             if order == "<":
                 below.setdefault(key, test)
             elif order == ">":
