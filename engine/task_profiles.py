@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, assert_never
 
 from engine.errors import EngineError
-from engine.language.vocabulary import HIGHEST, MOST, Fact, Kind, Origin, given_by
+from engine.language.vocabulary import HIGHEST, MOST, Fact, FactOrigin, Kind, given_by
 
 
 class InvalidTask(EngineError, ValueError):  # noqa: N818
@@ -59,7 +59,7 @@ class TaskProfile:
 
 PROFILE_FIELDS: dict[str, str] = {
     fact.name: fact.field
-    for fact in given_by(Origin.PROFILE)
+    for fact in given_by(FactOrigin.PROFILE)
     if fact.field in {field.name for field in fields(TaskProfile)}
 }
 """Facts that a caller states, with the parameter that states each; `task.bucket` follows from `key` instead."""
@@ -120,7 +120,7 @@ def _check_of(fact: Fact) -> Callable[[Any], object]:
 def _check_against_rows() -> None:
     """Raises TypeError when the fields of TaskProfile and the rows of the fact table differ, naming the fact or the field."""
     defaults = {field.name: field.default for field in fields(TaskProfile)}
-    for fact in given_by(Origin.PROFILE):
+    for fact in given_by(FactOrigin.PROFILE):
         if fact.field in defaults:
             expected = MISSING if fact.must_be_given else fact.default
             if defaults[fact.field] != expected:
@@ -136,7 +136,7 @@ def _check_against_rows() -> None:
 
 _check_against_rows()
 _CHECKS = tuple(
-    (fact.field, _check_of(fact)) for fact in given_by(Origin.PROFILE) if fact.name in PROFILE_FIELDS
+    (fact.field, _check_of(fact)) for fact in given_by(FactOrigin.PROFILE) if fact.name in PROFILE_FIELDS
 )
 
 

@@ -6,7 +6,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, assert_never
 
-from engine.language.vocabulary import GIVEN, HIGHEST, Fact, FactValue, Kind, Origin, given_by
+from engine.language.vocabulary import GIVEN, HIGHEST, Fact, FactOrigin, FactValue, Kind, given_by
 
 FOUR_PLACES = Decimal("0.0001")
 
@@ -46,8 +46,8 @@ def decision_log_properties() -> dict[str, Any]:
 
 def shadow_properties() -> dict[str, Any]:
     """JSON Schema of what a profile says of a task, for schemas/shadow.schema.json. A profile without a key has no bucket."""
-    properties = {fact.name: _schema(fact) for fact in given_by(Origin.PROFILE)}
-    for fact in given_by(Origin.PROFILE):
+    properties = {fact.name: _schema(fact) for fact in given_by(FactOrigin.PROFILE)}
+    for fact in given_by(FactOrigin.PROFILE):
         if fact.kind is Kind.BUCKET:
             properties[fact.name]["type"] = [properties[fact.name]["type"], "null"]
     return properties

@@ -19,10 +19,10 @@ from engine.language.vocabulary import (
     HIGHEST,
     MOST,
     Fact,
+    FactOrigin,
     FactValue,
     Kind,
     Names,
-    Origin,
     given_by,
 )
 
@@ -48,7 +48,7 @@ class Facts(_Row):  # type: ignore[misc]
 INDEX: dict[str, int] = {fact.name: position for position, fact in enumerate(GIVEN)}
 """Where each fact stands in `Facts`."""
 
-TASK_FACTS = tuple(fact.name for fact in given_by(Origin.PROFILE))
+TASK_FACTS = tuple(fact.name for fact in given_by(FactOrigin.PROFILE))
 DEFAULTS = Facts("")
 """What a test assumes where it says nothing. `task.type` has no default: every rule may hang on it."""
 

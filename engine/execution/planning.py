@@ -13,21 +13,20 @@ from engine.execution.prompt import Prompt
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
-from engine.language.vocabulary import WEEKDAYS, Origin, given_by
+from engine.language.vocabulary import WEEKDAYS, FactOrigin, given_by
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 
-_of_profile = attrgetter(*(fact.field for fact in given_by(Origin.PROFILE)))
-_of_runtime = attrgetter(*(fact.field for fact in given_by(Origin.RUNTIME)))
-_RUNTIME_NAMES = tuple(fact.name for fact in given_by(Origin.RUNTIME))
-_CLOCK: dict[str, Callable[[datetime], FactValue]] = {
+_of_profile = attrgetter(*(fact.field for fact in given_by(FactOrigin.PROFILE)))
+_of_runtime = attrgetter(*(fact.field for fact in given_by(FactOrigin.RUNTIME)))
+_RUNTIME_NAMES = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
+_READ_CLOCK: Mapping[str, Callable[[datetime], FactValue]] = {
     "clock.hour": lambda now: now.hour,
     "clock.weekday": lambda now: WEEKDAYS[now.weekday()],
 }
-if list(_CLOCK) != [fact.name for fact in given_by(Origin.CLOCK)]:
-    raise TypeError(
-        "the planner reads other facts off the clock than the fact table says, or in another order"
-    )
+for _name in _READ_CLOCK.keys() ^ {fact.name for fact in given_by(FactOrigin.CLOCK)}:
+    raise TypeError(f"{_name}: the planner and the fact table differ in what is read off the clock")
+_CLOCK = {fact.name: _READ_CLOCK[fact.name] for fact in given_by(FactOrigin.CLOCK)}
 _BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
 _TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
 _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")

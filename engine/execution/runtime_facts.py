@@ -13,7 +13,7 @@ from engine.execution.async_ledger import AsyncLedger
 from engine.execution.concurrency import Slots
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
-from engine.language.vocabulary import Origin, given_by
+from engine.language.vocabulary import FactOrigin, given_by
 
 FRESH_S = 1.0
 _SPENT = Decimal(100)
@@ -34,7 +34,7 @@ class RuntimeFacts(NamedTuple):
 
 def _check_against_rows() -> None:
     """Raises TypeError when RuntimeFacts and the rows of the fact table differ, naming the field."""
-    rows = {fact.field for fact in given_by(Origin.RUNTIME)} | {"sources"}
+    rows = {fact.field for fact in given_by(FactOrigin.RUNTIME)} | {"sources"}
     different = rows ^ set(RuntimeFacts._fields)
     if different:
         raise TypeError(f"RuntimeFacts and the fact table differ in {', '.join(sorted(different))}")

@@ -40,7 +40,7 @@ FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
 """A name, yes or no, a whole number, a percentage (80 means 80%), a set of names."""
 
 
-class Origin(Enum):
+class FactOrigin(Enum):
     """Where the value of a fact comes from when a task is planned."""
 
     PROFILE = "the caller's TaskProfile"
@@ -98,13 +98,13 @@ class Fact(Term):
     """
 
     default: FactValue | None = None
-    origin: Origin = Origin.PROFILE
+    origin: FactOrigin = FactOrigin.PROFILE
     follows: tuple[str, ...] = ()
     must_be_given: bool = False
 
     def __post_init__(self) -> None:
         Term.__post_init__(self)
-        if bool(self.follows) != (self.origin is Origin.DERIVED):
+        if bool(self.follows) != (self.origin is FactOrigin.DERIVED):
             raise ValueError(f"{self.name}: a derived fact, and no other, names the facts it follows from")
         if self.follows or self.must_be_given:
             if self.default is not None:
@@ -161,13 +161,13 @@ _FACT_ROWS = (
         "the routing mode in force",
         "modes",
         default="local-preferred",
-        origin=Origin.MODE,
+        origin=FactOrigin.MODE,
     ),
     Fact(
         "mode.allow_cloud",
         Kind.FLAG,
         "whether the mode allows cloud",
-        origin=Origin.DERIVED,
+        origin=FactOrigin.DERIVED,
         follows=("mode",),
     ),
     Fact(
@@ -176,7 +176,7 @@ _FACT_ROWS = (
         "the mode's strategy",
         "scale",
         CLOUD_USAGES,
-        origin=Origin.DERIVED,
+        origin=FactOrigin.DERIVED,
         follows=("mode",),
     ),
     Fact(
@@ -184,20 +184,20 @@ _FACT_ROWS = (
         Kind.PERCENT,
         "share of today's limit that is used",
         default=Decimal(0),
-        origin=Origin.RUNTIME,
+        origin=FactOrigin.RUNTIME,
     ),
     Fact(
         "budget.monthly.used",
         Kind.PERCENT,
         "share of this month's limit that is used",
         default=Decimal(0),
-        origin=Origin.RUNTIME,
+        origin=FactOrigin.RUNTIME,
     ),
     Fact(
         "budget.exhausted",
         Kind.FLAG,
         "whether a total limit is used up",
-        origin=Origin.DERIVED,
+        origin=FactOrigin.DERIVED,
         follows=("budget.daily.used", "budget.monthly.used"),
     ),
     Fact(
@@ -206,7 +206,7 @@ _FACT_ROWS = (
         "providers whose own limit is used up",
         "providers",
         default=NONE,
-        origin=Origin.RUNTIME,
+        origin=FactOrigin.RUNTIME,
     ),
     Fact(
         "provider.down",
@@ -214,7 +214,7 @@ _FACT_ROWS = (
         "providers that cannot be reached",
         "providers",
         default=NONE,
-        origin=Origin.RUNTIME,
+        origin=FactOrigin.RUNTIME,
     ),
     Fact(
         "provider.busy",
@@ -222,10 +222,17 @@ _FACT_ROWS = (
         "providers at their max_concurrent",
         "providers",
         default=NONE,
-        origin=Origin.RUNTIME,
+        origin=FactOrigin.RUNTIME,
     ),
-    Fact("models.warm", Kind.SET, "models known to be loaded", "models", default=NONE, origin=Origin.RUNTIME),
-    Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone", default=12, origin=Origin.CLOCK),
+    Fact(
+        "models.warm",
+        Kind.SET,
+        "models known to be loaded",
+        "models",
+        default=NONE,
+        origin=FactOrigin.RUNTIME,
+    ),
+    Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone", default=12, origin=FactOrigin.CLOCK),
     Fact(
         "clock.weekday",
         Kind.ORDERED,
@@ -233,13 +240,13 @@ _FACT_ROWS = (
         "scale",
         WEEKDAYS,
         "mon",
-        Origin.CLOCK,
+        FactOrigin.CLOCK,
     ),
 )
 
 FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACT_ROWS}
 
-_ORDER = (Origin.PROFILE, Origin.MODE, Origin.RUNTIME, Origin.CLOCK)
+_ORDER = (FactOrigin.PROFILE, FactOrigin.MODE, FactOrigin.RUNTIME, FactOrigin.CLOCK)
 
 GIVEN: tuple[Fact, ...] = tuple(
     sorted(
@@ -250,7 +257,7 @@ GIVEN: tuple[Fact, ...] = tuple(
 """The facts that can be given, by origin: the decision's `Facts` has one field for each, in this order."""
 
 
-def given_by(origin: Origin) -> tuple[Fact, ...]:
+def given_by(origin: FactOrigin) -> tuple[Fact, ...]:
     """The facts that come from one place, in the order of `GIVEN`."""
     return tuple(fact for fact in GIVEN if fact.origin is origin)
 

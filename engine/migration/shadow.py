@@ -29,7 +29,7 @@ from engine.budget import Rates, TokenPrices, Usage, cost_micro_usd
 from engine.decision.fact_json import exact_json
 from engine.environment import Environment
 from engine.execution.prices import token_prices
-from engine.language.vocabulary import Origin, given_by
+from engine.language.vocabulary import FactOrigin, given_by
 from engine.model_router import Choice, ModelRouter, NoEligibleModel
 from engine.task_profiles import TaskProfile
 
@@ -205,7 +205,7 @@ class Shadow:
         return {
             "version": VERSION,
             "time": seen.at.isoformat(),
-            **{fact.name: exact_json(getattr(task, fact.field)) for fact in given_by(Origin.PROFILE)},
+            **{fact.name: exact_json(getattr(task, fact.field)) for fact in given_by(FactOrigin.PROFILE)},
             "tokens.input": None if usage is None else usage.prompt_tokens,
             "tokens.cached": None if usage is None else usage.cached_input_tokens,
             "tokens.output": None if usage is None else usage.output_tokens,
