@@ -201,7 +201,7 @@ async def test_a_broken_ledger_refuses_the_cloud_and_serves_locally(
             await router.select_and_invoke(TASK, HELLO)
         # Even when a plan still thinks there is money, no call is made.
         router._live._known = None
-        live = router._live_now(router._planner.edition)._replace(daily_used=Decimal(0))
+        live = router._live_now(router._planner.edition)._replace(budget_daily_used=Decimal(0))
         router._live._known, router._live._until = (router._planner.edition, live), float("inf")
         with pytest.raises(BudgetError):
             await router.select_and_invoke(TASK, HELLO)
