@@ -6,13 +6,10 @@ itself.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from engine.analysis.lint_context import LintContext
 from engine.language.diagnostics import Diagnostic, Level, Note
 from engine.language.source import Span
-
-if TYPE_CHECKING:
-    from engine.analysis.lint_context import LintContext
 
 ERROR, WARNING, INFO = Level.ERROR, Level.WARNING, Level.INFO
 
@@ -88,8 +85,8 @@ class LintRule:
     bad: Example
     good: Example
     near_miss: Example
-    check: Callable[["LintContext"], Iterable[Finding]] | None = None
-    fix: Callable[["LintContext", Diagnostic], Iterable[Edit]] | None = None
+    check: Callable[[LintContext], Iterable[Finding]] | None = None
+    fix: Callable[[LintContext, Diagnostic], Iterable[Edit]] | None = None
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
         level = finding.level or self.level

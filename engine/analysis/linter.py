@@ -26,10 +26,10 @@ _NEVER_ALLOWED = {"bad-suppression", "unused-suppression", "literal-secret", "op
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found, in file and line order; `study` is None when the policy has errors that leave it without meaning."""
+    """What was found, in file and line order; `context` is None when the policy has errors that leave it without meaning."""
 
     findings: tuple[Diagnostic, ...]
-    study: LintContext | None
+    context: LintContext | None
     suppressed: int = 0
 
 
@@ -38,17 +38,17 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     policy = None if files is None else build(files, problems)
     if policy is None:
         return Report(_without_keys(problems), None)
-    study = LintContext(policy)
+    context = LintContext(policy)
     found = [*problems]
     for rule in RULES:
         if rule.check is not None:
-            found += _escaped(rule.diagnostic(finding) for finding in rule.check(study))
-    found += [open_question.RULE.diagnostic(finding) for finding in open_question.told(study)]
-    kept, suppressed = _suppress(found, study)
+            found += _escaped(rule.diagnostic(finding) for finding in rule.check(context))
+    found += [open_question.RULE.diagnostic(finding) for finding in open_question.told(context)]
+    kept, suppressed = _suppress(found, context)
     everything = Problems()
     for finding in kept:
         everything.add(finding)
-    return Report(_without_keys(everything), study, suppressed)
+    return Report(_without_keys(everything), context, suppressed)
 
 
 def _escaped(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -59,12 +59,12 @@ def _escaped(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
     ]
 
 
-def _suppress(found: list[Diagnostic], study: LintContext) -> tuple[list[Diagnostic], int]:
+def _suppress(found: list[Diagnostic], context: LintContext) -> tuple[list[Diagnostic], int]:
     """What is left after the author's allowances, and what is to be said of these."""
     allowances: list[Suppression] = []
     said: list[Diagnostic] = []
     allowable = [rule.slug for rule in RULES if rule.slug not in _NEVER_ALLOWED]
-    for each in read_suppressions(study.policy.folder.routes, study.statements, allowable):
+    for each in read_suppressions(context.policy.folder.routes, context.statements, allowable):
         match each:
             case Suppression():
                 allowances.append(each)
@@ -133,7 +133,7 @@ def fix(files: PolicyFolder) -> Fixed:
 
 
 def _mend(files: PolicyFolder, report: Report) -> tuple[PolicyFolder, dict[str, str], int] | None:
-    if report.study is None:
+    if report.context is None:
         return None
     for slug in sorted({finding.slug for finding in report.findings}):
         rule = BY_SLUG.get(slug)
@@ -141,18 +141,18 @@ def _mend(files: PolicyFolder, report: Report) -> tuple[PolicyFolder, dict[str, 
             continue
         findings = [finding for finding in report.findings if finding.slug == slug]
         for batch in (findings, *([finding] for finding in findings)):
-            done = _try(files, report.study, rule, batch, report)
+            done = _try(files, report.context, rule, batch, report)
             if done is not None:
                 return done
     return None
 
 
 def _try(
-    files: PolicyFolder, study: LintContext, rule: LintRule, batch: list[Diagnostic], before: Report
+    files: PolicyFolder, context: LintContext, rule: LintRule, batch: list[Diagnostic], before: Report
 ) -> tuple[PolicyFolder, dict[str, str], int] | None:
     """The edits of some findings at once; None unless every one of these is gone and no new error is there."""
     assert rule.fix is not None
-    edits = [edit for finding in batch for edit in rule.fix(study, finding)]
+    edits = [edit for finding in batch for edit in rule.fix(context, finding)]
     changed = edited({source.name: source.text for source in files.routes}, edits)
     if not changed:
         return None
@@ -162,7 +162,7 @@ def _try(
     left = sum(finding.slug == rule.slug for finding in after.findings)
     had = sum(finding.slug == rule.slug for finding in before.findings)
     errors = [sum(each.level is Level.ERROR for each in report.findings) for report in (before, after)]
-    if after.study is None or left > had - len(batch) or errors[1] > errors[0]:
+    if after.context is None or left > had - len(batch) or errors[1] > errors[0]:
         return None
     return candidate, changed, had - left
 

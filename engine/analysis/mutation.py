@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from engine.analysis.answer_text import facts_to_state
 from engine.analysis.chain_difference import difference, within
 from engine.analysis.changes import Change, changes
 from engine.analysis.mutants import CompiledMutants, ProofQuestions, Variant
 from engine.analysis.policy_tests import CaseReport, meets, run_tests
-from engine.analysis.proofs import told
 from engine.analysis.questions import every, some_live
 from engine.analysis.search import Goal, OutOfWork, Witness, Work, find
 from engine.decision.evaluator import Decision, decide_live
@@ -131,7 +131,7 @@ class _Mutation:
         before = self._policy.evaluator.decide(facts)
         after = decide_live(self._mutants.compiled, self._mutants.live(facts) & variant.mask)
         assert before.chain != after.chain, "a witness is decided differently"
-        given = told(facts, self._mutants.space.domain.defaults)
+        given = facts_to_state(facts, self._mutants.space.domain.defaults)
         return Mutant(variant.change, "survived", None, given, before, after)
 
     def _passes(self, variant: Variant, report: CaseReport, live: int) -> bool:

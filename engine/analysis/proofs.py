@@ -4,17 +4,17 @@ A counterexample is replayed, word for word and through the evaluator, before an
 proof depends on them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from engine.analysis.answer_text import facts_to_state
 from engine.analysis.condition_fold import holds, keeps
 from engine.analysis.questions import Asked, Chains, Questioned, TooComplex, every, some_live
 from engine.analysis.search import MOST_WORK, Goal, OutOfWork, Witness, Work, find
 from engine.decision.evaluator import Decision, Evaluator
-from engine.decision.facts import DEFAULTS, Facts
+from engine.decision.facts import Facts
 from engine.language.checked_policy import FactValue, Proof
-from engine.language.vocabulary import GIVEN, Fact
 from engine.policy import Policy
 
 Verdict: TypeAlias = Literal["proved", "refuted", "unknown"]
@@ -105,16 +105,4 @@ class Prover:
         decision = Evaluator(self._policy.compiled).decide(facts)
         assert holds(proof.condition, facts), f"the counterexample to {proof.name} is outside its condition"
         assert not keeps(proof.expectation, decision, facts), f"the counterexample to {proof.name} is none"
-        return Counterexample(facts, told(facts, self.questioned.domain.defaults), decision)
-
-
-def told(facts: Facts, usual: Facts) -> dict[str, FactValue]:
-    """The facts that have to be said: the task's type, and what differs from what a test assumes."""
-    rows: Iterable[tuple[Fact, FactValue, FactValue, FactValue]] = zip(
-        GIVEN, facts, usual, DEFAULTS, strict=True
-    )
-    return {
-        fact.name: value
-        for fact, value, default, plain in rows
-        if fact.name == "task.type" or value != default or (fact.name != "mode" and value != plain)
-    }
+        return Counterexample(facts, facts_to_state(facts, self.questioned.domain.defaults), decision)

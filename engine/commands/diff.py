@@ -241,7 +241,7 @@ def _word(region: "Region") -> str:
 
 def _conditions(region: "Region", difference: "Difference") -> tuple[list[str], int]:
     """The conditions that an ordinary task does not meet, and how many others there are."""
-    from engine.analysis.region_text import conditions
+    from engine.analysis.answer_text import conditions
 
     space = difference.space
     unusual = {
@@ -266,24 +266,20 @@ def _side_text(side: "Side", *, whole: bool) -> str:
 
 
 def _given(region: "Region", difference: "Difference") -> dict[str, Any]:
-    from engine.analysis.proofs import told
+    from engine.analysis.answer_text import facts_to_state
 
-    return told(region.facts, difference.space.domain.defaults)
+    return facts_to_state(region.facts, difference.space.domain.defaults)
 
 
 def _witness_text(region: "Region", difference: "Difference") -> str:
-    from engine.decision.facts import format_value
-    from engine.language.diagnostics import visible
+    from engine.analysis.answer_text import task_text
 
-    given = _given(region, difference)
-    return " ".join(
-        f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
-    )
+    return task_text(_given(region, difference))
 
 
 def difference_json(difference: "Difference") -> dict[str, Any]:
     """Everything as plain values (ruling 71; schemas/diff.schema.json)."""
-    from engine.analysis.region_text import conditions
+    from engine.analysis.answer_text import conditions
     from engine.decision.fact_json import json_value
 
     return {

@@ -2,11 +2,10 @@
 
 from typing import Any
 
+from engine.analysis.answer_text import pasteable_test, task_text
 from engine.analysis.mutation import Mutant, MutationReport
-from engine.analysis.test_snippets import pasteable_test
 from engine.decision.evaluator import Decision
 from engine.decision.fact_json import json_value
-from engine.decision.facts import format_value
 from engine.language.diagnostics import visible
 from engine.language.source import Source
 from engine.language.syntax_tree import Expectation, ExpectModels, ExpectRefused, Word
@@ -47,11 +46,7 @@ def _mutant_lines(mutant: Mutant) -> list[str]:
     after = visible(edit.after) if edit.after else "(left out)"
     lines = [f"{place} {mutant.fate}", f"    - {visible(edit.before)}", f"    + {after}"]
     if mutant.given is not None:
-        given = " ".join(
-            f"{fact.removeprefix('task.')}={visible(format_value(value))}"
-            for fact, value in mutant.given.items()
-        )
-        lines.append(f"    for {given}")
+        lines.append(f"    for {task_text(mutant.given)}")
         lines.append(f"    now {_beginning(mutant.before, mutant.after)}")
         lines.append(f"    changed {_beginning(mutant.after, mutant.before)}")
     return lines

@@ -98,18 +98,14 @@ def _details(answer: "Answer", policy: "Policy") -> list[str]:
 
 
 def _facts_text(answer: "Answer") -> str:
-    from engine.decision.facts import format_value
-    from engine.language.diagnostics import visible
+    from engine.analysis.answer_text import task_text
 
     assert answer.counterexample is not None
-    given = answer.counterexample.given
-    return " ".join(
-        f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
-    )
+    return task_text(answer.counterexample.given)
 
 
 def _test(answer: "Answer", policy: "Policy") -> str:
-    from engine.analysis.test_snippets import test_of_proof
+    from engine.analysis.answer_text import test_of_proof
     from engine.language.syntax_tree import Prove
 
     assert answer.counterexample is not None

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from engine.analysis.answer_text import task_text
 from engine.analysis.why_not import WhyNot
 from engine.decision.explanation import Explanation
 from engine.decision.fact_json import json_value
-from engine.decision.facts import format_value
 from engine.language.diagnostics import visible
 
 
@@ -19,10 +19,7 @@ def why_not_text(answer: WhyNot, explanation: Explanation) -> str:
         because = f': "{visible(rule.because)}"' if rule.because else ""
         lines.append(f"  {visible(rule.name)} ({visible(rule.span.source.name)}:{rule.span.line}){because}")
     if answer.change is not None:
-        change = " ".join(
-            f"{fact.removeprefix('task.')}={format_value(value)}" for fact, value in answer.change.items()
-        )
-        lines.append(f"it would be chosen with {change}")
+        lines.append(f"it would be chosen with {task_text(answer.change)}")
     elif answer.is_complete:
         lines.append("no change of the task, the mode or the clock would choose it")
     else:

@@ -346,10 +346,10 @@ def _fix(ls: PolicyServer, view: View, finding: Diagnostic) -> types.CodeAction 
     from engine.analysis.lint_rules import BY_SLUG
 
     rule = BY_SLUG.get(finding.slug)
-    study = view.report.study if view.report is not None else None
-    if rule is None or rule.fix is None or study is None:
+    context = view.report.context if view.report is not None else None
+    if rule is None or rule.fix is None or context is None:
         return None
-    edits = [(edit.span, edit.text) for edit in rule.fix(study, finding)]
+    edits = [(edit.span, edit.text) for edit in rule.fix(context, finding)]
     if not edits:
         return None
     return types.CodeAction(

@@ -154,10 +154,10 @@ def _unused_tiers(oracle: Oracle, skipped: set[str]) -> set[str]:
 
 def told(world: SmallWorld) -> dict[str, set[str]]:
     policy = world.engine()
-    study = LintContext(policy)
+    context = LintContext(policy)
     found = defaultdict(set)
     report = lint(policy.folder, Problems())
-    assert report.study is not None
+    assert report.context is not None
     # What the small base leaves out is not the author's: only rules called r... count.
     for finding in report.findings:
         slug = "idle" if finding.slug in ("idle-preference", "preference-across-tiers") else finding.slug
@@ -166,10 +166,10 @@ def told(world: SmallWorld) -> dict[str, set[str]]:
             found[slug].add(finding.span.text)
         elif finding.span.source.name == "a.route":
             statement = next(
-                each for each in study.statements if each.span.start <= finding.span.start < each.span.end
+                each for each in context.statements if each.span.start <= finding.span.start < each.span.end
             )
             found[slug].add(text[statement.name.span.start : statement.name.span.end])  # type: ignore[union-attr]
-    assert not report.study.open_questions, report.study.open_questions
+    assert not report.context.open_questions, report.context.open_questions
     return found
 
 

@@ -388,11 +388,11 @@ def test_a_cap_that_is_reached_is_told(
 ) -> None:
     """A proof that was not decided is a finding; so is a kind of question left open. Neither is silence."""
 
-    from engine.analysis import lint_context
+    from engine.analysis import lint_questions
 
-    monkeypatch.setattr(lint_context, "MOST_WORK_A_PROOF", 5)
-    monkeypatch.setattr(lint_context, "MOST_WORK_TOGETHER", 0)
-    monkeypatch.setattr(lint_context, "LEAST_WORK_A_QUESTION", 4)
+    monkeypatch.setattr(lint_questions, "MOST_WORK_A_PROOF", 5)
+    monkeypatch.setattr(lint_questions, "MOST_WORK_TOGETHER", 0)
+    monkeypatch.setattr(lint_questions, "LEAST_WORK_A_QUESTION", 4)
     text = "forbid a: cloud when task.labels has pii\nprove d: only local when task.labels has pii\n"
     told = findings(capsys, written(tmp_path / "p", text))
     assert [(one["slug"], one["line"]) for one in told] == [("open-question", 1), ("undecided-proof", 2)]

@@ -28,14 +28,14 @@ def folder(example: Example) -> tuple[PolicyFolder, Problems]:
 def linted(example: Example) -> Report:
     report = lint(*folder(example))
     told = "\n".join(render(finding) for finding in report.findings)
-    assert report.study is not None, told
+    assert report.context is not None, told
     return report
 
 
 def of(rule: LintRule, report: Report) -> list[str]:
     """The author's own text under each finding (what looks like a key is blanked in the finding itself)."""
-    assert report.study is not None
-    texts = {source.name: source.text for source in report.study.sources}
+    assert report.context is not None
+    texts = {source.name: source.text for source in report.context.sources}
     spans = [finding.span for finding in report.findings if finding.slug == rule.slug]
     return [texts[span.source.name][span.start : span.end] for span in spans]
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from engine.analysis.answer_text import facts_to_state, pasteable_test
 from engine.analysis.changes import Change, changes
 from engine.analysis.mutation import MutationReport, mutate
 from engine.analysis.policy_tests import run_tests
-from engine.analysis.proofs import prove, told
-from engine.analysis.test_snippets import pasteable_test
+from engine.analysis.proofs import prove
 from engine.bundled import bundled_path
 from engine.decision.facts import DEFAULTS
 from engine.language import syntax_tree as tree
@@ -61,7 +61,7 @@ def with_lets_and_tests(world: SmallWorld, generator: random.Random) -> SmallWor
         expected: tree.Expectation = (
             tree.ExpectModels(models, False, NOWHERE) if models else tree.ExpectRefused(NOWHERE)
         )
-        tests.append(pasteable_test(f"t{number}", told(facts, USUAL), expected))
+        tests.append(pasteable_test(f"t{number}", facts_to_state(facts, USUAL), expected))
     return replace(
         world, statements=(*world.statements, *tests, 'test "wrong": given task.type is qa expect not any')
     )

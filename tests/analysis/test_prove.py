@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.analysis.answer_text import test_of_proof as pasted_test
 from engine.analysis.condition_fold import keeps
 from engine.analysis.proofs import prove
-from engine.analysis.test_snippets import test_of_proof as pasted_test
 from engine.cli import main
 from engine.decision.facts import facts_from
 from engine.language.checked_policy import ChainIs

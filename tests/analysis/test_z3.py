@@ -338,17 +338,17 @@ def check_proofs(policy: Policy, where: str, most_work: int = 400_000, *, simple
 
 def check_reachability(policy: Policy, where: str) -> int:
     """Rules whose condition no task meets, and routes and weighs that earlier ones leave nothing to."""
-    formulas, study = Formulas(policy), LintContext(policy)
+    formulas, context = Formulas(policy), LintContext(policy)
     asked = 0
-    for number, rule in study.rules:
+    for number, rule in context.rules:
         met = [formulas.holds(rule.condition, model) for model in formulas.models]
         is_met = can_be(formulas.possible(), z3.Or(met))
-        assert (number in study.never) == (not is_met), f"{rule.name} {where}"
+        assert (number in context.never) == (not is_met), f"{rule.name} {where}"
         asked += 1
         if isinstance(rule.effect, Use | Weigh):
             is_reached = can_be(formulas.possible(), formulas.reached(rule))
-            assert (number in study.unreachable) == (is_met and not is_reached), f"{rule.name} {where}"
-    assert not study.open_questions
+            assert (number in context.unreachable) == (is_met and not is_reached), f"{rule.name} {where}"
+    assert not context.open_questions
     return asked
 
 

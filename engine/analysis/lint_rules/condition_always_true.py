@@ -9,12 +9,12 @@ from engine.analysis.questions import none_live
 from engine.language.diagnostics import Diagnostic
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, rule in study.rules:
-        span, masks = study.condition_span(rule), study.condition(index)
-        if span is None or masks is None or index in study.never:
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, rule in context.rules:
+        span, masks = context.condition_span(rule), context.condition(index)
+        if span is None or masks is None or index in context.reachability.never:
             continue
-        if study.find("condition-always-true", [none_live(mask) for mask in set(masks)]) is None:
+        if context.find("condition-always-true", [none_live(mask) for mask in set(masks)]) is None:
             yield Finding(
                 span,
                 f"every task meets this condition, so `{rule.name}` always applies",
@@ -22,7 +22,7 @@ def check(study: LintContext) -> Iterator[Finding]:
             )
 
 
-def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the clause away, and the blanks before it where no comment stands there."""
     span = diagnostic.span
     clause = re.search(r"\b(?:when|unless)\s+\Z", span.source.text[: span.start])

@@ -6,10 +6,10 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, rule in study.rules:
-        span = study.condition_span(rule)
-        if span is not None and index in study.never:
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, rule in context.rules:
+        span = context.condition_span(rule)
+        if span is not None and index in context.reachability.never:
             yield Finding(
                 span,
                 f"no task can meet this condition, so `{rule.name}` never applies",

@@ -9,10 +9,10 @@ from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Use
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    policy = study.compiled
-    for index, rule in study.of_effect(Use):
-        shortest = _shortest(study, index)
+def check(context: LintContext) -> Iterator[Finding]:
+    policy = context.compiled
+    for index, rule in context.of_effect(Use):
+        shortest = _shortest(context, index)
         if not shortest:
             continue
         windows = [
@@ -29,18 +29,18 @@ def check(study: LintContext) -> Iterator[Finding]:
         for place, window in enumerate(windows[1:], start=1):
             if shortest <= window < largest and window == max(windows[1:]):
                 yield Finding(
-                    study.tier_span(rule, place),
+                    context.tier_span(rule, place),
                     f"`{rule.name}` is for long tasks, and its fallback takes {window:,} tokens where the first tier takes {largest:,}",
                     "longer tasks have no fallback: add a model with a larger window",
                 )
                 break
 
 
-def _shortest(study: LintContext, index: int) -> int:
+def _shortest(context: LintContext, index: int) -> int:
     """The least context size with which the route is taken, 0 when its condition does not ask for one."""
     lows = []
-    for bit in bits_of(study.bits(index)):
-        constraint = study.compiled.cubes[bit].get("task.context_size")
+    for bit in bits_of(context.bits(index)):
+        constraint = context.compiled.cubes[bit].get("task.context_size")
         lows.append(int(constraint.low[0]) if isinstance(constraint, Interval) else 0)
     return max(0, min(lows, default=0))
 

@@ -9,26 +9,26 @@ from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Use
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    policy = study.compiled
-    for index, rule in study.of_effect(Use):
-        if not _requires_tools(study, index):
+def check(context: LintContext) -> Iterator[Finding]:
+    policy = context.compiled
+    for index, rule in context.of_effect(Use):
+        if not _requires_tools(context, index):
             continue
         tiers = [{*tier.always, *(model for model, _ in tier.depending)} for tier in policy.tiers[index]]
         able = [any(policy.models[model].tools == "yes" for model in tier) for tier in tiers]
         for place in range(1, len(tiers)):
             if tiers[place] and able[0] and not able[place]:
                 yield Finding(
-                    study.tier_span(rule, place),
+                    context.tier_span(rule, place),
                     f"`{rule.name}` is for tasks that call tools, and no model of this fallback is known to call them",
                     "name a model with `tools: yes`, or say so in models.yaml",
                 )
 
 
-def _requires_tools(study: LintContext, index: int) -> bool:
+def _requires_tools(context: LintContext, index: int) -> bool:
     """Whether the route is taken only by tasks that call tools."""
     constraints = [
-        study.compiled.cubes[bit].get("task.tool_use_required") for bit in bits_of(study.bits(index))
+        context.compiled.cubes[bit].get("task.tool_use_required") for bit in bits_of(context.bits(index))
     ]
     return bool(constraints) and all(
         isinstance(each, NameSet) and (("yes" in each.members) is each.inside) for each in constraints

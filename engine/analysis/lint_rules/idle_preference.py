@@ -4,16 +4,15 @@ from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
-from engine.analysis.reachability import favours_all_alike
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index in study.idle_preferences:
-        if index not in study.across_tiers:
-            rule = study.compiled.rules[index]
+def check(context: LintContext) -> Iterator[Finding]:
+    for index in context.reachability.idle_preferences:
+        if index not in context.reachability.across_tiers:
+            rule = context.compiled.rules[index]
             why = (
                 "every model gets its points alike"
-                if favours_all_alike(study, index)
+                if context.reachability.favours_all_alike(index)
                 else "its points never suffice"
             )
             help = "give it more points, select fewer models, or take it away"

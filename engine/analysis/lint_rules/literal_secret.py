@@ -15,8 +15,8 @@ TOKEN = re.compile(
 """What the common services hand out. A digit is asked for, so that no name in hyphens is one."""
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for source in study.policy.folder.routes:
+def check(context: LintContext) -> Iterator[Finding]:
+    for source in context.policy.folder.routes:
         for found in TOKEN.finditer(source.text):
             yield Finding(
                 source.span(*found.span()),

@@ -11,8 +11,8 @@ _WORD = re.compile(r"\w+")
 _CONFUSED = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH")
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for source in study.sources:
+def check(context: LintContext) -> Iterator[Finding]:
+    for source in context.sources:
         if source.text.isascii():
             continue
         for found in _WORD.finditer(source.text):

@@ -12,13 +12,13 @@ from engine.language.source import Span
 MOST_COMPARED = 150
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    if study.policy.names.task_types is not None:
+def check(context: LintContext) -> Iterator[Finding]:
+    if context.policy.names.task_types is not None:
         return  # the list is closed: a name outside it is an error already
     mentioned: dict[str, list[Span]] = {}
-    for override in study.policy.settings.overrides:
+    for override in context.policy.settings.overrides:
         mentioned.setdefault(override.task_type, []).append(override.span)
-    for test in study.fact_tests(FactIn):
+    for test in context.fact_tests(FactIn):
         for name in sorted(test.names) if test.fact == "task.type" else ():
             mentioned.setdefault(name, []).append(test.span)
     names = sorted(mentioned, key=lambda name: -len(mentioned[name]))[:MOST_COMPARED]

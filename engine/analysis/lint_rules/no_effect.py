@@ -7,9 +7,9 @@ from engine.analysis.lint_rule import INFO, WARNING, Example, Finding, LintRule
 from engine.language.checked_policy import Forbid, Require
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, why in sorted(study.without_effect.items()):
-        rule = study.compiled.rules[index]
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, why in sorted(context.reachability.without_effect.items()):
+        rule = context.compiled.rules[index]
         message = f"no decision would change without `{rule.name}`"
         # A second line of defence is no mistake; that it is one is worth knowing.
         match why:

@@ -7,12 +7,12 @@ from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintR
 from engine.language.checked_policy import FactHas
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    if study.policy.names.labels is not None:
+def check(context: LintContext) -> Iterator[Finding]:
+    if context.policy.names.labels is not None:
         return
-    first = next((test for test in study.fact_tests(FactHas) if test.fact == "task.labels"), None)
+    first = next((test for test in context.fact_tests(FactHas) if test.fact == "task.labels"), None)
     if first is not None:
-        labels = sorted({test.element for test in study.fact_tests(FactHas) if test.fact == "task.labels"})
+        labels = sorted({test.element for test in context.fact_tests(FactHas) if test.fact == "task.labels"})
         yield Finding(
             first.span,
             "rules depend on labels, and any label is accepted: a misspelt one is let through",

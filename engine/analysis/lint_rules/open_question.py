@@ -6,12 +6,12 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
 
 
-def told(study: LintContext) -> Iterator[Finding]:
-    if study.open_questions:
-        first = study.sources[0]
+def told(context: LintContext) -> Iterator[Finding]:
+    if context.open_questions:
+        first = context.sources[0]
         yield Finding(
             first.span(0, 0),
-            f"not everything was decided within the work allowed: {', '.join(sorted(study.open_questions))}",
+            f"not everything was decided within the work allowed: {', '.join(sorted(context.open_questions))}",
             "there may be more findings of these kinds",
         )
 

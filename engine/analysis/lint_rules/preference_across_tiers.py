@@ -6,9 +6,9 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index in study.across_tiers:
-        rule = study.compiled.rules[index]
+def check(context: LintContext) -> Iterator[Finding]:
+    for index in context.reachability.across_tiers:
+        rule = context.compiled.rules[index]
         yield Finding(
             rule.name_span,
             f"`{rule.name}` can never act: the models it favours never share a tier with others",

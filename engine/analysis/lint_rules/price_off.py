@@ -22,8 +22,8 @@ _DEAREST = Fraction(1000)
 _MOST_WORK = 200_000
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for model in study.compiled.models:
+def check(context: LintContext) -> Iterator[Finding]:
+    for model in context.compiled.models:
         if model.prices is None or model.locality == "local":
             continue
         factor = _factor(model)
@@ -36,10 +36,10 @@ def check(study: LintContext) -> Iterator[Finding]:
             if known
             else "no model is sold at such a price"
         )
-        changes = _changes_a_decision(study, model, factor)
+        changes = _changes_a_decision(context, model, factor)
         effect = ", and that changes decisions" if changes else ""
         yield Finding(
-            _place(study, model),
+            _place(context, model),
             f"`{visible(model.key)}` costs ${_usd(model.prices.blended)} per million tokens here, about 1000 times {far}{effect}: {sold}",
             "prices are often given per million tokens: write `input_per_1m` and `output_per_1m`",
             level=ERROR if changes else WARNING,
@@ -63,9 +63,9 @@ def _usd(price: Fraction) -> str:
     return digits or "0"
 
 
-def _changes_a_decision(study: LintContext, model: Model, factor: Fraction) -> bool:
+def _changes_a_decision(context: LintContext, model: Model, factor: Fraction) -> bool:
     """Whether some task in the default mode is decided otherwise with the price put right."""
-    policy = study.policy
+    policy = context.policy
     mended = _with_price(policy, model, factor)
     difference = compare(policy, mended, _MOST_WORK, most_regions=1, mode=policy.names.default_mode)
     return bool(difference.regions)
@@ -82,9 +82,9 @@ def _with_price(policy: Policy, model: Model, factor: Fraction) -> Policy:
     return replace(policy, catalogue=replace(policy.catalogue, models=models), compiled=compiled)
 
 
-def _place(study: LintContext, model: Model) -> Span:
+def _place(context: LintContext, model: Model) -> Span:
     """Where the input price stands."""
-    document = read_yaml(study.policy.folder.models, Problems())
+    document = read_yaml(context.policy.folder.models, Problems())
     assert document is not None, "it has been read before"
     for name, provider in Section.of(document).section("providers").sections():
         for each in provider.members("models"):

@@ -10,12 +10,12 @@ from engine.decision.partitions import bits_of
 from engine.language.checked_policy import Origin, Require
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    if study.refusals_are_explained:
+def check(context: LintContext) -> Iterator[Finding]:
+    if context.reachability.contradictions:
         return
-    policy = study.compiled
-    goal = every(none_live(policy.routes), study.chains.nobody(study.consent))
-    witness = study.find("refusal-without-route", [goal], [study.quiet])
+    policy = context.compiled
+    goal = every(none_live(policy.routes), context.chains.nobody(context.consent))
+    witness = context.find("refusal-without-route", [goal], [context.quiet])
     if isinstance(witness, Witness):
         blocking = {policy.owners[bit] for guard in policy.guards for bit in bits_of(guard & witness.live)}
         mine = [rule for index in sorted(blocking) if (rule := policy.rules[index]).origin is Origin.USER]
@@ -23,7 +23,7 @@ def check(study: LintContext) -> Iterator[Finding]:
             kind = "require" if isinstance(mine[0].effect, Require) else "forbid"
             yield Finding(
                 mine[0].name_span,
-                f"this {kind} and the other guards refuse tasks though every provider is up and nothing is spent: {study.told(witness.facts)}",
+                f"this {kind} and the other guards refuse tasks though every provider is up and nothing is spent: {context.witness(witness.facts)}",
                 "loosen a guard, or write a test that expects `refused` and allow this finding",
             )
 

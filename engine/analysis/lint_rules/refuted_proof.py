@@ -7,13 +7,13 @@ from engine.analysis.lint_rule import ERROR, Example, Finding, LintRule
 from engine.language.diagnostics import visible
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for answer in study.proofs:
+def check(context: LintContext) -> Iterator[Finding]:
+    for answer in context.proofs:
         if answer.counterexample is not None:
             chain = (
                 ", ".join(visible(model.key) for model in answer.counterexample.decision.chain) or "a refusal"
             )
-            facts = study.told(answer.counterexample.facts)
+            facts = context.witness(answer.counterexample.facts)
             yield Finding(
                 answer.proof.name_span,
                 f"`{answer.proof.name}` does not hold: {facts} gives {chain}",

@@ -7,16 +7,16 @@ from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.language.checked_policy import Use
 
 
-def is_all_cloud(study: LintContext, index: int) -> bool:
-    tiers = study.compiled.tiers[index]
+def is_all_cloud(context: LintContext, index: int) -> bool:
+    tiers = context.compiled.tiers[index]
     members = {model for tier in tiers for model in (*tier.always, *(model for model, _ in tier.depending))}
-    return bool(members) and all(study.compiled.models[model].locality == "cloud" for model in members)
+    return bool(members) and all(context.compiled.models[model].locality == "cloud" for model in members)
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    has_local = any(model.locality == "local" for model in study.compiled.models)
-    for index, rule in study.of_effect(Use):
-        if has_local and is_all_cloud(study, index) and index not in study.unreachable:
+def check(context: LintContext) -> Iterator[Finding]:
+    has_local = any(model.locality == "local" for model in context.compiled.models)
+    for index, rule in context.of_effect(Use):
+        if has_local and is_all_cloud(context, index) and index not in context.reachability.unreachable:
             yield Finding(
                 rule.name_span,
                 f"every model of `{rule.name}` is cloud: without network or money its tasks are refused",

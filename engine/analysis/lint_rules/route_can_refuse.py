@@ -11,17 +11,21 @@ from engine.language.checked_policy import Use
 from engine.language.diagnostics import visible
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    refusing = study.chains.nobody(study.consent)
-    for index, rule in study.of_effect(Use):
-        if index in study.never or index in study.unreachable or is_all_cloud(study, index):
+def check(context: LintContext) -> Iterator[Finding]:
+    refusing = context.chains.nobody(context.consent)
+    for index, rule in context.of_effect(Use):
+        if (
+            index in context.reachability.never
+            or index in context.reachability.unreachable
+            or is_all_cloud(context, index)
+        ):
             continue
-        taken = [some_live(study.bits(index)), none_live(study.earlier(index, study.compiled.routes))]
-        witness = study.find("route-can-refuse", [every(*taken, refusing)], [study.quiet])
+        taken = [some_live(context.bits(index)), none_live(context.earlier(index, context.compiled.routes))]
+        witness = context.find("route-can-refuse", [every(*taken, refusing)], [context.quiet])
         if isinstance(witness, Witness):
             yield Finding(
                 rule.name_span,
-                f"`{visible(rule.name)}` can end in a refusal though every provider is up and nothing is spent: {study.told(witness.facts)}",
+                f"`{visible(rule.name)}` can end in a refusal though every provider is up and nothing is spent: {context.witness(witness.facts)}",
                 "add a tier that always has a model, such as `then local`, or loosen the guard",
             )
 

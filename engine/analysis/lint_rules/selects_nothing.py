@@ -6,11 +6,11 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index in study.selecting_nothing:
-        rule = study.compiled.rules[index]
+def check(context: LintContext) -> Iterator[Finding]:
+    for index in context.reachability.selecting_nothing:
+        rule = context.compiled.rules[index]
         yield Finding(
-            study.selector_span(rule),
+            context.selector_span(rule),
             f"no model of models.yaml is selected here, so `{rule.name}` does nothing",
             "write what some model has",
         )

@@ -11,11 +11,11 @@ from engine.language.diagnostics import Note
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def check(study: LintContext) -> Iterator[Finding]:
+def check(context: LintContext) -> Iterator[Finding]:
     below: dict[tuple[str, str], FactCompare] = {}
     above: dict[tuple[str, str], FactCompare] = {}
     at: set[tuple[str, str]] = set()
-    for _, rule in study.rules:
+    for _, rule in context.rules:
         for test, order in comparisons(rule.condition):
             key = test.fact, format_value(test.value)
             if order == "<":

@@ -15,20 +15,20 @@ from engine.language.diagnostics import Note, visible
 MOST_PAIRS = 50
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    models = study.compiled.models
+def check(context: LintContext) -> Iterator[Finding]:
+    models = context.compiled.models
     alike = [
-        pair for pair in combinations(study.models, 2) if _rank(models[pair[0]]) == _rank(models[pair[1]])
+        pair for pair in combinations(context.models, 2) if _rank(models[pair[0]]) == _rank(models[pair[1]])
     ]
-    ordinary = {**study.quiet, **study.box(mode=lambda mode: mode == study.policy.names.default_mode)}
+    ordinary = {**context.quiet, **context.box(mode=lambda mode: mode == context.policy.names.default_mode)}
     for one, other in alike[:MOST_PAIRS]:
-        goal = every(study.chains.in_chain(one), study.chains.in_chain(other), _tie(study, one, other))
-        witness = study.find("tie-by-catalogue-order", [goal], [ordinary], most_work=study.part(0, 1))
+        goal = every(context.chains.in_chain(one), context.chains.in_chain(other), _tie(context, one, other))
+        witness = context.find("tie-by-catalogue-order", [goal], [ordinary], most_work=context.part(0, 1))
         if isinstance(witness, Witness):
             first, second = models[one], models[other]
             yield Finding(
                 second.span,
-                f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml lists it first: {study.told(witness.facts)}",
+                f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml lists it first: {context.witness(witness.facts)}",
                 "a preference or a price that differs says which one is meant",
                 (Note(first.span, "listed first"),),
             )
@@ -38,10 +38,10 @@ def _rank(model: Model) -> tuple[str, Fraction | None]:
     return model.locality, Fraction(model.relative_cost) if model.locality == "local" else model.price
 
 
-def _tie(study: LintContext, one: int, other: int) -> Goal:
-    policy = study.compiled
+def _tie(context: LintContext, one: int, other: int) -> Goal:
+    policy = context.compiled
     pair = {policy.models[one].key, policy.models[other].key}
-    decides = study.chains.between(one, other)
+    decides = context.chains.between(one, other)
     for guard in policy.guards:
         decides |= guard
 

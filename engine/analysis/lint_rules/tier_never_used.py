@@ -8,28 +8,28 @@ from engine.analysis.questions import every, none_live, some_live
 from engine.language.checked_policy import Use
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, rule in study.of_effect(Use):
-        if index in study.never or index in study.unreachable:
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, rule in context.of_effect(Use):
+        if index in context.reachability.never or index in context.reachability.unreachable:
             continue
-        taken = [some_live(study.bits(index)), none_live(study.earlier(index, study.compiled.routes))]
+        taken = [some_live(context.bits(index)), none_live(context.earlier(index, context.compiled.routes))]
         placed: set[int] = set()
-        for place, tier in enumerate(study.compiled.tiers[index]):
+        for place, tier in enumerate(context.compiled.tiers[index]):
             members = {**dict.fromkeys(tier.always, 0), **dict(tier.depending)}
             fresh = {model: mask for model, mask in members.items() if model not in placed}
             placed.update(tier.always)
             goals = [
-                every(*taken, none_live(study.compiled.guards[model]), *([some_live(mask)] if mask else []))
+                every(*taken, none_live(context.compiled.guards[model]), *([some_live(mask)] if mask else []))
                 for model, mask in fresh.items()
             ]
-            if members and (not fresh or study.find("tier-never-used", goals) is None):
+            if members and (not fresh or context.find("tier-never-used", goals) is None):
                 why = (
                     "a guard blocks its models whenever the route is taken"
                     if fresh
                     else "its models stand in earlier tiers already"
                 )
                 yield Finding(
-                    study.tier_span(rule, place),
+                    context.tier_span(rule, place),
                     f"this tier of `{rule.name}` never adds a model: {why}",
                     "leave it out, or loosen what is in its way",
                 )

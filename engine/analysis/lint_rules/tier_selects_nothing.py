@@ -7,12 +7,12 @@ from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.language.checked_policy import Use
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, rule in study.of_effect(Use):
-        for place, tier in enumerate(study.compiled.tiers[index]):
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, rule in context.of_effect(Use):
+        for place, tier in enumerate(context.compiled.tiers[index]):
             if not tier.always and not tier.depending:
                 yield Finding(
-                    study.tier_span(rule, place),
+                    context.tier_span(rule, place),
                     "no model of models.yaml is selected by this tier",
                     "write what some model has, or leave the tier out",
                 )

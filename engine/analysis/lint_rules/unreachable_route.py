@@ -12,10 +12,10 @@ MOST_BLAMED = 40
 """Earlier rules among which the ones responsible are looked for; of more, all are named that meet the condition."""
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index in sorted(study.unreachable):
-        rule = study.compiled.rules[index]
-        blamed = _blamed(study, index)
+def check(context: LintContext) -> Iterator[Finding]:
+    for index in sorted(context.reachability.unreachable):
+        rule = context.compiled.rules[index]
+        blamed = _blamed(context, index)
         kind = "route" if isinstance(rule.effect, Use) else "weigh"
         if rule.origin is Origin.USER:
             named = f"`{blamed[0].name}` leaves" if len(blamed) == 1 else f"{_listed(blamed)} together leave"
@@ -41,24 +41,24 @@ def check(study: LintContext) -> Iterator[Finding]:
             )
 
 
-def _blamed(study: LintContext, index: int) -> list[Rule]:
+def _blamed(context: LintContext, index: int) -> list[Rule]:
     """Earlier rules that together leave nothing: none of them can be spared."""
-    policy, bits = study.compiled, study.bits(index)
+    policy, bits = context.compiled, context.bits(index)
     kind = Use if isinstance(policy.rules[index].effect, Use) else Weigh
     among = policy.routes if kind is Use else policy.weighs
-    earlier = study.earlier(index, among)
+    earlier = context.earlier(index, among)
     candidates = [
         other
         for other in range(index)
-        if isinstance(policy.rules[other].effect, kind) and study.bits(other) & earlier
+        if isinstance(policy.rules[other].effect, kind) and context.bits(other) & earlier
     ]
     needed = set(candidates)
     for other in candidates if len(candidates) <= MOST_BLAMED else ():
-        rest = [study.bits(each) for each in needed if each != other]
+        rest = [context.bits(each) for each in needed if each != other]
         mask = 0
         for each in rest:
             mask |= each
-        if study.find("unreachable-route", [every(some_live(bits), none_live(mask))]) is None:
+        if context.find("unreachable-route", [every(some_live(bits), none_live(mask))]) is None:
             needed.discard(other)
     return [policy.rules[each] for each in sorted(needed)]
 

@@ -6,16 +6,20 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    tests = study.policy.checked.tests
+def check(context: LintContext) -> Iterator[Finding]:
+    tests = context.policy.checked.tests
     if not tests:
         return
-    untested = {rule.name: rule for index, rule in study.rules if not rule.watch and index not in study.never}
+    untested = {
+        rule.name: rule
+        for index, rule in context.rules
+        if not rule.watch and index not in context.reachability.never
+    }
     for test in tests:
         for case in test.cases:
             if untested:
-                explanation = study.policy.explain(case.given, {})
-                mattering = study.mattering(explanation)
+                explanation = context.policy.explain(case.given, {})
+                mattering = context.mattering(explanation)
                 for name in untested.keys() & mattering:
                     del untested[name]
     for rule in untested.values():

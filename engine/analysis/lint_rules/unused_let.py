@@ -8,10 +8,10 @@ from engine.language.diagnostics import Diagnostic
 from engine.language.syntax_tree import Let
 
 
-def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the statement away; its whole lines where nothing else stands on them."""
     span = diagnostic.span
-    for let in study.statements:
+    for let in context.statements:
         if (
             isinstance(let, Let)
             and let.span.source.name == span.source.name

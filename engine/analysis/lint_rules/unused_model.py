@@ -7,11 +7,11 @@ from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.language.diagnostics import visible
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for index, model in enumerate(study.compiled.models):
+def check(context: LintContext) -> Iterator[Finding]:
+    for index, model in enumerate(context.compiled.models):
         if model.price is None:
             continue  # `no-price` has said so
-        if study.find("unused-model", [study.chains.in_chain(index)]) is None:
+        if context.find("unused-model", [context.chains.in_chain(index)]) is None:
             yield Finding(
                 model.span,
                 f"no task can get `{visible(model.key)}`, neither first nor as a fallback",

@@ -14,7 +14,7 @@ def finding(suppression: Suppression) -> Finding:
     )
 
 
-def fix(study: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
     """Takes the whole line away."""
     source, span = diagnostic.span.source, diagnostic.span
     line = span.line

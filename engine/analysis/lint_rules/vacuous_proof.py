@@ -6,8 +6,8 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 
 
-def check(study: LintContext) -> Iterator[Finding]:
-    for answer in study.proofs:
+def check(context: LintContext) -> Iterator[Finding]:
+    for answer in context.proofs:
         if answer.vacuous:
             yield Finding(
                 answer.proof.name_span,
