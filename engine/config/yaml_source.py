@@ -1,13 +1,14 @@
 """The text of a YAML file -> plain values, and the place of every key and every value.
 
 YAML 1.2's core scalars, read from the text: `yes`, `no`, `on`, dates and `08:30` are words, and a number is the
-decimal that was written (ruling 63). Anchors, aliases, tags, repeated keys, deep nesting and big files are
+decimal that was written. Anchors, aliases, tags, repeated keys, deep nesting and big files are
 refused on the way, in one pass over the parser's events: nothing is built that could grow beyond the file.
 Nothing here knows what the keys mean, and nothing raises for bad input.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
@@ -92,7 +93,7 @@ def read_yaml(source: Source, problems: Problems) -> Document | None:
     except _RefusedError:
         pass
     except yaml.MarkedYAMLError as error:
-        problems.add(_syntax_error(source, error))
+        problems.add(_too_deep(source, error) or _syntax_error(source, error))
     except yaml.YAMLError:
         problems.add(messages.yaml_syntax("this file cannot be read as YAML", source.span(0, 1)))
     finally:
@@ -305,6 +306,22 @@ _SYNTAX: tuple[tuple[str, str, str, str | None], ...] = (
     ),
     ("simple key", "could not find expected ':'", "this line has no colon", "write `key: value`"),
 )
+
+
+def _too_deep(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
+    """The finding for brackets that nest too deep, when the reader stopped at a limit of its own before it reported them.
+
+    libyaml as of PyYAML 6.0.4 refuses the 1,001st open bracket while it still looks ahead for a colon behind the first.
+    What stands before the place where it stopped is within its limit, so that text shows where ours was passed.
+    """
+    if not isinstance(error, yaml.scanner.ScannerError) or error.problem_mark is None:
+        return None
+    problems = Problems()
+    reader = _Reader(source.text[: error.problem_mark.index])
+    with suppress(_RefusedError, yaml.YAMLError):
+        _Builder(source, problems).build(_events(reader))
+    reader.dispose()
+    return next((found for found in problems if found.slug == "yaml-too-deep"), None)
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:

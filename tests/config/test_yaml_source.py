@@ -193,6 +193,8 @@ REFUSED = [
     ("an endless exponent", "a: 1e999999999\n", "number-too-long", "1:4"),
     ("33 brackets", "[" * 33, "yaml-too-deep", "1:33"),
     ("5000 brackets", "[" * 5000, "yaml-too-deep", "1:33"),
+    ("5000 brackets behind a key", "a: 1\nb: " + "[" * 5000, "yaml-too-deep", "2:35"),
+    ("5000 brackets that are closed", "[" * 5000 + "]" * 5000, "yaml-too-deep", "1:33"),
     ("5000 dashes", "- " * 5000, "yaml-too-deep", "1:65"),
     ("1000 nested keys", "".join(" " * n + "a:\n" for n in range(1000)), "yaml-too-deep", "33:33"),
 ]
