@@ -115,6 +115,24 @@ def commands() -> str:
     return _table(("command", "does"), rows)
 
 
+def provider_apis() -> str:
+    """The APIs a provider can speak, and what a provider of each gets when nothing is written."""
+    from engine.provider_apis import APIS
+
+    rows = []
+    for api in APIS.values():
+        address = "none: it must be written"
+        if api.local_url:
+            address = f"`{api.local_url}`" + (
+                f", or what `{api.local_url_env}` holds" if api.local_url_env else ""
+            )
+        elif api.vendor_url:
+            address = f"`{api.vendor_url}`, for a cloud provider named after the API; else it must be written"
+        key = f"`{api.vendor_key_env}`, for that address" if api.vendor_key_env else ""
+        rows.append((f"`{api.name}`", api.title, address, key))
+    return _table(("`api`", "of", "default address", "default key"), rows)
+
+
 def schemas() -> str:
     """The JSON Schemas that travel with the engine."""
     from engine.bundled import bundled_path
@@ -160,6 +178,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "base-route": base_route,
     "lint-rules": lint_rules,
     "commands": commands,
+    "provider-apis": provider_apis,
     "schemas": schemas,
     "policy": policy,
     "run": run,
@@ -410,12 +429,23 @@ def textmate_grammar(text: str) -> str:
     return json.dumps(grammar, indent=2, ensure_ascii=False) + "\n"
 
 
+def models_schema(schema: str) -> str:
+    """The schema of models.yaml, with the names of the APIs for editors."""
+    from engine.provider_apis import APIS
+
+    names = json.dumps(list(APIS))
+    return re.sub(
+        r'("title": "Wire format",[^{}]*"enum": )\[[^\]]*\]', lambda found: found[1] + names, schema
+    )
+
+
 FILES: dict[str, Callable[[str], str]] = {
+    "schemas/models.schema.json": models_schema,
     "schemas/decision-log.schema.json": decision_log_schema,
     "schemas/shadow.schema.json": shadow_schema,
     "editors/vscode/syntaxes/route.tmLanguage.json": textmate_grammar,
 }
-"""Files outside `docs/` that list facts."""
+"""Files outside `docs/` that list facts or APIs."""
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.commands.loading import COULD_NOT_RUN
 from engine.commands.terminal import Terminal
+from engine.provider_apis import APIS
 
 if TYPE_CHECKING:
     from engine.commands.starter import Found
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 SUMMARY = "write a working policy folder for what this machine has"
 DESCRIPTION = """Asks Ollama on this machine which models it has, looks which keys are set (never at what they are), and
 writes models.yaml, policies.yaml and main.route, with comments. Overwrites nothing."""
-KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
     folder = Path(arguments.folder)
     found = Found(
-        pulled=pulled_models(os.environ.get("OLLAMA_BASE_URL")),
-        clouds=tuple(provider for provider, key in KEYS.items() if os.environ.get(key)),
+        pulled=pulled_models(os.environ.get(APIS["ollama"].local_url_env or "")),
+        clouds=tuple(name for name, key in _vendor_keys().items() if os.environ.get(key)),
     )
     files = starter_files(found)
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
@@ -55,7 +55,13 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def _vendor_keys() -> dict[str, str]:
+    """The variable with the key of each vendor, by the name of its API."""
+    return {api.name: api.vendor_key_env for api in APIS.values() if api.vendor_key_env}
+
+
 def _told(found: "Found", folder: Path, names: list[str]) -> list[str]:
+    from engine.commands.starter import default_clouds
     from engine.language.diagnostics import visible
 
     place = visible(str(folder))
@@ -68,10 +74,14 @@ def _told(found: "Found", folder: Path, names: list[str]) -> list[str]:
         )
     else:
         lines.append("local: Ollama has no model yet; three are listed: pull them, or list your own")
-    for provider, key in KEYS.items():
+    priced = default_clouds()
+    for provider, key in _vendor_keys().items():
         has = provider in found.clouds
+        told = f"{key} is {'set' if has else 'not set'}"
+        if has and provider not in priced:
+            told += "; no model of it is known here: list those you use in models.yaml"
         lines.append(
-            f"cloud: {provider} is {'included' if has else 'left out'} ({key} is {'set' if has else 'not set'})"
+            f"cloud: {provider} is {'included' if has and provider in priced else 'left out'} ({told})"
         )
     option = "" if folder in (Path("config"), Path("policies")) else f" --config {place}"
     return [*lines, "", f"next: engine explain type=planning criticality=high{option}"]

@@ -4,7 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-DEFAULT_URL = "http://127.0.0.1:11434"
+from engine.provider_apis import APIS
+
+DEFAULT_URL = APIS["ollama"].local_url or ""
 TIMEOUT_S = 1.0
 MOST_BYTES = 1 << 20
 MOST_MODELS = 50

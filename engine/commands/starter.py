@@ -34,6 +34,12 @@ def starter_files(found: Found) -> dict[str, str]:
 # --- models.yaml ----------------------------------------------------------------------------------------
 
 
+def default_clouds() -> tuple[str, ...]:
+    """The cloud providers of the default set."""
+    _, body = bundled_text("policies", "default", "models.yaml").split("providers:\n", 1)
+    return tuple(provider for _, provider, block in _providers(body) if "    type: cloud\n" in block)
+
+
 def _models(found: Found) -> str:
     head, body = _without_schema(bundled_text("policies", "default", "models.yaml")).split("providers:\n", 1)
     text = f"{head}providers:\n"
@@ -101,9 +107,11 @@ def _entry(model: Pulled) -> str:
 
 def _policies(found: Found, models: str) -> str:
     text = _without_schema(bundled_text("policies", "default", "policies.yaml"))
-    for provider in {"anthropic", "openai"} - set(found.clouds):
+    left_out = set(default_clouds()) - set(found.clouds)
+    for provider in left_out:
         text = re.sub(rf"(?m)^      {provider}: .*\n", "", text)
-    if not found.clouds:
+    has_cloud = len(left_out) < len(default_clouds())
+    if not has_cloud:
         text = re.sub(r"(?m)^    per_provider:\n", "", text)
     offered = set(re.findall(r"[\w-]+", " ".join(re.findall(r"(?m)^        capabilities: \[(.*)\]", models))))
     head, start, rest = text.partition("task_overrides:")
@@ -113,7 +121,7 @@ def _policies(found: Found, models: str) -> str:
         + start
         + re.sub(
             r"(?m)^  [a-z_]+:\n(?:    .*\n?)+",
-            lambda one: _override(one[0], offered, bool(found.clouds)),
+            lambda one: _override(one[0], offered, has_cloud),
             first,
         )
         + blank
@@ -141,7 +149,8 @@ def _override(block: str, offered: set[str], is_choice: bool) -> str:
 
 def _rules(found: Found) -> str:
     text = bundled_text("policies", "default", "main.route")
-    if not found.pulled and len(found.clouds) == 2:
+    clouds = [provider for provider in default_clouds() if provider in found.clouds]
+    if not found.pulled and len(clouds) == len(default_clouds()):
         return text  # the default set, whole: its own tests speak of just these models
     head, _, tests = text.partition("# --- Tests:")
     _, heading, proofs = tests.partition("# --- Proofs:")
@@ -151,7 +160,7 @@ def _rules(found: Found) -> str:
         text = re.sub(r"(?ms)^# --- Order within a tier.*?(?=^# --- Proofs)", "", text)
         text = _without(text, "agents-call-tools", "small-jobs")
         text = re.sub(r"(?m)^prove agents-can-call-tools:.*\n", "", text)
-    if not found.clouds:
+    if not clouds:
         text = re.sub(r"(?m)^let frontier .*\n", "", text)
         text = _without(text, "critical-work", "dear-calls").replace(", then cloud\n", "\n")
         if found.pulled:

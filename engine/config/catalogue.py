@@ -20,13 +20,13 @@ from engine.language.diagnostics import Problems
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field
 from engine.language.vocabulary import LOCALITIES, QUALITIES, THREE_LEVELS
+from engine.provider_apis import APIS, api_named
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Locality: TypeAlias = Literal["local", "cloud"]
 ToolSupport: TypeAlias = Literal["yes", "no", "unknown"]
-Api: TypeAlias = Literal["ollama", "anthropic", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Model:
 class Provider:
     """Where models are served. Keys and addresses are names of variables, or written out; never read here.
 
-    `networks` are the CIDRs that count as local beside loopback.
+    `api` is the name of a row of `engine.provider_apis`; `networks` are the CIDRs that count as local beside loopback.
     """
 
     name: str
     locality: Locality
-    api: Api
+    api: str
     base_url: str | None
     base_url_env: str | None
     api_key_env: str | None
@@ -127,12 +127,10 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
 RESERVED_NAMES = (*LOCALITIES, "any")
 """What rules call whole classes of models; neither a provider nor a model is called so (ruling 8)."""
 
-_APIS: tuple[Api, ...] = ("ollama", "anthropic", "openai")
-
 
 def _provider(name: str, section: Section, problems: Problems) -> Provider:
     locality: Locality = "local" if section.text("type") == "local" else "cloud"
-    api = _api(name, section, problems)
+    api = _api(name, locality, section, problems)
     networks = _networks(section, problems)
     if locality == "local":
         _check_is_local(name, section, networks, problems)
@@ -151,20 +149,19 @@ def _provider(name: str, section: Section, problems: Problems) -> Provider:
     )
 
 
-def _api(name: str, section: Section, problems: Problems) -> Api:
-    """What is written, else what the name begins with: `ollama`, `ollama-gpu`, `openai_eu`."""
-    written = next((api for api in _APIS if api == section.text("api")), None)
-    guessed = next((api for api in _APIS if api == re.split("[^a-z]", name.lower())[0]), None)
-    if not section.value:
-        pass  # the schema has said that this is no provider
-    elif "api" not in section and guessed is None:
-        problems.add(messages.api_needed(name, section.span))
-    elif written in ("openai", "anthropic"):
-        # Without an address the vendor's own would be used: right for the vendor, a leak for anyone else.
-        has_address = "base_url" in section or "base_url_env" in section
-        if not has_address and (written != guessed or section.text("type") == "local"):
-            problems.add(messages.address_needed(name, written, section.span))
-    return written or guessed or "openai"
+def _api(name: str, locality: Locality, section: Section, problems: Problems) -> str:
+    """The API that is written, else the one that the name begins with: `ollama`, `ollama-gpu`, `openai_eu`."""
+    written = "api" in section
+    api = APIS.get(section.text("api") or "") if written else api_named(name)
+    if api is None:
+        if section.value and not written:  # the schema reports what is no provider, and an API that is none
+            problems.add(messages.api_needed(name, tuple(APIS), section.span))
+        return next(iter(APIS))
+    has_address = "base_url" in section or "base_url_env" in section
+    if not has_address and api.default_url(name, locality) is None:
+        is_vendors = api.vendor_url is not None
+        problems.add(messages.address_needed(name, api.name, section.span, is_vendors=is_vendors))
+    return api.name
 
 
 def _networks(section: Section, problems: Problems) -> "list[IPv4Network | IPv6Network]":

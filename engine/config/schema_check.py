@@ -18,6 +18,7 @@ from engine.config.yaml_source import MOST_FINDINGS, Document, Path
 from engine.language import messages
 from engine.language.diagnostics import Diagnostic, Problems, visible
 from engine.language.source import Span
+from engine.provider_apis import APIS
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def check_schema(document: Document, schema_file: str, problems: Problems) -> None:
     """Adds a finding for each secret in the document, and for each thing that its schema does not allow."""
-    found = chain(_secrets(document, document.value), _errors(document, _validator(schema_file)))
+    found = chain(_secrets(document, document.value), _errors(document, _validator(schema_file, tuple(APIS))))
     for count, diagnostic in enumerate(islice(found, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
             diagnostic = messages.too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
@@ -33,10 +34,14 @@ def check_schema(document: Document, schema_file: str, problems: Problems) -> No
 
 
 @cache
-def _validator(schema_file: str) -> "Draft202012Validator":
+def _validator(schema_file: str, apis: tuple[str, ...]) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(bundled_text("schemas", schema_file)))
+    schema = json.loads(bundled_text("schemas", schema_file))
+    if schema_file == "models.schema.json":
+        # The file lists the APIs for editors; what is allowed is what the engine can speak.
+        schema["$defs"]["provider"]["properties"]["api"]["enum"] = list(apis)
+    return Draft202012Validator(schema)
 
 
 def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagnostic]:

@@ -65,7 +65,7 @@ async def look_again(edition: PolicySnapshot, standing: HealthTracker, name: str
 async def _check_one(
     edition: PolicySnapshot, standing: HealthTracker, slots: Slots, name: str
 ) -> dict[str, Any]:
-    missing = edition.missing_keys().get(name)
+    missing = edition.missing_variables().get(name)
     if missing is not None:
         return _row(edition, name, "misconfigured", error=f"{missing} is not set")
     provider: Provider | None = None

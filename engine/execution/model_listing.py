@@ -52,7 +52,7 @@ def _why_not(
     if model.locality == "cloud" and model.price is None:
         return "no price is written for it"
     if model.provider in live.provider_down:
-        missing = edition.missing_keys().get(model.provider)
+        missing = edition.missing_variables().get(model.provider)
         return f"{missing} is not set" if missing else standing.down(model.provider) or "its provider is down"
     if model.provider in live.budget_exhausted_providers:
         return "its provider's budget is spent"

@@ -10,7 +10,7 @@ from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
 from engine.execution.prices import token_prices
-from engine.execution.provider_factory import Given, make_provider, missing_key, target_of
+from engine.execution.provider_factory import Given, make_provider, missing_variable, target_of
 from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
 
@@ -72,12 +72,12 @@ class PolicySnapshot:
         """Whether what this provider says it has decides what it may be asked for; a double says nothing."""
         return self.configured[name].discover and not self.is_given(name)
 
-    def missing_keys(self) -> dict[str, str]:
-        """Cloud providers whose key is not set, with the variable it is missing from."""
+    def missing_variables(self) -> dict[str, str]:
+        """Providers whose address or key is not set, with the variable that should hold it."""
         return {
             name: variable
             for name, configured in self.configured.items()
-            if not self.is_given(name) and (variable := missing_key(configured, self.environment))
+            if not self.is_given(name) and (variable := missing_variable(configured, self.environment))
         }
 
     # -- what a request needs to know

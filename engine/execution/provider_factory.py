@@ -1,23 +1,18 @@
 """A provider of the catalogue and the environment -> where it is, what its key is, and the adapter that speaks to it.
 
-Addresses come from the configuration: the variable that `base_url_env` names, else `base_url`, else the API's own
-address (`OLLAMA_BASE_URL` for Ollama). No other variable moves a request. Nothing is opened here.
+Addresses come from the configuration: the variable that `base_url_env` names, else `base_url`, else what the API's row
+in `engine.provider_apis` allows. No other variable moves a request. Nothing is opened here.
 """
 
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from typing import TypeAlias
 
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
+from engine.provider_apis import APIS
 from engine.providers.base import Egress, Provider, Target
 from engine.providers.secret import Secret
-
-VENDOR_ADDRESSES = {
-    "ollama": "http://127.0.0.1:11434",
-    "anthropic": "https://api.anthropic.com",
-    "openai": "https://api.openai.com/v1",
-}
-_VENDOR_KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 MakeProvider: TypeAlias = Callable[[Target], Provider]
 Given: TypeAlias = Mapping[str, Provider | MakeProvider] | MakeProvider
@@ -26,21 +21,21 @@ after a reload, because a target belongs to one policy."""
 
 
 def target_of(configured: Configured, environment: Environment, digest: str) -> Target:
-    """Where requests to this provider go."""
-    url, _ = address_of(configured, environment)
+    """Where requests to this provider go. Without an address the target has an empty one, which no transport takes."""
+    url = address_of(configured, environment) or ""
     egress = Egress.LOCAL if configured.locality == "local" else Egress.CLOUD
     return Target(configured.name, url, egress, digest, configured.networks)
 
 
-def address_of(configured: Configured, environment: Environment) -> tuple[str, str]:
-    """The base URL and what it comes from."""
-    if url := environment.value(configured.base_url_env):
-        return url, str(configured.base_url_env)
-    if configured.base_url:
-        return configured.base_url, "models.yaml"
-    if configured.api == "ollama" and (url := environment.value("OLLAMA_BASE_URL")):
-        return url, "OLLAMA_BASE_URL"
-    return VENDOR_ADDRESSES[configured.api], "built in"
+def address_of(configured: Configured, environment: Environment) -> str | None:
+    """The base URL; None when the variable that should hold it is not set and the API allows no default."""
+    api = APIS[configured.api]
+    return (
+        environment.value(configured.base_url_env)
+        or configured.base_url
+        or environment.value(api.local_url_env)
+        or api.default_url(configured.name, configured.locality)
+    )
 
 
 def key_variable(configured: Configured) -> str | None:
@@ -48,11 +43,13 @@ def key_variable(configured: Configured) -> str | None:
     if configured.api_key_env:
         return configured.api_key_env
     at_vendor = configured.locality == "cloud" and not configured.base_url and not configured.base_url_env
-    return _VENDOR_KEYS.get(configured.api) if at_vendor else None
+    return APIS[configured.api].vendor_key_env if at_vendor else None
 
 
-def missing_key(configured: Configured, environment: Environment) -> str | None:
-    """The variable a cloud provider's key is missing from; None when it has one."""
+def missing_variable(configured: Configured, environment: Environment) -> str | None:
+    """The variable without which the provider cannot be called: for its address, or for a cloud provider's key."""
+    if address_of(configured, environment) is None:
+        return configured.base_url_env
     if configured.locality == "local":
         return None
     variable = key_variable(configured)
@@ -65,16 +62,5 @@ def make_provider(
     """The adapter for this provider's API. It loads its SDK and opens connections when it first sends."""
     value = environment.value(key_variable(configured))
     key = Secret(value) if value else None
-    match configured.api:
-        case "ollama":
-            from engine.providers.ollama import OllamaProvider
-
-            return OllamaProvider(target, api_key=key, clock=monotonic)
-        case "anthropic":
-            from engine.providers.anthropic import AnthropicProvider
-
-            return AnthropicProvider(target, api_key=key, clock=monotonic)
-        case "openai":
-            from engine.providers.openai import OpenAIProvider
-
-            return OpenAIProvider(target, api_key=key, clock=monotonic)
+    adapter: Callable[..., Provider] = resolve_name(APIS[configured.api].adapter)
+    return adapter(target, api_key=key, clock=monotonic)

@@ -128,7 +128,7 @@ class LiveFacts:
     def _down(self, edition: PolicySnapshot, *, needs_keys: bool) -> tuple[frozenset[str], str]:
         """The providers nothing can be asked of now, and why."""
         reasons: dict[str, str] = {}
-        missing = edition.missing_keys() if needs_keys else {}
+        missing = edition.missing_variables() if needs_keys else {}
         for name, configured in edition.configured.items():
             if name in missing:
                 continue

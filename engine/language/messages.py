@@ -1684,21 +1684,23 @@ def no_models(span: Span) -> Diagnostic:
     )
 
 
-def api_needed(provider: str, span: Span) -> Diagnostic:
+def api_needed(provider: str, apis: tuple[str, ...], span: Span) -> Diagnostic:
+    others = ", ".join(f"`api: {api}`" for api in apis if api != "openai")
     return Diagnostic(
         "missing-key",
         Level.ERROR,
         f"the name `{visible(provider)}` does not say how this server is spoken to",
         span,
-        help="add `api: openai` for a server that speaks like OpenAI's; or `api: ollama`, `api: anthropic`",
+        help=f"add `api: openai` for a server that speaks like OpenAI's; or {others}",
     )
 
 
-def address_needed(provider: str, api: str, span: Span) -> Diagnostic:
+def address_needed(provider: str, api: str, span: Span, *, is_vendors: bool) -> Diagnostic:
+    why = f"so its requests would go to {api}'s own" if is_vendors else f"and `api: {api}` has none by itself"
     return Diagnostic(
         "missing-key",
         Level.ERROR,
-        f"`{visible(provider)}` has no address, so its requests would go to {api}'s own",
+        f"`{visible(provider)}` has no address, {why}",
         span,
         help="add `base_url: http://HOST:PORT/v1`, or `base_url_env:` with the name of a variable",
     )

@@ -13,13 +13,12 @@ from typing import Any
 from engine.migration.call_site import CallSite
 from engine.migration.known_calls import OTHER_VENDORS, library_of
 from engine.migration.python_files import Module, Note, read_plain
+from engine.provider_apis import sdk_packages
 
 CRITICAL = ("high", "critical")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(?:API_KEY|BASE_URL|API_BASE|AUTH_TOKEN|ENDPOINT)")
 KEY = re.compile(r"sk-[A-Za-z0-9_-]{16,}")
 REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#]*)")
-# What the router itself needs of a package: first major version it works with, and the first it does not.
-NEEDED = {"anthropic": (2, 3), "openai": (3, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,11 @@ def _declared(root: Path) -> Iterator[Dependency]:
             for package, version, file in _declared_in(folder.resolve().parent)
         }
     for package, version, file in sorted(found):
-        if package in ("litellm", *NEEDED) or package.startswith("langchain") or package in OTHER_VENDORS:
+        if (
+            package in ("litellm", *sdk_packages())
+            or package.startswith("langchain")
+            or package in OTHER_VENDORS
+        ):
             yield Dependency(package, version, file, _advice(package, version))
 
 
@@ -214,11 +217,11 @@ def _table(table: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _advice(package: str, version: str) -> str:
-    if package not in NEEDED:
+    sdk = sdk_packages().get(package)
+    if sdk is None:
         return ""
-    first, beyond = NEEDED[package]
     pinned = re.match(r"(?:==|===|~=|\^)?\s*(\d+)", version)
     below = re.search(r"<\s*(\d+)(?:\.0)*\s*(?:,|$)", version)
-    if (pinned and int(pinned[1]) < first) or (below and int(below[1]) <= first):
-        return f"the router needs {package} >={first},<{beyond}"
+    if (pinned and int(pinned[1]) < sdk.first) or (below and int(below[1]) <= sdk.first):
+        return f"the router needs {package} >={sdk.first},<{sdk.beyond}"
     return ""

@@ -16,16 +16,16 @@ from typing import Any, Literal, TypeAlias
 from engine.decision.explanation import Explanation
 from engine.environment import Environment
 from engine.errors import EngineError
-from engine.execution.provider_factory import missing_key
+from engine.execution.provider_factory import missing_variable
 from engine.language.diagnostics import Level, Problems, visible
 from engine.model_router import ModelRouter
 from engine.policy import Policy, find_folder, load
+from engine.provider_apis import sdk_packages
 
 Verdict: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 GUIDE_TYPES = ("qa", "planning", "routing")
 CRITICALITIES = ("low", "medium", "high", "critical")
 NEARLY_SPENT = Decimal(90)
-PACKAGES = {"anthropic": (2, 3), "openai": (3, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +281,11 @@ def _keys(patient: Patient) -> Iterator[Check]:
     policy, environment = patient.policy, patient.environment
     assert policy is not None
     assert environment is not None
-    clouds = [provider for provider in policy.catalogue.providers if provider.locality == "cloud"]
-    missing = {
-        provider.name: variable for provider in clouds if (variable := missing_key(provider, environment))
-    }
-    local = any(provider.locality == "local" and provider.models for provider in policy.catalogue.providers)
+    providers = policy.catalogue.providers
+    missing = {one.name: variable for one in providers if (variable := missing_variable(one, environment))}
+    usable = any(one.name not in missing and (one.locality == "cloud" or one.models) for one in providers)
+    clouds = [one for one in providers if one.locality == "cloud"]
     for name, variable in missing.items():
-        usable = local or len(missing) < len(clouds)
         yield Check(
             "keys",
             "warn" if usable else "fail",
@@ -350,19 +348,16 @@ def _books(patient: Patient) -> Iterator[Check]:
 
 
 def _packages(_: Patient) -> Iterator[Check]:
-    for name, (first, beyond) in PACKAGES.items():
+    for name, sdk in sdk_packages().items():
+        wanted = f"pip install '{name}>={sdk.first},<{sdk.beyond}'"
         try:
             there = version(name)
         except PackageNotFoundError:
-            yield Check(
-                "packages", "fail", f"{name} is not installed", f"pip install '{name}>={first},<{beyond}'"
-            )
+            yield Check("packages", "fail", f"{name} is not installed", wanted)
             continue
         major = int(there.partition(".")[0])
-        if not first <= major < beyond:
-            yield Check(
-                "packages", "fail", f"{name} {there} is installed", f"pip install '{name}>={first},<{beyond}'"
-            )
+        if not sdk.first <= major < sdk.beyond:
+            yield Check("packages", "fail", f"{name} {there} is installed", wanted)
         else:
             yield Check("packages", "ok", f"{name} {there}")
 

@@ -57,6 +57,8 @@ def parse_address(base_url: str) -> Address:
     Traceback (most recent call last):
     engine.providers.addresses.BadAddress: a numeric host must be four plain decimal numbers
     """
+    if not base_url:
+        raise BadAddress("it is empty")
     unix = _UNIX.fullmatch(base_url)
     if unix is not None:
         socket = unquote(unix["socket"])

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.provider_apis import APIS
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, Usage
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
@@ -58,7 +59,7 @@ class AnthropicProvider(WireProvider):
     The API takes no temperature any more: one that is asked for is not sent, and the reply's notes say so.
     """
 
-    vendor_host = "api.anthropic.com"
+    vendor_host = APIS["anthropic"].vendor_host
     anthropic_habits = True
 
     async def _open(self) -> None:

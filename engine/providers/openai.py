@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.provider_apis import APIS
 from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, ToolCall, Usage
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
@@ -53,7 +54,7 @@ class OpenAIProvider(WireProvider):
     which is the one they all know.
     """
 
-    vendor_host = "api.openai.com"
+    vendor_host = APIS["openai"].vendor_host
 
     async def _open(self) -> None:
         sdk = await imported("openai")

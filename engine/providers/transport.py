@@ -19,6 +19,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from engine.provider_apis import sdk_packages
 from engine.providers.addresses import (
     Address,
     BadAddress,
@@ -43,7 +44,6 @@ ANSWER_BYTES = 64 * 1024 * 1024
 # an environment variable put in) stays here.
 _SENT = frozenset({"accept", "content-type", "content-length", "transfer-encoding"})
 _KEPT = ("request-id", "x-request-id", "retry-after", "retry-after-ms", "date", "content-type")
-_LOUD = ("anthropic", "openai", "httpx2", "httpcore2")
 
 
 def open_client(
@@ -336,7 +336,8 @@ _QUIET = _Quiet()
 
 
 def _hush() -> None:
-    # A filter sees only what is logged on its own logger, so it goes on every logger of the four libraries.
-    for name in (*logging.root.manager.loggerDict, *_LOUD):
-        if name.split(".")[0] in _LOUD:
+    # A filter sees only what is logged on its own logger, so it goes on every logger of these libraries.
+    loud = ("httpx2", "httpcore2", *sdk_packages())
+    for name in (*logging.root.manager.loggerDict, *loud):
+        if name.split(".")[0] in loud:
             logging.getLogger(name).addFilter(_QUIET)
