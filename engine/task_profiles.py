@@ -7,7 +7,6 @@ and a row do not match.
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, assert_never
 
 from engine.errors import EngineError
 from engine.language.vocabulary import HIGHEST, MOST, Fact, FactOrigin, Kind, given_by
@@ -39,11 +38,12 @@ class TaskProfile:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        for field, check in _CHECKS:
-            value = getattr(self, field)
-            checked = check(value)
-            if checked is not value:
-                object.__setattr__(self, field, checked)
+        for field in _SETS:
+            if type(value := getattr(self, field)) is not frozenset or value:
+                object.__setattr__(self, field, _set_of_names(field, value))
+        for field, is_possible, fact in _CHECKS:
+            if not is_possible(value := getattr(self, field)):
+                raise InvalidTask(f"{field} is {_wanted(fact)}, not {_short(value)}")
         if self.key is not None and not isinstance(self.key, str):
             raise InvalidTask(f"key is text, such as a tenant or a session, not {_short(self.key)}")
 
@@ -65,56 +65,28 @@ PROFILE_FIELDS: dict[str, str] = {
 """Facts that a caller states, with the parameter that states each; `task.bucket` follows from `key` instead."""
 
 
-def _check_of(fact: Fact) -> Callable[[Any], object]:
-    """A function that gives back a value of this fact as the profile holds it, and raises InvalidTask for any other."""
-    field, scale = fact.field, fact.scale
+def _set_of_names(field: str, value: object) -> frozenset[str]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidTask(f"{field} is a list of names, not {_short(value)}")
+    names = list(value)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise InvalidTask(f"{field} is a list of names, and {_short(name)} is none")
+    return frozenset(names)
 
-    def name(value: object) -> object:
-        if not isinstance(value, str) or not value:
-            raise InvalidTask(f"{field} is the name of a {fact.name.replace('.', ' ')}, not {_short(value)}")
-        return value
 
-    def one_of_scale(value: object) -> object:
-        if value not in scale:
-            raise InvalidTask(f"{field} is one of {', '.join(scale)}, not {_short(value)}")
-        return value
-
-    def whole_number(value: object) -> object:
-        most = HIGHEST.get(fact.kind, MOST)
-        if type(value) is not int or not 0 <= value <= most:
-            unit = " of tokens" if fact.kind is Kind.TOKENS else ""
-            raise InvalidTask(f"{field} is a whole number{unit} from 0 to {most:,}, not {_short(value)}")
-        return value
-
-    def flag(value: object) -> object:
-        if type(value) is not bool:
-            raise InvalidTask(f"{field} is True or False, not {_short(value)}")
-        return value
-
-    def names(value: object) -> object:
-        if type(value) is frozenset and not value:
-            return value
-        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-            raise InvalidTask(f"{field} is a list of names, not {_short(value)}")
-        listed = list(value)
-        for each in listed:
-            if not isinstance(each, str) or not each:
-                raise InvalidTask(f"{field} is a list of names, and {_short(each)} is none")
-        return frozenset(listed)
-
+def _wanted(fact: Fact) -> str:
+    """What a value of this fact is, in the caller's terms."""
+    if fact.scale:
+        return f"one of {', '.join(fact.scale)}"
     match fact.kind:
-        case Kind.NAME | Kind.ORDERED:
-            return one_of_scale if scale else name
+        case Kind.NAME:
+            return f"the name of a {fact.name.replace('.', ' ')}"
         case Kind.FLAG:
-            return flag
-        case Kind.SET:
-            return names
-        case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
-            return whole_number
-        case Kind.PERCENT | Kind.PRICE | Kind.DOLLARS:
-            raise TypeError(f"{fact.name}: a profile cannot hold {fact.kind.value}")
+            return "True or False"
         case _:
-            assert_never(fact.kind)
+            unit = " of tokens" if fact.kind is Kind.TOKENS else ""
+            return f"a whole number{unit} from 0 to {HIGHEST.get(fact.kind, MOST):,}"
 
 
 def _check_against_rows() -> None:
@@ -135,9 +107,11 @@ def _check_against_rows() -> None:
 
 
 _check_against_rows()
-_CHECKS = tuple(
-    (fact.field, _check_of(fact)) for fact in given_by(FactOrigin.PROFILE) if fact.name in PROFILE_FIELDS
-)
+_STATED = [fact for fact in given_by(FactOrigin.PROFILE) if fact.name in PROFILE_FIELDS]
+_SETS = [fact.field for fact in _STATED if fact.kind is Kind.SET]
+_CHECKS: list[tuple[str, Callable[[object], bool], Fact]] = [
+    (fact.field, fact.test(), fact) for fact in _STATED if fact.kind is not Kind.SET
+]
 
 
 def _short(value: object) -> str:

@@ -18,15 +18,11 @@ from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 
 _of_profile = attrgetter(*(fact.field for fact in given_by(FactOrigin.PROFILE)))
-_of_runtime = attrgetter(*(fact.field for fact in given_by(FactOrigin.RUNTIME)))
-_RUNTIME_NAMES = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
-_READ_CLOCK: Mapping[str, Callable[[datetime], FactValue]] = {
-    "clock.hour": lambda now: now.hour,
-    "clock.weekday": lambda now: WEEKDAYS[now.weekday()],
-}
-for _name in _READ_CLOCK.keys() ^ {fact.name for fact in given_by(FactOrigin.CLOCK)}:
+_RUNTIME = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
+_CLOCK = ("clock.hour", "clock.weekday")
+"""What `_read_clock` gives, in the order of the fact table."""
+for _name in {fact.name for fact in given_by(FactOrigin.CLOCK)} ^ {*_CLOCK}:
     raise TypeError(f"{_name}: the planner and the fact table differ in what is read off the clock")
-_CLOCK = {fact.name: _READ_CLOCK[fact.name] for fact in given_by(FactOrigin.CLOCK)}
 _BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
 _TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
 _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
@@ -79,8 +75,8 @@ class Planner:
     ) -> tuple[dict[str, FactValue], dict[str, str]]:
         """Given facts, with this machine's for the rest, and their sources."""
         here: dict[str, FactValue] = {"mode": self.mode}
-        here |= zip(_RUNTIME_NAMES, _of_runtime(live), strict=True)
-        here |= zip(_CLOCK, self._of_clock(), strict=True)
+        here |= zip(_RUNTIME, live[:-1], strict=True)
+        here |= zip(_CLOCK, self._read_clock(), strict=True)
         sources = {fact: source for fact, source in self._sources_with(live).items() if fact in here}
         return {**here, **given}, sources | dict.fromkeys(given, "command line")
 
@@ -99,17 +95,17 @@ class Planner:
         assert isinstance(labels, frozenset), "a profile makes its labels a frozenset"
         if labels and self._labels is not None and not labels <= self._labels:
             raise InvalidTask(_unknown("label", min(labels - self._labels), policy.names.labels or ()))
-        # In the order of `GIVEN`: profile, mode, runtime, clock.
-        values = [*_of_profile(task), self.mode, *_of_runtime(live), *self._of_clock()]
+        # In the order of `GIVEN`: profile, mode, runtime (whose last field is no fact), clock.
+        values = [*_of_profile(task), self.mode, *live[:-1], *self._read_clock()]
         if values[_BUCKET] is None:
             values[_BUCKET] = random.randrange(100)
         if context_size is not None:
             values[_CONTEXT_SIZE], values[_TOOL_USE_REQUIRED] = context_size, uses_tools
         return tuple.__new__(Facts, values)
 
-    def _of_clock(self) -> list[FactValue]:
+    def _read_clock(self) -> tuple[int, str]:
         now = self._clock().astimezone(self._zone)
-        return [read(now) for read in _CLOCK.values()]
+        return now.hour, WEEKDAYS[now.weekday()]
 
     def _sources_with(self, live: RuntimeFacts) -> Mapping[str, str]:
         merged = self._merged

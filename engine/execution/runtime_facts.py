@@ -34,10 +34,12 @@ class RuntimeFacts(NamedTuple):
 
 def _check_against_rows() -> None:
     """Raises TypeError when RuntimeFacts and the rows of the fact table differ, naming the field."""
-    rows = {fact.field for fact in given_by(FactOrigin.RUNTIME)} | {"sources"}
-    different = rows ^ set(RuntimeFacts._fields)
+    rows = (*(fact.field for fact in given_by(FactOrigin.RUNTIME)), "sources")
+    different = {*rows} ^ {*RuntimeFacts._fields}
     if different:
         raise TypeError(f"RuntimeFacts and the fact table differ in {', '.join(sorted(different))}")
+    if rows != RuntimeFacts._fields:
+        raise TypeError("RuntimeFacts has its fields in another order than the fact table its rows")
 
 
 _check_against_rows()

@@ -6,7 +6,7 @@ command line, every log and its schema, replay and the documentation are derived
 them at import. To add a fact, write its row here and, where its value comes from, the field that holds it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -111,7 +111,7 @@ class Fact(Term):
                 raise ValueError(f"{self.name}: a fact that is derived or must be given has no default")
         elif self.default is None:
             raise ValueError(f"{self.name}: needs a default")
-        elif not self.can_be(self.default):
+        elif not self.test()(self.default):
             raise ValueError(f"{self.name}: {self.default!r} is not {self.kind.value}")
 
     @property
@@ -123,21 +123,27 @@ class Fact(Term):
         bare = self.name.removeprefix("task.")
         return (self.name if bare == "type" else bare).replace(".", "_")
 
-    def can_be(self, value: object) -> bool:
-        """Whether a value is of this kind, and on the scale where there is one; names of other lists are not looked up."""
+    def test(self) -> Callable[[object], bool]:
+        """A function that says whether a value is of this kind, and on the scale where there is one.
+
+        Names of other lists are not looked up. Made once and kept by callers that test many values.
+        """
+        if self.scale:
+            return self.scale.__contains__
         match self.kind:
             case Kind.FLAG:
-                return type(value) is bool
+                return lambda value: type(value) is bool
             case Kind.SET:
-                return isinstance(value, frozenset)
+                return lambda value: isinstance(value, frozenset)
             case Kind.PERCENT:
-                return isinstance(value, Decimal) and value >= 0
+                return lambda value: isinstance(value, Decimal) and value >= 0
             case Kind.NAME | Kind.ORDERED:
-                return isinstance(value, str) and bool(value) and (not self.scale or value in self.scale)
+                return lambda value: isinstance(value, str) and value != ""
             case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
-                return type(value) is int and 0 <= value <= HIGHEST.get(self.kind, MOST)
+                highest = HIGHEST.get(self.kind, MOST)
+                return lambda value: type(value) is int and 0 <= value <= highest
             case Kind.PRICE | Kind.DOLLARS:
-                return False
+                raise ValueError(f"{self.name}: no fact is {self.kind.value}")
             case _:
                 assert_never(self.kind)
 
