@@ -1,7 +1,8 @@
 """Command-line arguments -> a command and its exit code.
 
-Exit codes: 0 clean, answered, proved; 1 findings, a failed test, a refuted proof, a looser diff; 2 could not run (usage,
-unreadable file, invalid configuration); 3 the decision is a refusal; 4 unknown (a proof reached its cap).
+Exit codes: 0 clean, answered, proved; 1 findings, a failed test, a refuted proof, a looser diff; 2 could not
+run (usage, unreadable file, invalid configuration); 3 the decision is a refusal; 4 unknown (a proof reached
+its cap).
 """
 
 import argparse
@@ -40,8 +41,8 @@ COULD_NOT_RUN = 2
 
 def run() -> int:
     """The program `engine`, in a process of its own."""
-    # A command allocates much and drops little: looking for garbage while it loads, and once more over everything when the
-    # interpreter ends, would be a fifth of what `engine explain` costs.
+    # A command allocates much and drops little: looking for garbage while it loads, and once more over
+    # everything when the interpreter ends, would be a fifth of what `engine explain` costs.
     gc.set_threshold(100_000, 20, 100)
     code = main()
     gc.freeze()
@@ -69,7 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of all commands. Only the command that `words` begin with is imported, all when they name none."""
+    """The parser of all commands.
+
+    Only the command that `words` begin with is imported, all when they name none.
+    """
     top = argparse.ArgumentParser(
         prog="engine",
         description="Route LLM calls by a policy you can read, test and prove. Local first.",

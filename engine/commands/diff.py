@@ -1,4 +1,5 @@
-"""`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the cloud.
+"""`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the
+cloud.
 
 With a log, also what moves of it: that is `engine replay` of the log under both."""
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from engine.replay.report import Report
 
 SUMMARY = "show which tasks two versions of a policy decide differently"
-DESCRIPTION = """Compares two policies over all facts there can be: every region of tasks that is decided differently, with a condition
-and an example, and whether the new one lets more out to the cloud. OLD and NEW are policy folders, or git revisions of the policy
-folder (HEAD~1, a branch, REV:PATH). With --log also which recorded tasks, and how many dollars, go to another model. The exit code
-is 1 when NEW is looser (see --fail-on), 4 when the work allowed did not suffice to know."""
+DESCRIPTION = """Compares two policies over all facts there can be: every region of tasks that is decided
+differently, with a condition and an example, and whether the new one lets more out to the cloud. OLD and
+NEW are policy folders, or git revisions of the policy folder (HEAD~1, a branch, REV:PATH). With --log also
+which recorded tasks, and how many dollars, go to another model. The exit code is 1 when NEW is looser (see
+--fail-on), 4 when the work allowed did not suffice to know."""
 DIFFERENT, UNKNOWN = 1, 4
 
 
@@ -42,13 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-on",
         choices=("looser", "any", "never"),
         default="looser",
-        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, when anything differs, or never"
+        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, when anything differs, "
+        "or never"
         " (default: %(default)s)",
     )
     parser.add_argument(
         "--log",
         metavar="LOG",
-        help="also decide this log again under both: anything that `engine replay` reads, such as the folder of a decision log",
+        help="also decide this log again under both: anything that `engine replay` reads, such as the "
+        "folder of a decision log",
     )
     add_column_arguments(parser)
     parser.add_argument(
@@ -127,7 +131,8 @@ def _files(name: str, arguments: argparse.Namespace, problems: "Problems") -> "P
 
 
 def _beside(name: str, arguments: argparse.Namespace) -> Path:
-    """The folder whose revision is meant: the other side when that is one, else the policy folder in force."""
+    """The folder whose revision is meant: the other side when that is one, else the policy folder in
+    force."""
     import os
 
     from engine.policy import find_folder
@@ -139,7 +144,10 @@ def _beside(name: str, arguments: argparse.Namespace) -> Path:
 
 
 def _files_at(revision: str, folder: Path, problems: "Problems") -> "PolicyFolder | None":
-    """The policy folder as git has it at a revision. Only plain files are read, and nothing is checked out."""
+    """The policy folder as git has it at a revision.
+
+    Only plain files are read, and nothing is checked out.
+    """
     from engine.config.folder import folder_in_memory
 
     revision, colon, path = revision.partition(":")
@@ -278,7 +286,7 @@ def _witness_text(region: "Region", difference: "Difference") -> str:
 
 
 def difference_json(difference: "Difference") -> dict[str, Any]:
-    """Everything as plain values (ruling 71; schemas/diff.schema.json)."""
+    """Everything as plain values (schemas/diff.schema.json)."""
     from engine.analysis.answer_text import conditions
     from engine.decision.fact_json import json_value
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from engine.migration.checkup import Check
 
 SUMMARY = "check whether this machine is ready to route: configuration, selection, budgets, keys, state"
-DESCRIPTION = """Checks the policy folder and this machine: configuration, selection for every task type, fallbacks, budgets,
-keys (never what they are), the state folder and the books. Each finding says what to do. Nothing goes to the
-network without --live. The exit code is 1 when a check fails."""
+DESCRIPTION = """Checks the policy folder and this machine: configuration, selection for every task type,
+fallbacks, budgets, keys (never what they are), the state folder and the books. Each finding says what to do.
+Nothing goes to the network without --live. The exit code is 1 when a check fails."""
 FAILED = 1
 STYLES: dict[str, Style] = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
 

@@ -1,7 +1,7 @@
 """`--env-file FILE`: a .env file read on request, never by itself, because it can say where requests go.
 
-Lines are NAME=VALUE, with `export` before and quotes around the value if one likes; `#` begins a comment line. What the
-environment says already stays.
+Lines are NAME=VALUE, with `export` before and quotes around the value if one likes; `#` begins a comment
+line. What the environment says already stays.
 """
 
 import argparse

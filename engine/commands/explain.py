@@ -98,10 +98,11 @@ def _why_not(
 
 
 def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """One explanation a line, in order; a bad line gives an error in its place (ruling 54)."""
+    """One explanation a line, in order; a bad line gives an error in its place."""
     if arguments.facts or arguments.why_not or arguments.live:
         terminal.note(
-            "engine explain: --batch takes its facts from the file; give no FACT=VALUE, --why-not or --live with it"
+            "engine explain: --batch takes its facts from the file; give no FACT=VALUE, --why-not or --live "
+            "with it"
         )
         return COULD_NOT_RUN
     if arguments.batch == "-":

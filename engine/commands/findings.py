@@ -1,4 +1,5 @@
-"""Findings -> what tools read: plain JSON, SARIF 2.1.0 for code scanning, and the lines a GitHub workflow shows in a pull request.
+"""Findings -> what tools read: plain JSON, SARIF 2.1.0 for code scanning, and the lines a GitHub workflow
+shows in a pull request.
 
 Policies in a pull request are written by strangers: nothing of theirs reaches a line unescaped.
 """

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from engine.language.source import Source
 
 SUMMARY = "lay policy files out canonically"
-DESCRIPTION = """Rewrites .route files in the one canonical layout. Comments are kept, in order, next to what they
-stand next to; what a policy means never changes. A file with syntax errors is reported and left alone."""
+DESCRIPTION = """Rewrites .route files in the one canonical layout. Comments are kept, in order, next to what
+they stand next to; what a policy means never changes. A file with syntax errors is reported and left
+alone."""
 WOULD_CHANGE = 1
 STANDARD_INPUT = "-"
 
@@ -136,7 +137,8 @@ def _formatted(name: str, data: bytes, terminal: Terminal) -> str | None:
         text = None if source is None else format_source(source, problems)
     except WouldChangeMeaning:
         terminal.note(
-            f"engine fmt: {visible(name)} is left as it is: its new layout would not mean the same (a bug in fmt)"
+            f"engine fmt: {visible(name)} is left as it is: its new layout would not mean the same (a bug in "
+            "fmt)"
         )
         return None
     tell((problem for problem in problems if problem.level is Level.ERROR), terminal)
@@ -154,7 +156,10 @@ def _difference(name: str, data: bytes, text: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """All of it or nothing: beside the file first, then in its place. A link stays one, its file is replaced."""
+    """All of it or nothing: beside the file first, then in its place.
+
+    A link stays one, its file is replaced.
+    """
     import tempfile
 
     path = path.resolve()

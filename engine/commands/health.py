@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from engine.policy import Policy
 
 SUMMARY = "ask every provider whether it is up"
-DESCRIPTION = """Asks every provider of models.yaml at once whether it is up, without any prompt and at no cost.
-The exit code is 1 when one is down or misconfigured."""
+DESCRIPTION = """Asks every provider of models.yaml at once whether it is up, without any prompt and at no
+cost. The exit code is 1 when one is down or misconfigured."""
 COLUMNS = ("provider", "where", "status", "ms", "version", "models", "")
 NOT_UP = 1
 

@@ -1,4 +1,5 @@
-"""`engine init`: a working policy folder for what this machine has: models pulled in Ollama, keys that are set."""
+"""`engine init`: a working policy folder for what this machine has: models pulled in Ollama, keys that are
+set."""
 
 import argparse
 import os

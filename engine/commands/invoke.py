@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from engine.task_profiles import TaskProfile
 
 SUMMARY = "send one prompt through the router"
-DESCRIPTION = """Decides, calls, falls back along the decided chain, and prints the answer. Facts are written FACT=VALUE:
-engine invoke "Summarise RFC 2119" type=summarization criticality=high --stream
-PROMPT - reads standard input. The answer goes to standard output, everything else to standard error."""
+DESCRIPTION = """Decides, calls, falls back along the decided chain, and prints the answer. Facts are written
+FACT=VALUE: engine invoke "Summarise RFC 2119" type=summarization criticality=high --stream PROMPT - reads
+standard input. The answer goes to standard output, everything else to standard error."""
 REFUSED = 3
 
 
@@ -121,6 +121,7 @@ def _told(result: dict[str, Any]) -> str:
     attempts = [attempt for attempt in result["attempts"] if attempt["attempt_id"]]
     tries = f", after {len(attempts)} attempts" if len(attempts) > 1 else ""
     return (
-        f"{result['model']} ({result['provider']}), {usage['input_tokens']} tokens in, {usage['output_tokens']} out, "
+        f"{result['model']} ({result['provider']}), {usage['input_tokens']} tokens in, "
+        f"{usage['output_tokens']} out, "
         f"${result['cost_usd']:f}{tries}; decision {result['decision_id']}"
     )

@@ -1,4 +1,5 @@
-"""`engine lint`: everything worth telling a policy's author, found in its text and by asking about all tasks."""
+"""`engine lint`: everything worth telling a policy's author, found in its text and by asking about all
+tasks."""
 
 import argparse
 import json
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from engine.language.diagnostics import Diagnostic
 
 SUMMARY = "report everything that is wrong or surprising in a policy folder"
-DESCRIPTION = """Reads a policy folder and reports every problem of its text, and what is surprising about it over all tasks there can be:
-rules that never apply, routes that can refuse, proofs that do not hold. Looks at nothing but the folder. A finding is
-allowed by a comment on the line above its statement: # lint: allow SLUG because REASON"""
+DESCRIPTION = """Reads a policy folder and reports every problem of its text, and what is surprising about it
+over all tasks there can be: rules that never apply, routes that can refuse, proofs that do not hold. Looks at
+nothing but the folder. A finding is allowed by a comment on the line above its statement: # lint: allow SLUG
+because REASON"""
 LEVELS = ("error", "warning", "info")
 
 
@@ -103,13 +105,15 @@ def _fix(folder: Path, files: "PolicyFolder", terminal: Terminal) -> bool:
             return False
     if fixed.count:
         terminal.note(
-            f"mended {fixed.count} finding{'s' if fixed.count > 1 else ''} in {', '.join(sorted(fixed.texts))}"
+            f"mended {fixed.count} finding{'s' if fixed.count > 1 else ''} in "
+            f"{', '.join(sorted(fixed.texts))}"
         )
     return True
 
 
 def _rewrite(folder: Path, name: str, before: str, after: str) -> None:
-    """Puts new text into a plain file of the folder, never through a link, and only if it still says what was linted."""
+    """Puts new text into a plain file of the folder, never through a link, and only if it still says what was
+    linted."""
     import os
 
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

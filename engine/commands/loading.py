@@ -27,7 +27,9 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="DIR",
-        help="the policy folder (default: $ENGINE_CONFIG_DIR, ./config, ./policies, then the bundled default)",
+        help=(
+            "the policy folder (default: $ENGINE_CONFIG_DIR, ./config, ./policies, then the bundled default)"
+        ),
     )
 
 
@@ -55,7 +57,8 @@ def load_policy(arguments: argparse.Namespace, terminal: Terminal) -> "Policy | 
 
 
 def tell(problems: "Iterable[Diagnostic]", terminal: Terminal, *, as_answer: bool = False) -> None:
-    """Every diagnostic with its snippet: on standard error, or as the answer of a command that was asked for them."""
+    """Every diagnostic with its snippet: on standard error, or as the answer of a command that was asked for
+    them."""
     from engine.language.rendering import render
 
     stream = terminal.out if as_answer else terminal.err

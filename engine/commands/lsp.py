@@ -6,9 +6,9 @@ from engine.commands.loading import COULD_NOT_RUN
 from engine.commands.terminal import Terminal
 
 SUMMARY = "serve editors over the Language Server Protocol"
-DESCRIPTION = """Speaks the Language Server Protocol on standard input and output, for an editor to start: findings while
-you type, what names mean and which models rules select, completion, definitions, renaming, formatting and fixes.
-Needs the extra `lsp`."""
+DESCRIPTION = """Speaks the Language Server Protocol on standard input and output, for an editor to start:
+findings while you type, what names mean and which models rules select, completion, definitions, renaming,
+formatting and fixes. Needs the extra `lsp`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,8 @@ _NOWHERE = Source("", "").span(0, 0)
 
 
 def mutation_text(report: MutationReport) -> str:
-    """The score, and each change that nobody would notice with the simplest task that it decides otherwise."""
+    """The score, and each change that nobody would notice with the simplest task that it decides
+    otherwise."""
     killed, survived = report.count("killed"), report.count("survived")
     undecided, equivalent = report.count("undecided"), report.count("equivalent")
     mattering = killed + survived + undecided
@@ -64,7 +65,8 @@ def _beginning(decision: Decision | None, other: Decision | None) -> str:
 
 
 def mutation_json(report: MutationReport) -> dict[str, Any]:
-    """Plain values (schemas/test-report.schema.json); the changes that were noticed are counted, not listed."""
+    """Plain values (schemas/test-report.schema.json); the changes that were noticed are counted, not
+    listed."""
     return {
         "score": int(report.score * 10_000) / 10_000,
         "possible": report.possible,

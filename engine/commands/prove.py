@@ -1,4 +1,5 @@
-"""`engine prove`: every `prove` statement decided for all facts, with the simplest counterexample where one fails."""
+"""`engine prove`: every `prove` statement decided for all facts, with the simplest counterexample where one
+fails."""
 
 import argparse
 import json
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from engine.policy import Policy
 
 SUMMARY = "decide the policy's proofs for all facts"
-DESCRIPTION = """Decides every `prove` statement for all facts there can be, not for samples: proved, refuted with the
-simplest counterexample (as facts, and as a test to paste), or unknown when the allowed work did not suffice. An
-unknown proof is no success: the exit code is then 4."""
+DESCRIPTION = """Decides every `prove` statement for all facts there can be, not for samples: proved, refuted
+with the simplest counterexample (as facts, and as a test to paste), or unknown when the allowed work did not
+suffice. An unknown proof is no success: the exit code is then 4."""
 REFUTED, UNKNOWN = 1, 4
 
 
@@ -81,7 +82,10 @@ def _details(answer: "Answer", policy: "Policy") -> list[str]:
         if not answer.work:
             return ["    its condition is too complex to be decided; split the proof"]
         return [
-            f"    stopped after {answer.work:,} steps; no task with fewer than {answer.differing} unusual facts breaks it",
+            (
+                f"    stopped after {answer.work:,} steps; no task with fewer than {answer.differing} "
+                "unusual facts breaks it"
+            ),
             "    allow more with --max-work N",
         ]
     found = answer.counterexample
@@ -90,7 +94,8 @@ def _details(answer: "Answer", policy: "Policy") -> list[str]:
     route = found.decision.route
     return [
         f"    counterexample: {_facts_text(answer)}",
-        f"    chain: {', '.join(visible(model.key) for model in found.decision.chain) or 'none, it is refused'}"
+        "    chain: "
+        f"{', '.join(visible(model.key) for model in found.decision.chain) or 'none, it is refused'}"
         + (f" (route {route.name})" if route else ""),
         "    as a test:",
         *(f"        {visible(line)}" for line in _test(answer, policy).split("\n")),
@@ -118,7 +123,7 @@ def _test(answer: "Answer", policy: "Policy") -> str:
 
 
 def proofs_json(answers: "Sequence[Answer]", policy: "Policy") -> dict[str, Any]:
-    """Every verdict as plain values (ruling 71; schemas/proofs.schema.json)."""
+    """Every verdict as plain values (schemas/proofs.schema.json)."""
     return {
         "version": 1,
         "proofs": [_answer_json(answer, policy) for answer in answers],

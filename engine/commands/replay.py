@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from engine.replay.report import Options
 
 SUMMARY = "decide recorded tasks again, and report cost, locality, refusals and savings"
-DESCRIPTION = """Decides every row of a log (CSV, JSON lines, Parquet, or the engine's own decision log) under a policy, with a clock
-and budgets that play as they would have. Columns called as facts are found; the rest is said: engine replay calls.csv
---map task.type=kind tokens.input=prompt tokens.output=reply time=at --set criticality=high --against ../new-policies"""
+DESCRIPTION = """Decides every row of a log (CSV, JSON lines, Parquet, or the engine's own decision log) under
+a policy, with a clock and budgets that play as they would have. Columns called as facts are found; the rest
+is said: engine replay calls.csv --map task.type=kind tokens.input=prompt tokens.output=reply time=at --set
+criticality=high --against ../new-policies"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budgets",
         choices=("simulated", "recorded"),
-        help="play budgets from zero, or take the facts that the log holds (default: recorded for a decision log)",
+        help=(
+            "play budgets from zero, or take the facts that the log holds (default: recorded for a decision "
+            "log)"
+        ),
     )
     parser.add_argument(
         "--charges",
         choices=("booked", "exact"),
         default="booked",
-        help="how calls use up a budget: each rounded up to a micro-dollar, as the ledger books them, or to the last digit",
+        help=(
+            "how calls use up a budget: each rounded up to a micro-dollar, as the ledger books them, or to "
+            "the last digit"
+        ),
     )
     parser.add_argument(
         "--html", metavar="FILE", help="also write the report as one page that needs nothing else"
@@ -64,7 +71,9 @@ def add_column_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FIELD=COLUMN",
-        help="which column is which fact, time, tokens.input, tokens.output, tokens.cached, key or score.MODEL",
+        help=(
+            "which column is which fact, time, tokens.input, tokens.output, tokens.cached, key or score.MODEL"
+        ),
     )
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="FACT=VALUE", help="a fact of every row"

@@ -1,4 +1,5 @@
-"""A replay's report -> text for a person: the sums first, then what to compare them with, then what moved and why."""
+"""A replay's report -> text for a person: the sums first, then what to compare them with, then what moved and
+why."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
@@ -28,7 +29,10 @@ def replay_text(report: "Report") -> str:
 def _head(report: "Report") -> str:
     from engine.replay.encoding import moment
 
-    told = f"{visible(report.log)}: {report.rows:,} tasks, {report.input_tokens:,} tokens in, {report.output_tokens:,} out"
+    told = (
+        f"{visible(report.log)}: {report.rows:,} tasks, {report.input_tokens:,} tokens in, "
+        f"{report.output_tokens:,} out"
+    )
     if report.first_us is not None and report.last_us is not None:
         told += f"\n{moment(report.first_us)} to {moment(report.last_us)}"
     columns = ", ".join(f"{field} from {visible(column)}" for field, column in sorted(report.columns.items()))
@@ -38,7 +42,10 @@ def _head(report: "Report") -> str:
 def _side(report: "Report", side: "Side") -> str:
     local = "none answered" if side.local_share is None else f"{side.local_share:.1%} of them local"
     lines = [
-        f"policy {visible(side.name)}: {side.answered:,} answered, {local}, {side.refused:,} refused, {dollars(side.usd)}"
+        (
+            f"policy {visible(side.name)}: {side.answered:,} answered, {local}, {side.refused:,} refused, "
+            f"{dollars(side.usd)}"
+        )
     ]
     rows = [
         [
@@ -64,7 +71,8 @@ def _side(report: "Report", side: "Side") -> str:
             for reason, rows in side.refused_by[:10]
         ]
     lines += [
-        f"watched: {visible(reason.rule)} ({visible(reason.place)}) would have blocked the chosen model of {rows:,} rows"
+        f"watched: {visible(reason.rule)} ({visible(reason.place)}) would have blocked the chosen model of "
+        f"{rows:,} rows"
         for reason, rows in side.watched
     ]
     if side.recorded:
@@ -103,10 +111,12 @@ def _outcomes(outcomes: "Outcomes") -> str:
         f"CPT({level:.0%}) {'none' if share is None else f'{share:.1%}'}" for level, share in outcomes.cpt
     )
     return (
-        f"{told}\nagainst {visible(outcomes.weak or '')} (weak) and {visible(outcomes.strong or '')} (strong): "
+        f"{told}\nagainst {visible(outcomes.weak or '')} (weak) and {visible(outcomes.strong or '')} "
+        "(strong): "
         f"{outcomes.strong_share:.1%} strong calls, PGR {_interval(outcomes.pgr)}\n"
         f"mixed with coin tosses: APGR {_interval(outcomes.apgr)}, {cpt}\n"
-        f"a coin at the same share: score {outcomes.random_score:.4f}, PGR {outcomes.strong_share:.4f}, APGR 0.5"
+        f"a coin at the same share: score {outcomes.random_score:.4f}, PGR {outcomes.strong_share:.4f}, APGR "
+        "0.5"
     )
 
 

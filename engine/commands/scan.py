@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from engine.migration.scan import ScanReport
 
 SUMMARY = "find direct model calls in Python code, and propose the router call for each"
-DESCRIPTION = """Finds calls through the Anthropic and OpenAI SDKs, LangChain and LiteLLM in a file or folder, by syntax
-tree: nothing is executed, imported or changed. Prints each with the router call it could become, and the pre-migration
-checklist filled in. --diff prints a patch of the plain cases instead."""
+DESCRIPTION = """Finds calls through the Anthropic and OpenAI SDKs, LangChain and LiteLLM in a file or folder,
+by syntax tree: nothing is executed, imported or changed. Prints each with the router call it could become,
+and the pre-migration checklist filled in. --diff prints a patch of the plain cases instead."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,10 @@ def report_text(report: "ScanReport") -> str:
     plain = count - len(report.left)
     lines += [
         "",
-        f"{_counted(count, 'call')} in {_counted(report.files, 'file')}; {plain} of them in the patch of --diff",
+        (
+            f"{_counted(count, 'call')} in {_counted(report.files, 'file')}; {plain} of them in the patch of "
+            "--diff"
+        ),
     ]
     return "\n".join(visible(line) for line in lines)
 
@@ -134,7 +137,10 @@ def _checklist_lines(listed: "Checklist") -> list[str]:
         "    [ ] budget: set budgets.daily and budgets.monthly in policies.yaml",
         f"    [x] window: the longest reply asked for is {listed.most_max_tokens or 'unknown'} tokens",
         f"    [x] replies without a limit: {_counted(listed.without_max_tokens, 'call')}",
-        f"    [x] tools needed: {'yes' if listed.tools else 'no'}; streaming needed: {'yes' if listed.streaming else 'no'}",
+        (
+            f"    [x] tools needed: {'yes' if listed.tools else 'no'}; streaming needed: "
+            f"{'yes' if listed.streaming else 'no'}"
+        ),
     ]
 
 

@@ -6,8 +6,8 @@ from engine.commands.loading import COULD_NOT_RUN, add_config_argument, load_pol
 from engine.commands.terminal import Terminal
 
 SUMMARY = "print the effective policy, YAML and the engine's own rules included"
-DESCRIPTION = """Prints every rule that decides, as .route text in the order that decides, each with its place.
-What the YAML files stand for is written out as the ordinary rules it is lowered to."""
+DESCRIPTION = """Prints every rule that decides, as .route text in the order that decides, each with its
+place. What the YAML files stand for is written out as the ordinary rules it is lowered to."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """What was found on this machine -> the files of a first policy folder, cut from the bundled default set.
 
-The default set is the one place that holds prices, windows and comments; what does not apply here is left out, and models
-that only this machine has are written in. Pure: looks at nothing but the bundled files.
+The default set is the one place that holds prices, windows and comments; what does not apply here is left
+out, and models that only this machine has are written in. Pure: looks at nothing but the bundled files.
 """
 
 import json
@@ -15,7 +15,8 @@ from engine.commands.ollama_tags import Pulled
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`pulled` are the models Ollama has, None when it does not answer; `clouds` the providers whose key is set."""
+    """`pulled` are the models Ollama has, None when it does not answer; `clouds` the providers whose key is
+    set."""
 
     pulled: tuple[Pulled, ...] | None
     clouds: tuple[str, ...]
@@ -130,7 +131,8 @@ def _policies(found: Found, models: str) -> str:
 
 
 def _override(block: str, offered: set[str], is_choice: bool) -> str:
-    """One task's preferences, less the capabilities that no model here has, and a provider when there is no other."""
+    """One task's preferences, less the capabilities that no model here has, and a provider when there is no
+    other."""
     lines = []
     for line in block.splitlines():
         if not is_choice and line.startswith("    preferred_providers:"):
@@ -156,7 +158,8 @@ def _rules(found: Found) -> str:
     _, heading, proofs = tests.partition("# --- Proofs:")
     text = head + heading + re.sub(r"(?m)^prove somebody-answers:.*\n", "", proofs)
     if found.pulled:
-        # Which of these rules do anything depends on the models; the default set shows them to whoever wants more.
+        # Which of these rules do anything depends on the models; the default set shows them to whoever wants
+        # more.
         text = re.sub(r"(?ms)^# --- Order within a tier.*?(?=^# --- Proofs)", "", text)
         text = _without(text, "agents-call-tools", "small-jobs")
         text = re.sub(r"(?m)^prove agents-can-call-tools:.*\n", "", text)

@@ -8,8 +8,8 @@ from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_form
 from engine.commands.terminal import Terminal
 
 SUMMARY = "run the policy's tests"
-DESCRIPTION = """Runs the `test` statements of a policy folder. Looks at nothing but the folder: what a test does not
-give is as usual, so a laptop and CI agree."""
+DESCRIPTION = """Runs the `test` statements of a policy folder. Looks at nothing but the folder: what a test
+does not give is as usual, so a laptop and CI agree."""
 FAILED = 1
 
 
@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.say("\n\n".join([report_text(reports), *more]))
     if arguments.min_score is not None and mutation is not None and mutation.score < arguments.min_score:
         terminal.note(
-            f"engine test: the mutation score, {score_text(mutation)}, is below {float(arguments.min_score):.0%}"
+            f"engine test: the mutation score, {score_text(mutation)}, is below "
+            f"{float(arguments.min_score):.0%}"
         )
         return FAILED
     return 0 if all(report.passed for report in reports) else FAILED

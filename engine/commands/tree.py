@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from engine.policy import Policy
 
 SUMMARY = "draw the compiled decision tree"
-DESCRIPTION = """Draws the compiled decision tree. By default the surroundings are at rest: everything is up and nothing is
-spent. FACT=VALUE draws the slice in which that fact has that value; --all leaves every fact open."""
+DESCRIPTION = """Draws the compiled decision tree. By default the surroundings are at rest: everything is up
+and nothing is spent. FACT=VALUE draws the slice in which that fact has that value; --all leaves every fact
+open."""
 
 AT_REST = ("budget.", "provider.", "models.warm", "task.bucket", "clock.")
 MOST_LINES = 400

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from engine.replay.tuning import Proposal, Score, Wanted
 
 SUMMARY = "propose routes from outcomes, fitted on one part of them and scored on the other"
-DESCRIPTION = """Reads a log in which two models were scored on every task, and proposes which task types (and labels) go to the better
-one: engine tune outcomes.csv --map type=subject score.small=small_ok score.big=big_ok --weak small --strong big --quality 95%%.
-What it says of the proposal it says of rows that it was not fitted on. Exit code 1 when these show no more than chance."""
+DESCRIPTION = """Reads a log in which two models were scored on every task, and proposes which task types (and
+labels) go to the better one: engine tune outcomes.csv --map type=subject score.small=small_ok
+score.big=big_ok --weak small --strong big --quality 95%%. What it says of the proposal it says of rows that
+it was not fitted on. Exit code 1 when these show no more than chance."""
 NOT_SHOWN = 1
 
 
@@ -130,12 +131,14 @@ def _text(proposal: "Proposal", weak: str, strong: str) -> str:
         and proposal.shuffled_share is not None
     ):
         lines.append(
-            f"to reach {proposal.wanted.quality:.0%} of {strong}'s score: {proposal.share_at_quality:.1%} of calls; "
+            f"to reach {proposal.wanted.quality:.0%} of {strong}'s score: {proposal.share_at_quality:.1%} of "
+            "calls; "
             f"a coin {proposal.coin_share:.1%}; types shuffled {told(proposal.shuffled_share, percent=True)}"
         )
     if proposal.splits is not None:
         lines.append(
-            f"cut otherwise, 20 times: {proposal.splits.value:.1%} in the middle, {proposal.splits.low:.1%} to {proposal.splits.high:.1%}"
+            f"cut otherwise, 20 times: {proposal.splits.value:.1%} in the middle, {proposal.splits.low:.1%} "
+            f"to {proposal.splits.high:.1%}"
         )
     return "\n".join([*lines, *claims(proposal, strong)])
 

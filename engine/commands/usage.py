@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from engine.budget import Ledger
 
 SUMMARY = "show what was spent and saved, and what the budgets have left"
-DESCRIPTION = """Shows today's and this month's spending by provider and model, the limits of policies.yaml and of the
-environment, and what local models saved. --verify recomputes the books from their rows; --export writes every attempt."""
+DESCRIPTION = """Shows today's and this month's spending by provider and model, the limits of policies.yaml
+and of the environment, and what local models saved. --verify recomputes the books from their rows; --export
+writes every attempt."""
 BROKEN_BOOKS = 1
 BAR = 24
 
@@ -115,7 +116,8 @@ def _verify(ledger: "Ledger", arguments: argparse.Namespace, terminal: Terminal)
     else:
         for finding in findings:
             terminal.say(
-                f"{finding['subject']}: {finding['problem']}: expected {finding['expected']}, found {finding['found']}"
+                f"{finding['subject']}: {finding['problem']}: expected {finding['expected']}, found "
+                f"{finding['found']}"
             )
         terminal.say(f"{looked_at}: {'all is right' if verdict.ok else f'{len(findings)} findings'}")
     return 0 if verdict.ok else BROKEN_BOOKS

@@ -41,7 +41,10 @@ def _reason(answer: WhyNot, explanation: Explanation) -> str:
     assert candidate.score is not None
     if place >= explanation.decision.tiers[0] > 0:
         return f"it is fallback {place}, in a later tier than {visible(keys[0])}"
-    return f"it is fallback {place}: it scores {candidate.score.total:.2f}, {visible(keys[0])} scores {first.score.total:.2f}"
+    return (
+        f"it is fallback {place}: it scores {candidate.score.total:.2f}, {visible(keys[0])} scores "
+        f"{first.score.total:.2f}"
+    )
 
 
 def why_not_json(answer: WhyNot, explanation: Explanation) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tokens and chosen models -> what each call costs, exactly, and what the ledger books for it.
 
-Exact amounts are whole millionths of a micro-dollar; the ledger rounds each call up to the next micro-dollar (engine/budget/money).
+Exact amounts are whole millionths of a micro-dollar; the ledger rounds each call up to the next micro-dollar
+(engine/budget/money).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ NOTHING = Rates(0, 0, 0, 0)
 
 
 def rates_of(model: Model) -> Rates:
-    """A local model is free; so, here, is one without a price, which the engine's own guard never lets through."""
+    """A local model is free; so, here, is one without a price, which the engine's own guard never lets
+    through."""
     if model.locality == "local" or model.prices is None:
         return NOTHING
     prices = model.prices
@@ -24,7 +26,8 @@ def rates_of(model: Model) -> Rates:
 
 
 class Tokens:
-    """The tokens of a chunk's rows at whichever model is chosen: the log's, or what it says of that model alone."""
+    """The tokens of a chunk's rows at whichever model is chosen: the log's, or what it says of that model
+    alone."""
 
     def __init__(self, chunk: Chunk, models: Sequence[Model]) -> None:
         none = np.zeros(chunk.rows, np.int64)

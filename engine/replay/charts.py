@@ -1,4 +1,7 @@
-"""Numbers -> SVG inside HTML: lines over time, shares over time, bars, and score against share. Plain attributes, no script, no style."""
+"""Numbers -> SVG inside HTML: lines over time, shares over time, bars, and score against share.
+
+Plain attributes, no script, no style.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +31,8 @@ class Curve:
 
 
 def text(value: str) -> str:
-    """Text as a page may hold it: control characters made visible, nothing left that means something to HTML."""
+    """Text as a page may hold it: control characters made visible, nothing left that means something to
+    HTML."""
     return escape(visible(value), quote=True)
 
 
@@ -45,7 +49,8 @@ def curves(drawn: Sequence[Curve], times: Sequence[str], title: str) -> str:
         ]
         dash = ' stroke-dasharray="5 5"' if curve.dashed else ""
         parts.append(
-            f'<polyline points="{" ".join(points)}" fill="none" stroke="{curve.colour}" stroke-width="2.25" stroke-linejoin="round"{dash}/>'
+            f'<polyline points="{" ".join(points)}" fill="none" stroke="{curve.colour}" stroke-width="2.25" '
+            f'stroke-linejoin="round"{dash}/>'
         )
     names = [(curve.name, curve.colour, _money(curve.values[-1]) if curve.values else "") for curve in drawn]
     return _figure(title, "".join(parts), names)
@@ -54,7 +59,8 @@ def curves(drawn: Sequence[Curve], times: Sequence[str], title: str) -> str:
 def spending(
     values: Sequence[float], limit: float, gone: Sequence[int], times: Sequence[str], title: str
 ) -> str:
-    """Money spent in a window, falling back to nothing where one begins; `gone` are the places at which the limit was reached."""
+    """Money spent in a window, falling back to nothing where one begins; `gone` are the places at which the
+    limit was reached."""
     scale = Scale(max([*values, limit]))
     count = len(values)
     points = [f"{LEFT:.1f},{scale.y(0):.1f}"]
@@ -63,10 +69,19 @@ def spending(
     parts = [
         scale.grid(),
         _time_axis(times),
-        f'<polygon points="{" ".join(points)} {_x(count, count):.1f},{scale.y(0):.1f}" fill="#0f766e" fill-opacity="0.16"/>',
-        f'<polyline points="{" ".join(points)}" fill="none" stroke="#0f766e" stroke-width="2" stroke-linejoin="round"/>',
+        (
+            f'<polygon points="{" ".join(points)} {_x(count, count):.1f},{scale.y(0):.1f}" fill="#0f766e" '
+            'fill-opacity="0.16"/>'
+        ),
+        (
+            f'<polyline points="{" ".join(points)}" fill="none" stroke="#0f766e" stroke-width="2" '
+            'stroke-linejoin="round"/>'
+        ),
         f'<line class="budget" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>',
-        f'<text class="gone" x="{WIDTH - RIGHT}" y="{y - 6:.1f}" text-anchor="end">limit {_money(limit)}</text>',
+        (
+            f'<text class="gone" x="{WIDTH - RIGHT}" y="{y - 6:.1f}" text-anchor="end">limit {_money(limit)}'
+            "</text>"
+        ),
         *(f'<circle class="gone" cx="{_x(place + 0.5, count):.1f}" cy="{y:.1f}" r="5"/>' for place in gone),
     ]
     return _figure(title, "".join(parts), [])
@@ -93,7 +108,8 @@ def shares(layers: Sequence[tuple[str, str, Sequence[int]]], times: Sequence[str
                 y = TOP + height - height * below / total - high
                 gap = 0.6 if wide > 3 else 0
                 parts.append(
-                    f'<rect x="{LEFT + column * wide:.2f}" y="{y:.2f}" width="{wide - gap:.2f}" height="{high:.2f}" fill="{colour}"/>'
+                    f'<rect x="{LEFT + column * wide:.2f}" y="{y:.2f}" width="{wide - gap:.2f}" '
+                    f'height="{high:.2f}" fill="{colour}"/>'
                 )
             below += count
     everything = sum(sum(values) for _, _, values in layers) or 1
@@ -154,13 +170,15 @@ def quality(
         parts.append(f'<text x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{level:.3f}</text>')
         parts.append(f'<text x="{LEFT + 6}" y="{y(level) - 5:.1f}">{text(whose)}</text>')
     parts.append(
-        f'<line x1="{x(0):.1f}" y1="{y(weak):.1f}" x2="{x(1):.1f}" y2="{y(strong):.1f}" stroke="#9aa3af" stroke-width="2" stroke-dasharray="5 5"/>'
+        f'<line x1="{x(0):.1f}" y1="{y(weak):.1f}" x2="{x(1):.1f}" y2="{y(strong):.1f}" stroke="#9aa3af" '
+        'stroke-width="2" stroke-dasharray="5 5"/>'
     )
     colours = ("#0f766e", "#7c3aed", "#ea580c")
     for (_, share, score), colour in zip(points, colours, strict=False):
         if score.low is not None and score.high is not None:
             parts.append(
-                f'<line x1="{x(share):.1f}" x2="{x(share):.1f}" y1="{y(score.low):.1f}" y2="{y(score.high):.1f}" stroke="{colour}" stroke-width="3" stroke-opacity="0.45"/>'
+                f'<line x1="{x(share):.1f}" x2="{x(share):.1f}" y1="{y(score.low):.1f}" '
+                f'y2="{y(score.high):.1f}" stroke="{colour}" stroke-width="3" stroke-opacity="0.45"/>'
             )
         parts.append(f'<circle cx="{x(share):.1f}" cy="{y(score.value):.1f}" r="6" fill="{colour}"/>')
     names = [
@@ -216,16 +234,21 @@ def _time_axis(times: Sequence[str]) -> str:
             last = times[place]
             anchor = "start" if place == 0 else "middle"
             parts.append(
-                f'<text x="{_x(place, count):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{text(last)}</text>'
+                f'<text x="{_x(place, count):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{text(last)}'
+                "</text>"
             )
     return "".join(parts)
 
 
 def _figure(title: str, inside: str, names: Sequence[tuple[str, str, str]], *, high: int = HEIGHT) -> str:
     legend = "".join(
-        f'<li><svg viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" fill="{colour}"/></svg>'
+        '<li><svg viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" '
+        f'fill="{colour}"/></svg>'
         f'{text(name)} <span class="soft">{text(told)}</span></li>'
         for name, colour, told in names
     )
     listed = f'<ul class="legend">{legend}</ul>' if legend else ""
-    return f'<figure><svg viewBox="0 0 {WIDTH} {high}" role="img" aria-label="{text(title)}">{inside}</svg>{listed}</figure>'
+    return (
+        f'<figure><svg viewBox="0 0 {WIDTH} {high}" role="img" aria-label="{text(title)}">{inside}'
+        f"</svg>{listed}</figure>"
+    )

@@ -1,8 +1,9 @@
-"""The names of a log's columns and what the author says of them -> which column is which fact, token count or score.
+"""The names of a log's columns and what the author says of them -> which column is which fact, token count or
+score.
 
-A field is a fact (`task.type`), or one of: `time`, `key`, `tokens.input` (the whole prompt), `tokens.output`, `tokens.cached` (the part
-of the prompt read from the provider's cache), `recorded.model`; for one model M `score.M`, `tokens.input.M`, `tokens.output.M`; and
-for a label L `label.L`, a column of yes and no.
+A field is a fact (`task.type`), or one of: `time`, `key`, `tokens.input` (the whole prompt), `tokens.output`,
+`tokens.cached` (the part of the prompt read from the provider's cache), `recorded.model`; for one model M
+`score.M`, `tokens.input.M`, `tokens.output.M`; and for a label L `label.L`, a column of yes and no.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,5 @@
-"""The rows of a chunk -> for every fact, a small number a row: the value it has, and the policy's cell that value falls into.
+"""The rows of a chunk -> for every fact, a small number a row: the value it has, and the policy's cell that
+value falls into.
 
 Only different values are looked at one by one; rows are counted, cut and joined by the dataframe library.
 """
@@ -33,7 +34,10 @@ MOST_MARKS = 30
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """One fact of every row in one policy: `cells[codes[row]]`. `codes` is None when every row has the first cell."""
+    """One fact of every row in one policy: `cells[codes[row]]`.
+
+    `codes` is None when every row has the first cell.
+    """
 
     codes: Whole | None
     cells: Sequence[Any]
@@ -145,7 +149,8 @@ class Chunk:
             return _clock(fact.name, self.times_us, zone)
         if fact.name == "task.type":
             raise UnreadableLog(
-                "the log does not say what sort of tasks these are: --map task.type=COLUMN, or --set task.type=NAME for all"
+                "the log does not say what sort of tasks these are: --map task.type=COLUMN, or --set "
+                "task.type=NAME for all"
             )
         return Factor([self.assumed[INDEX[fact.name]]])
 
@@ -213,7 +218,10 @@ def _names(value: FactValue) -> frozenset[str]:
 
 
 def read_value(fact: Fact, value: object, names: Names) -> FactValue:
-    """A value as logs write it: `1` and `yes` for a flag, `pii,secret` for a set, `8192` or `8192.0`. Raises InvalidFact."""
+    """A value as logs write it: `1` and `yes` for a flag, `pii,secret` for a set, `8192` or `8192.0`.
+
+    Raises InvalidFact.
+    """
     if isinstance(value, float) and fact.kind is not Kind.PERCENT and value.is_integer():
         value = int(value)
     match fact.kind:
@@ -288,7 +296,8 @@ def _factor_of(series: pl.Series, read: Callable[[object], FactValue]) -> Factor
 
 
 def _times_us(series: pl.Series, start: datetime) -> Whole:
-    """Numbers are seconds, from `start` when they are too small to be a date after 1973; text is ISO 8601, UTC unless it says."""
+    """Numbers are seconds, from `start` when they are too small to be a date after 1973; text is ISO 8601,
+    UTC unless it says."""
     dtype = series.dtype
     if series.null_count():
         raise UnreadableLog(f"column {series.name!r} is the time, and some rows have none")

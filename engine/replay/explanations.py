@@ -1,6 +1,8 @@
-"""Rows that were refused, or moved from one model to another -> the rules that did it, with the number of rows of each.
+"""Rows that were refused, or moved from one model to another -> the rules that did it, with the number of
+rows of each.
 
-Only combinations of cells that differ are looked at, each once; they are decided in full by the evaluator's own masks.
+Only combinations of cells that differ are looked at, each once; they are decided in full by the evaluator's
+own masks.
 """
 
 from collections import Counter
@@ -19,12 +21,14 @@ from engine.replay.pruning import different
 from engine.replay.simulation import Played, Simulation
 
 MOST_COMBINATIONS = 50_000
-"""Combinations of cells looked at in one chunk, the most frequent first; rows beyond them are counted without a reason."""
+"""Combinations of cells looked at in one chunk, the most frequent first; rows beyond them are counted without
+a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that a rule did: `did` is a few words, `rule` its name and `place` where it is written (`main.route:12`)."""
+    """One thing that a rule did: `did` is a few words, `rule` its name and `place` where it is written
+    (`main.route:12`)."""
 
     did: str
     rule: str
@@ -87,7 +91,8 @@ def decision_at(simulation: Simulation, played: Played, row: int) -> Decision:
 class Refusals:
     """Refused rows -> how often each rule blocks a model which the route would have used.
 
-    Rows are told apart only by the guards and routes that hold for them, and each such class is looked at once.
+    Rows are told apart only by the guards and routes that hold for them, and each such class is looked at
+    once.
     """
 
     def __init__(self, simulation: Simulation) -> None:
@@ -124,7 +129,8 @@ class Refusals:
         return sorted(told, key=lambda item: (-item[1], item[0].rule))
 
     def _blocking(self, live: int) -> tuple[int, ...]:
-        """The rules that block members of the route's tiers; a route without members stands for itself, inverted."""
+        """The rules that block members of the route's tiers; a route without members stands for itself,
+        inverted."""
         policy = self._simulation.policy.compiled
         route = first_rule(policy, live & policy.routes)
         tiers = policy.default if route is None else policy.tiers[route]

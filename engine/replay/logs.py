@@ -1,4 +1,5 @@
-"""A file of recorded tasks -> frames of rows, chunk by chunk: CSV, JSON lines and Parquet, and the engine's own decision log.
+"""A file of recorded tasks -> frames of rows, chunk by chunk: CSV, JSON lines and Parquet, and the engine's
+own decision log.
 
 The rows are the file's, in the file's order; a file larger than memory is read a chunk at a time.
 """
@@ -141,7 +142,8 @@ _WHOLE = frozenset(
 
 
 def _decision(record: dict[str, Any]) -> dict[str, Any]:
-    """One row: the facts as they are written, when, the tokens of the answer where there was one, and the model decided on."""
+    """One row: the facts as they are written, when, the tokens of the answer where there was one, and the
+    model decided on."""
     facts = {
         name: value if name in _WHOLE else _text(value)
         for name, value in record["facts"].items()

@@ -1,9 +1,11 @@
-"""How often each outcome occurred -> scores and the routing metrics of the literature, with their random line and an interval.
+"""How often each outcome occurred -> scores and the routing metrics of the literature, with their random line
+and an interval.
 
-PGR = (score - weak) / (strong - weak): the share of the gap between two models that a policy recovers. CPT(x): the smallest share of
-strong calls that reaches PGR x, linear between steps. APGR: the area under PGR over the share of strong calls (Ong et al.,
-RouteLLM, arXiv 2406.18665). One policy is one point; its line goes from all-weak through the point to all-strong, which is what mixing
-the policy with coin tosses gives. A coin alone has PGR = share, CPT(x) = x and APGR = 0.5.
+PGR = (score - weak) / (strong - weak): the share of the gap between two models that a policy recovers.
+CPT(x): the smallest share of strong calls that reaches PGR x, linear between steps. APGR: the area under PGR
+over the share of strong calls (Ong et al., RouteLLM, arXiv 2406.18665). One policy is one point; its line
+goes from all-weak through the point to all-strong, which is what mixing the policy with coin tosses gives. A
+coin alone has PGR = share, CPT(x) = x and APGR = 0.5.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a policy's choices scored. `rows` have a known score of the chosen model, or were refused, which scores 0.
+    """What a policy's choices scored.
+
+    `rows` have a known score of the chosen model, or were refused, which scores 0.
 
     `means` are the scores of each model that has them, over the same rows; `oracle` is the best of each row.
     """
@@ -58,8 +62,9 @@ def outcomes_of(
     localities: Mapping[str, str],
     seed: int,
 ) -> Outcomes | None:
-    """`counted` has for each (chosen model's number, score of each of `models`, ...) how often it occurred; the number
-    is a place in `models`, -1 a refusal, -2 a model without scores. None when no row has all scores."""
+    """`counted` has for each (chosen model's number, score of each of `models`, ...) how often it occurred;
+    the number is a place in `models`, -1 a refusal, -2 a model without scores. None when no row has all
+    scores."""
     known = {
         outcome: count
         for outcome, count in counted.items()
@@ -146,7 +151,8 @@ def _line(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _pair(means: Mapping[str, float], localities: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The weak and the strong model: the best local against the best cloud one; else, or when that is no better, worst and best."""
+    """The weak and the strong model: the best local against the best cloud one; else, or when that is no
+    better, worst and best."""
     if len(means) < 2:
         return None, None
     best = {
@@ -163,7 +169,8 @@ def _pair(means: Mapping[str, float], localities: Mapping[str, str]) -> tuple[st
 
 
 def _draws(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", rows: int, seed: int) -> Numbers:
-    """How often each outcome comes up when as many rows are drawn with replacement, DRAWS times (fewer for huge tables)."""
+    """How often each outcome comes up when as many rows are drawn with replacement, DRAWS times (fewer for
+    huge tables)."""
     rng = np.random.default_rng(seed)
     draws = DRAWS if len(counts) <= 20_000 else 200
     return rng.multinomial(rows, counts / rows, size=draws).astype(np.float64)

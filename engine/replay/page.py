@@ -1,7 +1,8 @@
 """A replay's report -> one HTML page that needs nothing else: no script, no font, no address outside itself.
 
-INVARIANT: every text of a log, a policy or a catalogue goes through `text`; colours and lengths are made here. The page forbids itself
-everything but its own style sheet (Content-Security-Policy), so that even a mistake could not load or run anything.
+INVARIANT: every text of a log, a policy or a catalogue goes through `text`; colours and lengths are made
+here. The page forbids itself everything but its own style sheet (Content-Security-Policy), so that even a
+mistake could not load or run anything.
 """
 
 import base64
@@ -23,6 +24,7 @@ from engine.replay.charts import (
     text,
 )
 from engine.replay.encoding import moment
+from engine.replay.explanations import Reason
 from engine.replay.outcomes import Interval
 from engine.replay.report import Report, Side, usd
 from engine.replay.tally import Move
@@ -30,10 +32,13 @@ from engine.replay.tally import Move
 MOST_MOVES = 30
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#1d2129;--soft:#5c6470;--line:#d9dde3;--paper:#fff;--card:#f6f7f9;--accent:#0f766e;--warn:#b42318}
-@media (prefers-color-scheme:dark){:root{--ink:#e8eaee;--soft:#a0a8b4;--line:#353b45;--paper:#14171c;--card:#1c2027;--accent:#2dd4bf;--warn:#f97066}}
+:root{color-scheme:light dark;--ink:#1d2129;--soft:#5c6470;--line:#d9dde3;--paper:#fff;--card:#f6f7f9;
+--accent:#0f766e;--warn:#b42318}
+@media (prefers-color-scheme:dark){:root{--ink:#e8eaee;--soft:#a0a8b4;--line:#353b45;--paper:#14171c;
+--card:#1c2027;--accent:#2dd4bf;--warn:#f97066}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:40px 28px 64px}
 h1{font-size:27px;line-height:1.25;margin:0 0 6px;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:18px;margin:44px 0 4px}
@@ -63,7 +68,8 @@ td.n,th.n{text-align:right;white-space:nowrap}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,monospace}
 .gone{color:var(--warn);font-weight:600}
 ul.why{margin:0;padding-left:18px}
-footer{margin-top:48px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:13px;overflow-wrap:anywhere}
+footer{margin-top:48px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:13px;
+overflow-wrap:anywhere}
 @media print{main{padding:0}}
 """
 
@@ -83,10 +89,13 @@ def page(report: Report) -> str:
     body = "\n".join(part for part in parts if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
+        f"'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(_title(report))}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" '
+        'content="no-referrer">\n'
+        f"<title>{text(_title(report))}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n"
+        "</main>\n</body>\n</html>\n"
     )
 
 
@@ -102,7 +111,8 @@ def _head(report: Report) -> str:
         when = f", {moment(report.first_us)} to {moment(report.last_us)}"
     return (
         f"<h1>{text(_title(report))}</h1>\n"
-        f'<p class="soft">{report.rows:,} recorded tasks, {report.input_tokens:,} tokens in and {report.output_tokens:,} out{text(when)}.</p>'
+        f'<p class="soft">{report.rows:,} recorded tasks, {report.input_tokens:,} tokens in and '
+        f"{report.output_tokens:,} out{text(when)}.</p>"
     )
 
 
@@ -140,7 +150,8 @@ def _money(report: Report) -> str:
     if reference is not None:
         drawn.append(Curve(f"everything at {reference}", "#9aa3af", elsewhere, dashed=True))
     return (
-        '<h2>Cost over time</h2>\n<p class="soft">What was paid so far, task after task. The dashed line sends every task to the best cloud model, '
+        '<h2>Cost over time</h2>\n<p class="soft">What was paid so far, task after task. The dashed line '
+        "sends every task to the best cloud model, "
         f"whatever the budget.</p>\n{curves(drawn, times, 'Dollars paid so far')}"
     )
 
@@ -172,9 +183,12 @@ def _budgets(report: Report) -> str:
             continue
         title = f"<h3>{text(side.name)}</h3>" if len(report.sides) == 2 else ""
         rows = "".join(
-            f"<tr><td>{text(gone.account)}</td><td>{text('' if gone.window_start_s is None else moment(gone.window_start_s * 1_000_000)[:10])}</td>"
+            f"<tr><td>{text(gone.account)}</td>"
+            f"<td>{text('' if gone.window_start_s is None else moment(gone.window_start_s * 1_000_000)[:10])}"
+            "</td>"
             f'<td class="n">{dollars(Decimal(gone.limit_micro_usd).scaleb(-6))}</td>'
-            f'<td class="n">{gone.row:,}</td><td>{text("" if gone.at_us is None else moment(gone.at_us))}</td></tr>'
+            f'<td class="n">{gone.row:,}</td><td>{text("" if gone.at_us is None else moment(gone.at_us))}'
+            "</td></tr>"
             for gone in side.exhaustions[:31]
         )
         more = (
@@ -183,7 +197,8 @@ def _budgets(report: Report) -> str:
             else ""
         )
         listed = (
-            '<div class="scroll"><table><tr><th>used up</th><th>window</th><th class="n">limit</th><th class="n">at row</th><th>when</th></tr>'
+            '<div class="scroll"><table><tr><th>used up</th><th>window</th><th class="n">limit</th><th '
+            'class="n">at row</th><th>when</th></tr>'
             f"{rows}</table></div>{more}"
             if rows
             else '<p class="soft">No limit was reached.</p>'
@@ -192,13 +207,15 @@ def _budgets(report: Report) -> str:
     if not parts:
         return ""
     return (
-        '<h2>Budgets</h2>\n<p class="soft">Money spent in each window, against its limit. When a limit is used up, what costs money is '
+        '<h2>Budgets</h2>\n<p class="soft">Money spent in each window, against its limit. When a limit is '
+        "used up, what costs money is "
         "no longer chosen until the next window.</p>\n" + "\n".join(parts)
     )
 
 
 def _spending(side: Side, report: Report) -> str | None:
-    """The first limit on everything, by day or by month, against what was spent; None where there is none or no money was spent."""
+    """The first limit on everything, by day or by month, against what was spent; None where there is none or
+    no money was spent."""
     budgets = side.policy.settings.budgets
     for period, limits in ((Period.DAILY, budgets.daily), (Period.MONTHLY, budgets.monthly)):
         if limits.total_usd is None or limits.total_usd == 0 or not side.usd or not report.simulated:
@@ -232,7 +249,8 @@ def _models(report: Report) -> str:
             (names[place], colours[names[place]], [run[place] for run in side.course.calls]) for place in used
         ]
         rows = "".join(
-            f'<tr><td>{text(model.model.key)}</td><td>{text(model.model.locality)}</td><td class="n">{model.calls:,}</td>'
+            f"<tr><td>{text(model.model.key)}</td><td>{text(model.model.locality)}</td><td "
+            f'class="n">{model.calls:,}</td>'
             f'<td class="n">{model.calls / side.rows:.1%}</td><td class="n">{model.input_tokens:,}</td>'
             f'<td class="n">{model.output_tokens:,}</td><td class="n">{dollars(usd(model.exact))}</td></tr>'
             for model in sorted(side.models, key=lambda model: -model.calls)
@@ -240,8 +258,10 @@ def _models(report: Report) -> str:
         )
         parts.append(
             f"{title}\n{shares(layers, _times(report), 'Share of tasks by model over time')}\n"
-            '<div class="scroll"><table><tr><th>model</th><th>where</th><th class="n">calls</th><th class="n">share</th>'
-            f'<th class="n">tokens in</th><th class="n">tokens out</th><th class="n">dollars</th></tr>{rows}</table></div>'
+            '<div class="scroll"><table><tr><th>model</th><th>where</th><th class="n">calls</th><th '
+            'class="n">share</th>'
+            f'<th class="n">tokens in</th><th class="n">tokens out</th><th class="n">dollars</th></tr>{rows}'
+            "</table></div>"
         )
     return "\n".join(parts)
 
@@ -287,7 +307,8 @@ def _compare(report: Report) -> str:
     )
     return (
         "<h2>The same tasks elsewhere</h2>\n"
-        f'<p class="soft">Dollars for all rows, whatever fits and whatever the budget. {text(said)}</p>\n{bars(amounts, "Dollars")}'
+        f'<p class="soft">Dollars for all rows, whatever fits and whatever the budget. {text(said)}'
+        f"</p>\n{bars(amounts, 'Dollars')}"
     )
 
 
@@ -305,19 +326,24 @@ def _outcomes(report: Report) -> str:
     if points and first.weak is not None and first.strong is not None:
         weak, strong = first.means[first.weak], first.means[first.strong]
         parts.append(
-            f'<p class="soft">Score against the share of tasks given to {text(first.strong)}; the line is what a coin would reach '
+            f'<p class="soft">Score against the share of tasks given to {text(first.strong)}; the line is '
+            "what a coin would reach "
             f"between {text(first.weak)} and {text(first.strong)}, the bar a 95 % bootstrap interval.</p>"
         )
         parts.append(quality(points, weak, strong, first.oracle, (first.weak, first.strong)))
     rows = "".join(
-        f'<tr><td>{text(side.name)}</td><td class="n">{_interval(outcomes.score)}</td><td class="n">{outcomes.strong_share:.1%}</td>'
+        f'<tr><td>{text(side.name)}</td><td class="n">{_interval(outcomes.score)}</td><td '
+        f'class="n">{outcomes.strong_share:.1%}</td>'
         f'<td class="n">{_interval(outcomes.pgr)}</td><td class="n">{_interval(outcomes.apgr)}</td>'
-        f'<td class="n">{"" if outcomes.random_score is None else f"{outcomes.random_score:.4f}"}</td><td class="n">{outcomes.oracle:.4f}</td></tr>'
+        f'<td class="n">{"" if outcomes.random_score is None else f"{outcomes.random_score:.4f}"}</td><td '
+        f'class="n">{outcomes.oracle:.4f}</td></tr>'
         for side, outcomes in known
     )
     parts.append(
-        '<div class="scroll"><table><tr><th>policy</th><th class="n">score</th><th class="n">strong calls</th><th class="n">PGR</th>'
-        f'<th class="n">APGR</th><th class="n">coin, same share</th><th class="n">oracle</th></tr>{rows}</table></div>'
+        '<div class="scroll"><table><tr><th>policy</th><th class="n">score</th><th class="n">strong calls'
+        '</th><th class="n">PGR</th>'
+        f'<th class="n">APGR</th><th class="n">coin, same share</th><th class="n">oracle</th></tr>{rows}'
+        "</table></div>"
     )
     return "\n".join(parts)
 
@@ -343,9 +369,11 @@ def _moved(report: Report) -> str:
     rest = len(report.moves) - MOST_MOVES
     more = f'<p class="soft">and {rest:,} groups more</p>' if rest > 0 else ""
     return (
-        f'<h2>What moves</h2>\n<p class="soft">{rows:,} of {report.rows:,} tasks ({rows / report.rows:.1%}) go to another model under '
+        f'<h2>What moves</h2>\n<p class="soft">{rows:,} of {report.rows:,} tasks ({rows / report.rows:.1%}) '
+        "go to another model under "
         f"{text(report.sides[1].name)}.</p>\n"
-        '<div class="scroll"><table><tr><th class="n">tasks</th><th>from</th><th>to</th><th class="n">dollars</th><th>because</th></tr>'
+        '<div class="scroll"><table><tr><th class="n">tasks</th><th>from</th><th>to</th><th class="n">dollars'
+        "</th><th>because</th></tr>"
         f"{listed}</table></div>{more}"
     )
 
@@ -353,15 +381,17 @@ def _moved(report: Report) -> str:
 def _move(move: Move, rows: int) -> str:
     difference = usd(move.exact_after - move.exact_before)
     sign = "+" if difference > 0 else "−" if difference < 0 else ""
-    why = "".join(
-        f"<li>{f'<code>{text(reason.rule)}</code> ({text(reason.place)}) ' if reason.rule else ''}{text(reason.did)}</li>"
-        for reason in move.reasons
-    )
+    why = "".join(f"<li>{_rule(reason)}{text(reason.did)}</li>" for reason in move.reasons)
     return (
-        f'<tr><td class="n">{move.rows:,}<br><span class="soft">{move.rows / rows:.1%}</span></td><td>{text(move.before or "refused")}</td>'
+        f'<tr><td class="n">{move.rows:,}<br><span class="soft">{move.rows / rows:.1%}</span></td>'
+        f"<td>{text(move.before or 'refused')}</td>"
         f'<td>{text(move.after or "refused")}</td><td class="n">{sign}{dollars(abs(difference))}</td>'
         f'<td><ul class="why">{why}</ul></td></tr>'
     )
+
+
+def _rule(reason: Reason) -> str:
+    return f"<code>{text(reason.rule)}</code> ({text(reason.place)}) " if reason.rule else ""
 
 
 def _refused(report: Report) -> str:
@@ -370,36 +400,42 @@ def _refused(report: Report) -> str:
         if side.refused:
             title = f"<h3>{text(side.name)}</h3>" if len(report.sides) == 2 else ""
             rows = "".join(
-                f'<tr><td class="n">{count:,}</td><td><code>{text(reason.rule)}</code></td><td>{text(reason.place)}</td><td>{text(reason.did)}</td></tr>'
+                f'<tr><td class="n">{count:,}</td><td><code>{text(reason.rule)}</code></td>'
+                f"<td>{text(reason.place)}</td><td>{text(reason.did)}</td></tr>"
                 for reason, count in side.refused_by[:MOST_MOVES]
             )
             parts.append(
-                f'{title}<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in</th><th></th></tr>{rows}</table></div>'
+                f'{title}<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in'
+                f"</th><th></th></tr>{rows}</table></div>"
             )
     watched = "".join(
-        f'<tr><td class="n">{count:,}</td><td><code>{text(reason.rule)}</code></td><td>{text(reason.place)}</td>'
+        f'<tr><td class="n">{count:,}</td><td><code>{text(reason.rule)}</code></td><td>{text(reason.place)}'
+        "</td>"
         f"<td>{text(side.name)}</td></tr>"
         for side in report.sides
         for reason, count in side.watched
     )
     if watched:
         watched = (
-            '<h2>What is being watched</h2>\n<p class="soft">Guards that do not bite yet, and the tasks whose chosen model each would have '
-            'blocked.</p>\n<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in</th><th>policy</th></tr>'
+            '<h2>What is being watched</h2>\n<p class="soft">Guards that do not bite yet, and the tasks '
+            "whose chosen model each would have "
+            'blocked.</p>\n<div class="scroll"><table><tr><th class="n">tasks</th><th>rule</th><th>written in'
+            "</th><th>policy</th></tr>"
             f"{watched}</table></div>"
         )
     if not parts:
         return watched
     return f"{watched}\n" + (
-        '<h2>What was refused</h2>\n<p class="soft">Every rule that blocks a model which the route would have used; a task may stand under several.</p>\n'
-        + "\n".join(parts)
+        '<h2>What was refused</h2>\n<p class="soft">Every rule that blocks a model which the route would '
+        "have used; a task may stand under several.</p>\n" + "\n".join(parts)
     )
 
 
 def _foot(report: Report) -> str:
     said = [f"Note: {note}." for note in report.notes]
     said += [
-        f"{side.name}: policy {side.policy.explainer.policy_digest}, catalogue {side.policy.explainer.catalogue_digest}."
+        f"{side.name}: policy {side.policy.explainer.policy_digest}, catalogue "
+        f"{side.policy.explainer.catalogue_digest}."
         for side in report.sides
     ]
     said.append(f"Seed {report.seed}; the same log, policies and seed give the same page.")

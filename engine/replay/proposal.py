@@ -1,7 +1,8 @@
-"""A log with outcomes -> the table that tuning reads; and what tuning proposes -> a `.route` file that a person can read.
+"""A log with outcomes -> the table that tuning reads; and what tuning proposes -> a `.route` file that a
+person can read.
 
-The file says of itself only what the held-out part showed. It is one pair of routes: what goes to the strong model, and the rest of the types that
-were seen; whatever was never seen is left to the policy's other routes.
+The file says of itself only what the held-out part showed. It is one pair of routes: what goes to the strong
+model, and the rest of the types that were seen; whatever was never seen is left to the policy's other routes.
 """
 
 import re
@@ -115,7 +116,8 @@ def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes names bare where they look it, or, when one of them turns out to be a word of the language, all in quotes."""
+    """Writes names bare where they look it, or, when one of them turns out to be a word of the language, all
+    in quotes."""
 
     quoted: bool
 
@@ -176,10 +178,19 @@ def _routes(proposal: Proposal, weak: str, strong: str, write: _Writer) -> str:
 def _evidence(proposal: Proposal, weak: str, strong: str, log: str, seed: int) -> list[str]:
     held = proposal.held_out
     return [
-        f"Proposed by engine tune from {visible(log)}: fitted on {proposal.fitted.rows:,} rows, scored on {held.rows:,} others (seed {seed}).",
+        (
+            f"Proposed by engine tune from {visible(log)}: fitted on {proposal.fitted.rows:,} rows, scored "
+            f"on {held.rows:,} others (seed {seed})."
+        ),
         f"On those others: {held.share:.1%} of calls to {visible(strong)}, score {told(held.score)},",
-        f"which is {told(held.percent_of_strong, percent=True)} of {visible(strong)}'s {held.strong:.4f}; {visible(weak)} alone scores {held.weak:.4f}.",
-        f"With the same share a coin scores {held.coin:.4f}, and shuffled types {told(proposal.shuffled_score)}.",
+        (
+            f"which is {told(held.percent_of_strong, percent=True)} of {visible(strong)}'s {held.strong:.4f}"
+            f"; {visible(weak)} alone scores {held.weak:.4f}."
+        ),
+        (
+            f"With the same share a coin scores {held.coin:.4f}, and shuffled types "
+            f"{told(proposal.shuffled_score)}."
+        ),
         *claims(proposal, strong),
         f"Put it before the other routes of the folder (as {FILE_NAME}): the first route that holds decides.",
     ]
@@ -196,7 +207,8 @@ def claims(proposal: Proposal, strong: str) -> list[str]:
             said.append(f"Shown: at least {wanted}.")
         elif value >= proposal.wanted.quality:
             said.append(
-                f"Not shown: {wanted} is reached here, but by no more than luck could ({low:.1%} is within it)."
+                f"Not shown: {wanted} is reached here, but by no more than luck could ({low:.1%} is within "
+                "it)."
             )
         else:
             said.append(f"Not shown: {wanted} is not reached on these rows.")

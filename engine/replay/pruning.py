@@ -1,8 +1,9 @@
-"""Rows as cells -> states, each of which chooses one model: rows no rule can tell apart are one state, and decided once.
+"""Rows as cells -> states, each of which chooses one model: rows no rule can tell apart are one state, and
+decided once.
 
-Facts are asked one after the other, for all rows together. After each, a state keeps only the cubes that can still change which
-model comes first; states that keep the same are the same. What depends on money is asked last (`Choices`), so that a spent
-budget asks the states again and not the rows.
+Facts are asked one after the other, for all rows together. After each, a state keeps only the cubes that can
+still change which model comes first; states that keep the same are the same. What depends on money is asked
+last (`Choices`), so that a spent budget asks the states again and not the rows.
 
 INVARIANT: the model chosen is the first of the chain that the evaluator decides for the same facts.
 """
@@ -24,10 +25,12 @@ MOST_COMPARED = 16
 
 
 class State(NamedTuple):
-    """What may yet matter: the live cubes, the models that can no longer come first, and what is settled already.
+    """What may yet matter: the live cubes, the models that can no longer come first, and what is settled
+    already.
 
-    `route` and `weigh` are numbers of kinds (see `Narrowing`), OPEN while it is not known which holds. `order` has the remaining models
-    from best to worst once nothing can change their scores; weights and preferences are then forgotten.
+    `route` and `weigh` are numbers of kinds (see `Narrowing`), OPEN while it is not known which holds.
+    `order` has the remaining models from best to worst once nothing can change their scores; weights and
+    preferences are then forgotten.
     """
 
     live: int
@@ -105,7 +108,8 @@ class Narrowing:
         return occurring, index
 
     def choose(self, state: int, last_mask: int) -> int:
-        """The model that comes first in a state when what is asked last leaves these cubes; REFUSED for none."""
+        """The model that comes first in a state when what is asked last leaves these cubes; REFUSED for
+        none."""
         live, blocked, route, weigh, order = self.states[state]
         if live == 0 and order is not None and len(order) < 2:
             return order[0] if order else REFUSED
@@ -171,7 +175,8 @@ class Narrowing:
         return number
 
     def _reduce(self, state: State, later: int) -> State:
-        """Drops what can no longer change which model comes first; `later` are the cubes that some fact still decides."""
+        """Drops what can no longer change which model comes first; `later` are the cubes that some fact still
+        decides."""
         policy, guards = self.policy, self.policy.guards
         live, blocked, route, weigh, order = state
         settled = live & ~later
@@ -235,7 +240,8 @@ class Narrowing:
     def _open_kinds(
         self, live: int, settled: int, kinds: Mapping[int, int], otherwise: int | None
     ) -> tuple[int, list[int]]:
-        """The bits of rules of which the first that holds may still be this or that, and the kinds they are of."""
+        """The bits of rules of which the first that holds may still be this or that, and the kinds they are
+        of."""
         first = live & settled
         if first:
             live &= (first & -first) * 2 - 1
@@ -398,7 +404,10 @@ def _without_doubles(states: list[int]) -> tuple[list[int], Whole]:
 
 
 def different(keys: Whole, bound: int) -> tuple[Whole, Whole]:
-    """The different keys in ascending order, and for each row where its key stands. All keys are below `bound`."""
+    """The different keys in ascending order, and for each row where its key stands.
+
+    All keys are below `bound`.
+    """
     if bound > MOST_FLAGS:
         different, inverse = np.unique(keys, return_inverse=True)
         return different, inverse

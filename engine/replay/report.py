@@ -1,4 +1,5 @@
-"""A log and one policy or two -> the report: everything a replay says, as plain values that print, serialise and draw.
+"""A log and one policy or two -> the report: everything a replay says, as plain values that print, serialise
+and draw.
 
 Dollars are exact decimals; shares and scores are floats.
 """
@@ -30,8 +31,11 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked of a replay. `said` are `FIELD=COLUMN`, `given` facts that are the same for every row; `start` is the instant that
-    a `time` of 0 stands for. `pair` names the weak and the strong model of the routing metrics."""
+    """What is asked of a replay.
+
+    `said` are `FIELD=COLUMN`, `given` facts that are the same for every row; `start` is the instant that a
+    `time` of 0 stands for. `pair` names the weak and the strong model of the routing metrics.
+    """
 
     said: tuple[str, ...]
     given: Mapping[str, FactValue]
@@ -77,7 +81,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to compare with: everything at one model, a random mix, the oracle. `fits` are the rows in its window."""
+    """One thing to compare with: everything at one model, a random mix, the oracle.
+
+    `fits` are the rows in its window.
+    """
 
     name: str
     locality: str | None
@@ -105,7 +112,10 @@ class Report:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values (schemas/replay.schema.json). Dollars are decimals in text, so that no digit is lost."""
+        """As plain values (schemas/replay.schema.json).
+
+        Dollars are decimals in text, so that no digit is lost.
+        """
         return {
             "version": VERSION,
             "log": {
@@ -272,7 +282,8 @@ def _notes(columns: Columns, simulated: bool) -> list[str]:
     notes = []
     if "tokens.output" not in known and not columns.after("tokens.output."):
         notes.append(
-            "the log says nothing of replies: dollars are those of the prompts alone (--map tokens.output=COLUMN)"
+            "the log says nothing of replies: dollars are those of the prompts alone (--map "
+            "tokens.output=COLUMN)"
         )
     if (
         "tokens.input" not in known
@@ -284,7 +295,8 @@ def _notes(columns: Columns, simulated: bool) -> list[str]:
         notes.append("the log has no time: all rows fall in one day, Monday noon (--map time=COLUMN)")
     if simulated:
         notes.append(
-            "the call that reaches a limit is counted whole; the router would have shortened it or moved it on"
+            "the call that reaches a limit is counted whole; the router would have shortened it or moved it "
+            "on"
         )
     return notes
 

@@ -1,11 +1,13 @@
-"""One policy and the chunks of a log, in order -> which model each row gets, while the money it spends changes what comes after.
+"""One policy and the chunks of a log, in order -> which model each row gets, while the money it spends
+changes what comes after.
 
-Rows are played in stretches in which no budget reaches a percentage that some rule asks for; the row that reaches one is charged, and the
-next row is decided with it (as the router, which asks the ledger before every decision). Windows begin when the row's own time says
-so; a clock that goes back stays in the later window, as the ledger does.
+Rows are played in stretches in which no budget reaches a percentage that some rule asks for; the row that
+reaches one is charged, and the next row is decided with it (as the router, which asks the ledger before every
+decision). Windows begin when the row's own time says so; a clock that goes back stays in the later window, as
+the ledger does.
 
-What this leaves out: the ledger also refuses a call whose worst case does not fit into what is left, so the last call
-before a limit would have been shortened or gone to the next model of its chain.
+What this leaves out: the ledger also refuses a call whose worst case does not fit into what is left, so the
+last call before a limit would have been shortened or gone to the next model of its chain.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +35,8 @@ SHORTEST, LONGEST = 4_096, 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
-    """A limit that a row used up: `row` counts from 0, `at_us` is its time, `spent_micro_usd` what was then booked."""
+    """A limit that a row used up: `row` counts from 0, `at_us` is its time, `spent_micro_usd` what was then
+    booked."""
 
     account: str
     window_start_s: int | None
@@ -45,9 +48,11 @@ class Exhaustion:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a chunk: the chosen model of every row (-1 refused) and its exact cost in millionths of a micro-dollar.
+    """What became of a chunk: the chosen model of every row (-1 refused) and its exact cost in millionths of
+    a micro-dollar.
 
-    `stretches` are the first rows of each stretch, with the cells that budgets had in it; `coded` the cells of the other facts.
+    `stretches` are the first rows of each stretch, with the cells that budgets had in it; `coded` the cells
+    of the other facts.
     """
 
     chosen: Whole
@@ -58,7 +63,9 @@ class Played:
 
 @dataclass(slots=True)
 class _Book:
-    """One limited account while it is played. `cuts` are the amounts at which some rule, or the limit, takes notice.
+    """One limited account while it is played.
+
+    `cuts` are the amounts at which some rule, or the limit, takes notice.
 
     `spent`, `limit` and `cuts` count in 1/`unit` micro-dollars.
     """
@@ -85,8 +92,11 @@ class _Book:
 
 
 class Simulation:
-    """One policy's run. `simulated` is False where budgets are to be taken from the log, as any other fact; `rounded` is False where
-    calls are to be booked to the last digit, and not rounded up to a micro-dollar each."""
+    """One policy's run.
+
+    `simulated` is False where budgets are to be taken from the log, as any other fact; `rounded` is False
+    where calls are to be booked to the last digit, and not rounded up to a micro-dollar each.
+    """
 
     def __init__(self, policy: Policy, *, simulated: bool = True, rounded: bool = True) -> None:
         self.policy = policy
@@ -275,7 +285,7 @@ def _books(policy: Policy, last: Mapping[str, Column], unit: int) -> list[_Book]
 
 
 def _amount_at(percent: Fraction, side: int, limit: int) -> int:
-    """The smallest spending that is at this percentage of the limit (beyond it, when side is 1), floored at six places
-    as the ledger does."""
+    """The smallest spending that is at this percentage of the limit (beyond it, when side is 1), floored at
+    six places as the ledger does."""
     millionths = ceil(percent * 10**6) if side == 0 else floor(percent * 10**6) + 1
     return ceil(Fraction(millionths * limit, 100 * 10**6))

@@ -1,4 +1,5 @@
-"""What was played, chunk after chunk -> sums: calls, tokens and money by model, refusals, moves, outcomes, and a course over time.
+"""What was played, chunk after chunk -> sums: calls, tokens and money by model, refusals, moves, outcomes,
+and a course over time.
 
 Sums of money and tokens are whole numbers and exact; the course is for drawing only.
 """
@@ -43,7 +44,8 @@ class OfModel:
 
 @dataclass(slots=True)
 class Course:
-    """The log cut into at most MOST_BINS runs of rows of one length: calls and micro-dollars by model in each."""
+    """The log cut into at most MOST_BINS runs of rows of one length: calls and micro-dollars by model in
+    each."""
 
     models: int
     stride: int = 64
@@ -132,7 +134,8 @@ class Tally:
         """How often each (chosen model, score of each scored model, ...) occurs."""
         self.scored: tuple[int, ...] = ()
         self.oracle_exact = 0
-        """What the cheapest of each row's best models costs, in millionths of a micro-dollar; a row without all scores costs nothing."""
+        """What the cheapest of each row's best models costs, in millionths of a micro-dollar; a row without
+        all scores costs nothing."""
         self.recorded: Counter[tuple[str, str]] = Counter()
         """How often each (model the log says was decided on, model now) occurs; a refusal is ""."""
 
@@ -205,7 +208,8 @@ class Tally:
 
 
 def _reference(simulation: Simulation) -> int | None:
-    """The model that "all to the cloud" means in a drawing: the best cloud model that has a price, the cheapest of those."""
+    """The model that "all to the cloud" means in a drawing: the best cloud model that has a price, the
+    cheapest of those."""
     priced = [
         (-QUALITIES.index(model.quality), model.price, place)
         for place, model in enumerate(simulation.models)

@@ -1,10 +1,12 @@
-"""Outcomes of a weak and a strong model -> which task types and labels should go to the strong one, and what that is worth elsewhere.
+"""Outcomes of a weak and a strong model -> which task types and labels should go to the strong one, and what
+that is worth elsewhere.
 
-The rows are cut in two. On the fitting part every cell (a task type, or a type with some labels) gets the mean gain of the strong model, shrunk
-towards what is known of its type and of all rows, because a small cell's mean is mostly luck. Cells go to the strong model in the order of their
-gain; where to stop is decided by rows left out while fitting (cross-fitting), never by rows a gain was computed from. What is said
-of the result is said of the other part only. Beside it stand a coin, and the same procedure after the types and labels
-were shuffled among the fitting rows, which knows nothing and shows what luck alone reaches.
+The rows are cut in two. On the fitting part every cell (a task type, or a type with some labels) gets the
+mean gain of the strong model, shrunk towards what is known of its type and of all rows, because a small
+cell's mean is mostly luck. Cells go to the strong model in the order of their gain; where to stop is decided
+by rows left out while fitting (cross-fitting), never by rows a gain was computed from. What is said of the
+result is said of the other part only. Beside it stand a coin, and the same procedure after the types and
+labels were shuffled among the fitting rows, which knows nothing and shows what luck alone reaches.
 """
 
 from collections.abc import Sequence
@@ -65,7 +67,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A task type with some labels and without others (by their place in `Proposal.labels`), and what was seen of it."""
+    """A task type with some labels and without others (by their place in `Proposal.labels`), and what was
+    seen of it."""
 
     type: str
     with_labels: tuple[bool, ...]
@@ -77,7 +80,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a choice of cells comes to on some rows. `over_coin` is how much it scores above a coin with the same share."""
+    """What a choice of cells comes to on some rows.
+
+    `over_coin` is how much it scores above a coin with the same share.
+    """
 
     rows: int
     weak: float
@@ -94,8 +100,9 @@ class Score:
 class Proposal:
     """What tune proposes and how it fares on rows it was not fitted on.
 
-    `share_at_quality` is the smallest share of strong calls that reaches the wanted quality along the whole order of cells, and `coin_share` a
-    coin's; `shuffled_*` are medians and the middle 95 % of the shuffled control; `splits` the shares over other ways to cut the rows.
+    `share_at_quality` is the smallest share of strong calls that reaches the wanted quality along the whole
+    order of cells, and `coin_share` a coin's; `shuffled_*` are medians and the middle 95 % of the shuffled
+    control; `splits` the shares over other ways to cut the rows.
     """
 
     wanted: Wanted
@@ -113,8 +120,8 @@ class Proposal:
 
     @property
     def reaches_quality(self) -> bool | None:
-        """Whether the held-out part shows that the wanted quality is reached: even the low end of the interval does. None
-        when none was wanted."""
+        """Whether the held-out part shows that the wanted quality is reached: even the low end of the
+        interval does. None when none was wanted."""
         low = self.held_out.percent_of_strong.low
         return None if self.wanted.quality is None else low is not None and low >= self.wanted.quality
 
@@ -177,7 +184,8 @@ def _kinds(table: Table, labels: Sequence[int]) -> Whole:
 
 
 def _gains(table: Table, kinds: Whole, labels: Sequence[int], fit: Whole) -> Numbers:
-    """The gain of every cell, learnt from the rows of `fit`: a type is drawn to the mean of all rows, a cell to its type."""
+    """The gain of every cell, learnt from the rows of `fit`: a type is drawn to the mean of all rows, a cell
+    to its type."""
     gain = table.gain[fit]
     of_type = _shrunk(table.type_of[fit], gain, np.full(len(table.types), float(gain.mean())))
     return _shrunk(kinds[fit], gain, np.repeat(of_type, 1 << len(labels))) if labels else of_type
@@ -252,7 +260,8 @@ def _bar(table: Table, labels: Sequence[int], fit: Whole, wanted: Wanted, seed: 
 def _cells(
     table: Table, kinds: Whole, fit: Whole, labels: Sequence[int], gains: Numbers, bar: float
 ) -> tuple[Cell, ...]:
-    """Every type with and without every label, the largest predicted gain first; `gain` is 0 where no fitting row is."""
+    """Every type with and without every label, the largest predicted gain first; `gain` is 0 where no fitting
+    row is."""
     rows = np.bincount(kinds[fit], minlength=len(gains))
     sums = np.bincount(kinds[fit], weights=table.gain[fit], minlength=len(gains))
     occurring = np.unique(table.type_of)
@@ -331,8 +340,8 @@ def _shuffled(
     needed: float | None,
     rng: np.random.Generator,
 ) -> tuple[Interval, Interval, Interval | None]:
-    """The same procedure after types and labels were dealt to the fitting rows at random: its score with the same share of strong
-    calls, its area, and the share it needs."""
+    """The same procedure after types and labels were dealt to the fitting rows at random: its score with the
+    same share of strong calls, its area, and the share it needs."""
     scores, areas, shares = [], [], []
     weak, gap = float(table.weak[held].mean()), float(table.gain[held].mean())
     for _ in range(SHUFFLES):
@@ -360,7 +369,8 @@ def _shuffled(
 
 
 def _splits(table: Table, quality: float, use_labels: bool, seed: int, fit_share: float) -> Interval:
-    """The share of strong calls at the wanted quality over other ways to cut the rows: how much hangs on the cut."""
+    """The share of strong calls at the wanted quality over other ways to cut the rows: how much hangs on the
+    cut."""
     shares = []
     for number in range(SPLITS):
         fit, held = _cut(table, np.random.default_rng((seed, number)), fit_share)

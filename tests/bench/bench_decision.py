@@ -1,4 +1,5 @@
-"""How fast the engine decides, compiles, plans and starts: every figure a ratio of two things timed in one run.
+"""How fast the engine decides, compiles, plans and starts: every figure a ratio of two things timed in one
+run.
 
 python -m tests.bench.bench_decision
 """
@@ -50,7 +51,8 @@ forbid home-2: cloud when task.type is type-1 and task.criticality < high
 forbid home-3: cloud when task.context_size > 150k
 forbid small-1: local when task.context_size > 6k and task.criticality is critical
 require tools-1: model.tools is not no when task.type in [type-2, type-3]
-require good-1: model.quality >= very_high or local when task.criticality is critical and task.tool_use_required
+require good-1: model.quality >= very_high or local
+    when task.criticality is critical and task.tool_use_required
 forbid saving-1: cloud when budget.daily.used >= 80% and task.criticality is low
 forbid night-1: cloud when clock.hour >= 22 and mode is balanced
 route big-1: use cloud, then local when task.type is type-5 and task.criticality >= high
@@ -59,7 +61,8 @@ route rest-1: use local, then cloud
 
 
 def by_hand(facts: Facts) -> tuple[bool, bool, str]:
-    """The same ten rules and the engine's own guards as a programmer would chain them, for one local and one cloud class."""
+    """The same ten rules and the engine's own guards as a programmer would chain them, for one local and one
+    cloud class."""
     cloud = local = True
     if facts.labels and ("label-1" in facts.labels or "label-2" in facts.labels):
         cloud = False
@@ -116,7 +119,8 @@ def deciding() -> None:
 
 
 def agree(decide: Callable[[Facts], Any], some_facts: Sequence[Facts]) -> None:
-    """What is timed by hand decides as the policy does, up to which class is eligible and which comes first."""
+    """What is timed by hand decides as the policy does, up to which class is eligible and which comes
+    first."""
     for given in some_facts:
         local, cloud, first = by_hand(given)
         chain = [model.locality for model in decide(given).chain]

@@ -2,9 +2,10 @@
 
     python -m tests.bench.bench_ledger [--writers 8] [--pairs 500] [--store postgres] [--json] [--check]
 
-A bare commit is one insert into a table of one column, write-ahead log, synchronous FULL, on the same disk. Milliseconds
-depend on the machine; the ratios are what to look at. The writers first go as fast as they can, each waiting for all
-others at every step; then `paced`, a pair every 40 ms from each, which is still far more than model calls ask for.
+A bare commit is one insert into a table of one column, write-ahead log, synchronous FULL, on the same disk.
+Milliseconds depend on the machine; the ratios are what to look at. The writers first go as fast as they can,
+each waiting for all others at every step; then `paced`, a pair every 40 ms from each, which is still far more
+than model calls ask for.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""A million rows replayed in bulk, against a plain loop over `plan`: rows per second in one run, and the same decisions.
+"""A million rows replayed in bulk, against a plain loop over `plan`: rows per second in one run, and the same
+decisions.
 
 python -m tests.bench.bench_replay [ROWS]
 
-The rows are synthetic, seeded and diverse (40 task types, 60 labels in hundreds of combinations, sizes, hours, modes, budgets in play); the
-policy has 200 rules. Both start from the same file. The loop reads it with the standard library, builds a TaskProfile a row, and asks a
-router whose clock stands at the row's time; it has no money to follow, so it is spared the work of a ledger.
+The rows are synthetic, seeded and diverse (40 task types, 60 labels in hundreds of combinations, sizes,
+hours, modes, budgets in play); the policy has 200 rules. Both start from the same file. The loop reads it
+with the standard library, builds a TaskProfile a row, and asks a router whose clock stands at the row's time;
+it has no money to follow, so it is spared the work of a ledger.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def loop_rows_per_second(router: ModelRouter, clock: list[datetime], path: Path,
 
 
 def same_decisions(chosen_policy: Policy, frame: pl.DataFrame) -> int:
-    """How many rows differ from a loop over the evaluator with a dictionary for a ledger, in model or in money."""
+    """How many rows differ from a loop over the evaluator with a dictionary for a ledger, in model or in
+    money."""
     simulation = Simulation(chosen_policy)
     numeric = [name for name, kind in frame.schema.items() if kind.is_numeric()]
     columns = columns_of(frame.columns, numeric, [], [])
@@ -125,7 +128,8 @@ def main(rows: int = ROWS) -> None:
     print(f"engine replay:          {bulk:12,.0f} rows a second")
     print(f"ratio:                  {bulk / loop:12.1f}   >= 20")
     print(
-        f"rows decided otherwise: {same_decisions(chosen_policy, frame.head(COMPARED)):12,}   0 of {min(rows, COMPARED):,}"
+        f"rows decided otherwise: {same_decisions(chosen_policy, frame.head(COMPARED)):12,}   0 of "
+        f"{min(rows, COMPARED):,}"
     )
 
 

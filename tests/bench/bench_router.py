@@ -2,11 +2,12 @@
 
     python -m tests.bench.bench_router [--calls N] [--litellm PYTHON]
 
-Prints the median of each way, the milliseconds added and the ratio. `--litellm` names a Python of another environment that
-can import litellm; its Router then calls the same server, and what it adds is set against what this router adds.
-The server answers from memory; every call is the vendor's SDK over real HTTP, warmed up, the ways in a random order. Between
-two calls everything that was put by is written down, or else one way's leftovers would be counted as the next one's; what
-that costs shows in the last figures: calls back to back with the writing waited for, per call.
+Prints the median of each way, the milliseconds added and the ratio. `--litellm` names a Python of another
+environment that can import litellm; its Router then calls the same server, and what it adds is set against
+what this router adds. The server answers from memory; every call is the vendor's SDK over real HTTP, warmed
+up, the ways in a random order. Between two calls everything that was put by is written down, or else one
+way's leftovers would be counted as the next one's; what that costs shows in the last figures: calls back to
+back with the writing waited for, per call.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ litellm.telemetry = False
 url, calls = sys.argv[1], int(sys.argv[2])
 messages = [{"role": "user", "content": "hello"}]
 async def main():
-    router = Router(model_list=[{"model_name": "m", "litellm_params": {"model": "openai/tiny:1b", "api_key": "sk-x", "api_base": url}}], num_retries=0)
+    params = {"model": "openai/tiny:1b", "api_key": "sk-x", "api_base": url}
+    router = Router(model_list=[{"model_name": "m", "litellm_params": params}], num_retries=0)
     sdk = AsyncOpenAI(api_key="sk-x", base_url=url, max_retries=0)
     ways = {"sdk": lambda: sdk.chat.completions.create(model="tiny:1b", messages=messages, max_tokens=1000),
             "router": lambda: router.acompletion(model="m", messages=messages, max_tokens=1000)}
@@ -76,7 +78,8 @@ def _handler(received: Received) -> Answer:
 async def measure(
     ways: dict[str, Callable[[], Awaitable[Any]]], calls: int, settle: Callable[[], object]
 ) -> dict[str, float]:
-    """The median seconds of each way, taken in turn so that a busy machine is busy for all; `settle` between them."""
+    """The median seconds of each way, taken in turn so that a busy machine is busy for all; `settle` between
+    them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     chance = random.Random(0)
     for number in range(calls + 20):
@@ -112,7 +115,8 @@ async def run(calls: int, litellm: str | None) -> dict[str, Any]:
             there=cloud(model("c1", price=1.0), api_key_env="BENCH_KEY", **place),
         )
         routes = 'route far: use "c1" when task.labels has far\nroute near: use l1\n'
-        # A router of its own for either: after a charge the next decision reads the books again, whoever it is for.
+        # A router of its own for either: after a charge the next decision reads the books again, whoever it
+        # is for.
         routers = []
         for _ in range(2):
             os.environ["ENGINE_STATE_DIR"] = tempfile.mkdtemp()

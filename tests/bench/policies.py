@@ -65,7 +65,10 @@ def _rule(number: int, rng: Random) -> str:
         case "prefer":
             return f"prefer rule-{number}: local by {rng.randrange(1, 9)}\n    when {when}\n    {because}"
         case "avoid":
-            return f"avoid rule-{number}: model.latency is high by {rng.randrange(1, 9)}\n    when {when}\n    {because}"
+            return (
+                f"avoid rule-{number}: model.latency is high by {rng.randrange(1, 9)}\n    when {when}\n    "
+                f"{because}"
+            )
         case "weigh":
             return f"weigh rule-{number}: cost 0.2, quality 0.5, latency 0.3\n    when {when}\n    {because}"
         case _:

@@ -1,4 +1,5 @@
-"""Runs a command in this process and hands back what a shell would see; checks answers against their schemas."""
+"""Runs a command in this process and hands back what a shell would see; checks answers against their
+schemas."""
 
 from __future__ import annotations
 

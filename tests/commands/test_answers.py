@@ -247,7 +247,8 @@ def test_lint_reports_every_problem_in_one_run(shell: Shell, tmp_path: Path) -> 
 
 
 def test_the_fail_level_decides_the_exit_code(shell: Shell, tmp_path: Path) -> None:
-    """A warning is a finding only when asked for: the guide limits a provider that its catalogue does not have.
+    """A warning is a finding only when asked for: the guide limits a provider that its catalogue does not
+    have.
 
     As the guide prints it, the price is an error of its own (ruling 58)."""
     assert shell("lint", str(GUIDE)).code == 1

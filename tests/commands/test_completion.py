@@ -32,7 +32,10 @@ def test_bash_completes(shell: Shell, tmp_path: Path, words: str, expected: list
     """Commands, options and their choices, asked of bash itself."""
     script = tmp_path / "engine.bash"
     script.write_text(shell("completion", "bash").out)
-    ask = f'source {script}; COMP_WORDS=(engine {words}); COMP_CWORD={len(words.split())}; _shtab_engine; echo "${{COMPREPLY[@]}}"'
+    ask = (
+        f"source {script}; COMP_WORDS=(engine {words}); COMP_CWORD={len(words.split())}; _shtab_engine; echo "
+        f'"${{COMPREPLY[@]}}"'
+    )
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
     assert sorted(done.stdout.split()) == expected
 

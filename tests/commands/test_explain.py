@@ -23,6 +23,7 @@ TASK = ("type=planning", "criticality=high")
 def tasks(policy: Policy, count: int) -> list[list[str]]:
     """Random tasks a user could ask about, as arguments."""
     rng = Random(5)
+    providers = policy.names.providers
     types = policy.names.task_types or ("planning", "qa", "routing", "coding", "no-such-type")
     return [
         [
@@ -35,7 +36,7 @@ def tasks(policy: Policy, count: int) -> list[list[str]]:
             f"mode={rng.choice(list(policy.names.modes))}",
             f"budget.daily.used={rng.choice(['0', '79.9%', '85', '100%'])}",
             f"labels={','.join(rng.sample(policy.names.labels or ['pii'], rng.randint(0, 1)))}",
-            f"provider.down={','.join(rng.sample(policy.names.providers, rng.randint(0, 2) % len(policy.names.providers)))}",
+            f"provider.down={','.join(rng.sample(providers, rng.randint(0, 2) % len(providers)))}",
             f"clock.hour={rng.randrange(24)}",
         ]
         for _ in range(count)
@@ -356,12 +357,14 @@ def test_a_crowded_catalogue_still_fits_one_glance() -> None:
     from engine.policy import build
 
     entries = "".join(
-        f"      - {{id: a-model-with-quite-a-long-name-{number}, max_context: {8192 + number % 5}, quality_tier: low, "
+        f"      - {{id: a-model-with-quite-a-long-name-{number}, max_context: {8192 + number % 5}, "
+        "quality_tier: low, "
         f"latency_tier: low, capabilities: [c{number % 7}]}}\n"
         for number in range(60)
     )
     rules = "".join(
-        f"forbid guard-with-a-long-name-{number}: model.capabilities has c{number} or model.max_context > 8194 "
+        f"forbid guard-with-a-long-name-{number}: model.capabilities has c{number} or model.max_context > "
+        "8194 "
         f'because "{"a long reason " * 12}"\n'
         f"forbid watching-{number} (watch): any\n"
         for number in range(6)

@@ -1,10 +1,11 @@
 """Turns `tests/conformance/*.yaml` into cases, and says where a backend's decision differs from a case.
 
-A file has `policy` (text, or a mapping of file names to texts), `models` and `policies` (YAML text; the migration
-guide's two files where they are left out, `policies: none` for no such file) and `cases` of claim, facts and
-expectation. Facts stand over what a test assumes. An expectation may name outcome, model, chain, route, blockers and
-watched (all of them), preferences (all of them, as decimals), scores (of some models, compared to the decimals
-written) and proofs (verdicts at these facts). `tests` gives the verdicts of the policy's own test statements.
+A file has `policy` (text, or a mapping of file names to texts), `models` and `policies` (YAML text; the
+migration guide's two files where they are left out, `policies: none` for no such file) and `cases` of claim,
+facts and expectation. Facts stand over what a test assumes. An expectation may name outcome, model, chain,
+route, blockers and watched (all of them), preferences (all of them, as decimals), scores (of some models,
+compared to the decimals written) and proofs (verdicts at these facts). `tests` gives the verdicts of the
+policy's own test statements.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def fact_value(fact: str, value: Any) -> Any:
 
 
 def differences(expect: dict[str, Any], result: Result) -> list[str]:
-    """What was decided otherwise than the case says, one sentence each; verdicts of proofs are not looked at."""
+    """What was decided otherwise than the case says, one sentence each; verdicts of proofs are not looked
+    at."""
     decided: dict[str, Any] = {
         "outcome": result.outcome,
         "model": result.chain[0] if result.chain else None,

@@ -1,9 +1,9 @@
 """Turns a seeded random source into whole worlds: policy text, both YAML files, and facts to ask about.
 
-Every world is valid by the language's rulings, so two backends that disagree on one have found a mistake in one of
-them. Values lean towards boundaries: the constants a policy mentions and their neighbours, 99.99, 100 and 100.01
-percent, hours at both ends of a range, empty sets, names nobody mentions. What a world's facts are drawn from is laid
-out once, in `World.pools`; drawing facts is then one choice a fact.
+Every world is valid by the language's rulings, so two backends that disagree on one have found a mistake in
+one of them. Values lean towards boundaries: the constants a policy mentions and their neighbours, 99.99, 100
+and 100.01 percent, hours at both ends of a range, empty sets, names nobody mentions. What a world's facts are
+drawn from is laid out once, in `World.pools`; drawing facts is then one choice a fact.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def random_facts(rng: Random, world: World) -> dict[str, Any]:
     return {fact: choice(pool) for fact, pool in world.pools.items()}
 
 
-# --- the two YAML files -------------------------------------------------------------------------------------------
+# --- the two YAML files -------------------------------------------------------------------------------------
 
 
 def some(rng: Random, names: Sequence[str], least: int = 0) -> list[str]:
@@ -238,7 +238,7 @@ def yaml_scalar(value: Any) -> str:
     return str(value)
 
 
-# --- policy text --------------------------------------------------------------------------------------------------
+# --- policy text --------------------------------------------------------------------------------------------
 
 
 class Author:
@@ -284,7 +284,8 @@ class Author:
         return files
 
     def declarations(self) -> list[str]:
-        """Lists first and lets after; a let may stand on those written here before it, wherever they end up."""
+        """Lists first and lets after; a let may stand on those written here before it, wherever they end
+        up."""
         rng, statements = self.rng, []
         for kind, names in (("labels", self.labels), ("types", self.types), ("modes", self.modes)):
             if sometimes(rng, 0.5):
@@ -305,14 +306,20 @@ class Author:
     def guard(self) -> str:
         keyword = self.rng.choice(["forbid", "forbid", "require"])
         watch = self.rng.choice(["", "", "", " (watch)"])
-        return f"{keyword} {self.rule_name(keyword)}{watch}: {self.expression('models')}{self.when('mixed', 'and')}"
+        return (
+            f"{keyword} {self.rule_name(keyword)}{watch}: "
+            f"{self.expression('models')}{self.when('mixed', 'and')}"
+        )
 
     def preference(self) -> str:
         keyword, points = (
             self.rng.choice(["prefer", "avoid"]),
             self.rng.choice(["0.001", "0.004", "5", "12.25", "20", "39.5"]),
         )
-        return f"{keyword} {self.rule_name(keyword)}: {self.expression('models')} by {points}{self.when('mixed')}"
+        return (
+            f"{keyword} {self.rule_name(keyword)}: {self.expression('models')} by "
+            f"{points}{self.when('mixed')}"
+        )
 
     def weigh(self) -> str:
         parts = [f"{part} {share}" for part, share in random_weights(self.rng).items()]
@@ -534,7 +541,8 @@ class Author:
         return [value for value in (*always, *near) if value in within]
 
     def context_sizes(self) -> list[int]:
-        """Around every window, every token constant, and where a model's call cost crosses a dollar constant."""
+        """Around every window, every token constant, and where a model's call cost crosses a dollar
+        constant."""
         units = {"k": 1000, "M": 1_000_000}
         edges = {model.attributes["model.max_context"] for model in self.catalogue}
         for text in self.constants.get("task.context_size", set()) | self.constants.get(

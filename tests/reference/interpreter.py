@@ -1,12 +1,13 @@
-"""Turns a policy, its catalogue and the facts into a decision, as the language's description reads and no faster.
+"""Turns a policy, its catalogue and the facts into a decision, as the language's description reads and no
+faster.
 
-This is the reference semantics of the policy language. It shares no code with the engine: `reader.py` reads the
-text, this file gives the two YAML files (as plain dicts) and the rules their meaning, asking every rule of every
-model. Nothing is compiled, indexed or kept across facts but a model's score under given weights, which facts cannot
-change. All numbers are exact.
+This is the reference semantics of the policy language. It shares no code with the engine: `reader.py` reads
+the text, this file gives the two YAML files (as plain dicts) and the rules their meaning, asking every rule
+of every model. Nothing is compiled, indexed or kept across facts but a model's score under given weights,
+which facts cannot change. All numbers are exact.
 
-From top to bottom: what the YAML files mean, how a decision is made, and whether a decision is what a test or a
-proof expects.
+From top to bottom: what the YAML files mean, how a decision is made, and whether a decision is what a test or
+a proof expects.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def half_up(value: Number) -> Fraction:
     return Fraction((value * 200 + 1) // 2, 100)
 
 
-# --- what the two YAML files mean -------------------------------------------------------------------------------
+# --- what the two YAML files mean ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def is_yes(word: object) -> bool:
 
 
 def blended_price(profile: Mapping[str, Any]) -> Number | None:
-    """USD per million tokens, three parts input to one part output; unknown when a side is missing (ruling 25)."""
+    """USD per million tokens, three parts input to one part output; unknown when a side is missing (ruling
+    25)."""
     for unit, factor in (("1m", 1), ("1k", 1000)):
         sides = profile.get(f"input_per_{unit}"), profile.get(f"output_per_{unit}")
         if None not in sides:
@@ -154,7 +156,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-# --- deciding ---------------------------------------------------------------------------------------------------
+# --- deciding -----------------------------------------------------------------------------------------------
 
 
 class Policy:
@@ -276,15 +278,17 @@ def decide(policy: Policy, facts: What) -> Result:
 
 
 def rank(model: Model, score: Number) -> tuple[Any, ...]:
-    """Best first: the higher score, then local before cloud, the cheaper, the order of models.yaml (ruling 55)."""
+    """Best first: the higher score, then local before cloud, the cheaper, the order of models.yaml (ruling
+    55)."""
     return (-score, not model.attributes["model.local"], model.tie_price, model.place)
 
 
-# --- tests and proofs -------------------------------------------------------------------------------------------
+# --- tests and proofs ---------------------------------------------------------------------------------------
 
 
 def assumed_facts(policy: Policy) -> dict[str, Any]:
-    """What a test takes for granted: a plain profile, the default mode, nothing spent, all up, Monday noon."""
+    """What a test takes for granted: a plain profile, the default mode, nothing spent, all up, Monday
+    noon."""
     limits = [policy.budgets.get(period) or {} for period in ("daily", "monthly")]
     daily, monthly = (100 if limit.get("total_usd") == 0 else 0 for limit in limits)  # ruling 46
     spent = [name for limit in limits for name, usd in (limit.get("per_provider") or {}).items() if usd == 0]
@@ -338,7 +342,8 @@ def check_expectation(policy: Policy, expectation: Expectation, facts: What) -> 
 
 
 def mattered(policy: Policy, rule_name: str, facts: What, result: Result) -> bool:
-    """Ruling 18: a guard that blocks a model of the tiers, the route, the `weigh`, or a preference in the chain."""
+    """Ruling 18: a guard that blocks a model of the tiers, the route, the `weigh`, or a preference in the
+    chain."""
     if rule_name in (result.route, result.weigh):
         return True
     if any(rule_name in applied for applied in result.preferences.values()):

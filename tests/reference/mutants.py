@@ -1,8 +1,8 @@
 """Turns the reference interpreter into interpreters with one planted bug each.
 
-A mutant is a one-place edit of `reader.py`, `interpreter.py` or `base.route`: the text it replaces must stand there
-exactly once, so an edit that no longer fits fails loudly. A comparison of two backends is worth its while only when it
-sees every one of these within a small number of decisions.
+A mutant is a one-place edit of `reader.py`, `interpreter.py` or `base.route`: the text it replaces must stand
+there exactly once, so an edit that no longer fits fails loudly. A comparison of two backends is worth its
+while only when it sees every one of these within a small number of decisions.
 """
 
 from __future__ import annotations
@@ -323,7 +323,8 @@ MUTANTS = (
     _in_interpreter(
         "route-falls-through-when-empty",
         "for rule in policy.routes if rule.when(facts)",
-        "for rule in policy.routes if rule.when(facts) and any(tier(what[n]) for tier in rule.tiers for n in what if not blockers[n])",
+        "for rule in policy.routes if rule.when(facts) and any(tier(what[n]) for tier in rule.tiers for n in "
+        "what if not blockers[n])",
     ),
     _in_interpreter(
         "last-route-wins",

@@ -1,8 +1,9 @@
 """Turns the text of `.route` files into rules, tests and proofs whose expressions are already what they mean.
 
-An expression is read straight into a function of `what`: the facts and, where a rule is asked about a model, that
-model's attributes, all in one mapping. Reading is for valid text only: there are no diagnostics, and what cannot be
-read is a `ValueError`. This file shares no code with the engine and decides nothing; see `interpreter.py` for that.
+An expression is read straight into a function of `what`: the facts and, where a rule is asked about a model,
+that model's attributes, all in one mapping. Reading is for valid text only: there are no diagnostics, and
+what cannot be read is a `ValueError`. This file shares no code with the engine and decides nothing; see
+`interpreter.py` for that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-# --- vocabulary -------------------------------------------------------------------------------------------------
+# --- vocabulary ---------------------------------------------------------------------------------------------
 
 LEVELS = ("low", "medium", "high")
 ORDERS = {
@@ -52,7 +53,7 @@ def exact(number: Decimal | Fraction | int | str) -> Number:
     return value.numerator if value.denominator == 1 else value
 
 
-# --- what text means --------------------------------------------------------------------------------------------
+# --- what text means ----------------------------------------------------------------------------------------
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "is": operator.eq,
@@ -103,7 +104,8 @@ def cross_comparison(subject: str, how: str, other: str) -> Meaning:
 
 
 def span(subject: str, first: Any, last: Any) -> list[Any]:
-    """The members of `first..last`: both ends, but an hour range ends before its last hour; hours and days wrap."""
+    """The members of `first..last`: both ends, but an hour range ends before its last hour; hours and days
+    wrap."""
     if subject == "clock.hour":
         last = (last - 1) % 24
     order = ORDERS.get(subject) or range(24 if subject == "clock.hour" else last + 1)
@@ -113,7 +115,8 @@ def span(subject: str, first: Any, last: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Any of forbid, require, prefer, avoid, weigh and route; what a kind does not have stays as it is here."""
+    """Any of forbid, require, prefer, avoid, weigh and route; what a kind does not have stays as it is
+    here."""
 
     keyword: str
     name: str
@@ -127,7 +130,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """An OUTCOME. `kind` is chosen, only, never or some of `selector`, or refused, route, chain, beginning of `names`."""
+    """An OUTCOME.
+
+    `kind` is chosen, only, never or some of `selector`, or refused, route, chain, beginning of `names`.
+    """
 
     kind: str
     selector: Meaning = always

@@ -1,7 +1,7 @@
 """Turns YAML text into plain dicts the way the language reads it (ruling 63).
 
-Only true and false are yes/no values; yes, no, on and off stay words; numbers are the decimals written; a repeated
-key is an error.
+Only true and false are yes/no values; yes, no, on and off stay words; numbers are the decimals written; a
+repeated key is an error.
 """
 
 from __future__ import annotations

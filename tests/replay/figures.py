@@ -1,10 +1,12 @@
-"""The published figures that a replay can reproduce, reproduced: one line for each, with what is expected and what came out.
+"""The published figures that a replay can reproduce, reproduced: one line for each, with what is expected and
+what came out.
 
 python -m tests.replay.figures [FOLDER]
 
-FOLDER holds the replay data (README.md, expected.json, outcomes/, prices/, traces/); it is looked for in ENGINE_TEST_DATA and in
-`shared/data` beside the checkout. Every figure comes out of `engine replay --format json`. What no replay can reproduce is left
-out: pass^k of tau-bench (whole dialogues), the ServeGen windows (sums, not requests), and other people's trained routers.
+FOLDER holds the replay data (README.md, expected.json, outcomes/, prices/, traces/); it is looked for in
+ENGINE_TEST_DATA and in `shared/data` beside the checkout. Every figure comes out of `engine replay --format
+json`. What no replay can reproduce is left out: pass^k of tau-bench (whole dialogues), the ServeGen windows
+(sums, not requests), and other people's trained routers.
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ class Bench:
         cached = prices["cache_read_usd_per_mtok"]
         extra = f", cached_input_per_1m: {cached}" if cached is not None else ""
         return (
-            f"cloud {{id: {name or id}, max_context: {window}, quality_tier: high, latency_tier: low, tools: yes, cost_profile: "
+            f"cloud {{id: {name or id}, max_context: {window}, quality_tier: high, latency_tier: low, tools: "
+            "yes, cost_profile: "
             f"{{type: paid, currency: USD, input_per_1m: {long['input_usd_per_mtok']}, "
             f"output_per_1m: {long['output_usd_per_mtok']}{extra}}}}}"
         )
@@ -210,7 +213,10 @@ def _static_points(
     """One replay for each number of subjects sent to the strong model, largest gain first."""
     ordered = sorted(gain, key=lambda subject: (-gain[subject], subject))
     for count in range(1, len(ordered)):
-        routes = f'route hard: use "{STRONG}" when task.type in [{", ".join(ordered[:count])}]\nroute rest: use "{WEAK}"'
+        routes = (
+            f'route hard: use "{STRONG}" when task.type in [{", ".join(ordered[:count])}]\nroute rest: use '
+            f'"{WEAK}"'
+        )
         outcomes = _scores(bench.replay(log, _pair(bench, routes), *said))
         yield outcomes["strong_share"], outcomes["pgr"]["value"]
 
@@ -324,7 +330,8 @@ def router_arena(bench: Bench) -> Iterator[Figure]:
     ids = {"haiku3": "claude-3-haiku", "gemini2flash": "gemini-2.0-flash"}
     prices = {"haiku3": (0.25, 1.25), "gemini2flash": (0.1, 0.4)}
     models = [
-        f"cloud {{id: {ids[short]}, max_context: 1000000, quality_tier: high, latency_tier: low, cost_profile: "
+        f"cloud {{id: {ids[short]}, max_context: 1000000, quality_tier: high, latency_tier: low, "
+        "cost_profile: "
         f"{{type: paid, currency: USD, input_per_1m: {into}, output_per_1m: {out}}}}}"
         for short, (into, out) in prices.items()
     ]
@@ -450,7 +457,8 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
             )
         cloud, only = [bench.cloud(id)], said
         if tier is not None:
-            # Prices that depend on the prompt's length are two models, split at the prompt's length (models.yaml has no tiers yet).
+            # Prices that depend on the prompt's length are two models, split at the prompt's length
+            # (models.yaml has no tiers yet).
             cloud = [
                 bench.cloud(id, window=tier["above_input_tokens"]),
                 bench.cloud(id, tier=True, name=f"{id}-long"),

@@ -1,4 +1,5 @@
-"""`engine replay` as people use it: formats, mappings, two policies, JSON, and what it says when a log is not one."""
+"""`engine replay` as people use it: formats, mappings, two policies, JSON, and what it says when a log is not
+one."""
 
 from __future__ import annotations
 
@@ -114,7 +115,8 @@ def test_refusals_are_told_with_their_rules(
 def test_a_watched_guard_says_what_it_would_have_blocked(
     frame: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before a guard bites, replay counts the rows whose chosen model it would take; one that would take none is told too."""
+    """Before a guard bites, replay counts the rows whose chosen model it would take; one that would take none
+    is told too."""
     routes = (
         "forbid long-home (watch): cloud when task.context_size > 10k\n"
         "forbid never (watch): cloud when task.type is nothing-like-it\nroute only: use haiku\n"
@@ -134,7 +136,8 @@ def test_a_watched_guard_says_what_it_would_have_blocked(
 def test_the_oracle_takes_the_cheapest_of_the_best(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Right for free, right only for money, right nowhere: it pays once, and for the cheaper of two that are right."""
+    """Right for free, right only for money, right nowhere: it pays once, and for the cheaper of two that are
+    right."""
     (tmp_path / "log.csv").write_text(
         "type,input_tokens,small,haiku,sonnet\nqa,1000000,1,1,1\nqa,1000000,0,1,1\nqa,1000000,0,0,0\n",
         encoding="utf-8",
@@ -262,7 +265,8 @@ def test_a_decision_log_decides_as_it_did(
 async def test_the_routers_own_log_is_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a router in dry run wrote down, refusals too, is decided alike; its folder or its file may be named."""
+    """What a router in dry run wrote down, refusals too, is decided alike; its folder or its file may be
+    named."""
     from engine import ModelRouter, TaskProfile
     from engine.model_router import NoEligibleModel
 
@@ -286,7 +290,8 @@ async def test_the_routers_own_log_is_read(
 
 
 def test_chunks_do_not_change_the_answer(folder: Path, frame: pl.DataFrame, tmp_path: Path) -> None:
-    """A log larger than memory is read in parts; the report is that of the whole, two policies, scores and moves included."""
+    """A log larger than memory is read in parts; the report is that of the whole, two policies, scores and
+    moves included."""
     from datetime import UTC, datetime
 
     from engine.policy import load_or_raise

@@ -1,4 +1,5 @@
-"""The page of a replay: whole, harmless, and readable in a real browser (skipped where no chromium is installed)."""
+"""The page of a replay: whole, harmless, and readable in a real browser (skipped where no chromium is
+installed)."""
 
 from __future__ import annotations
 
@@ -99,7 +100,8 @@ def test_the_same_report_is_the_same_page(page: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 def test_a_browser_shows_it(page: Path, tmp_path: Path) -> None:
-    """Headless chromium draws it without a word of complaint: charts in the DOM, colours in the picture, title untouched."""
+    """Headless chromium draws it without a word of complaint: charts in the DOM, colours in the picture,
+    title untouched."""
     assert CHROMIUM is not None
     common = [
         *(

@@ -1,4 +1,5 @@
-"""The model a state chooses is the first of the chain that the evaluator decides, on random worlds of every statement kind."""
+"""The model a state chooses is the first of the chain that the evaluator decides, on random worlds of every
+statement kind."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def wrong(policy: Policy, asked: list[Facts], last: frozenset[str]) -> list[Fact
 @pytest.mark.parametrize("last", [frozenset(), BUDGET_FACTS], ids=["all at once", "money last"])
 @pytest.mark.parametrize("part", range(4))
 def test_states_choose_as_the_evaluator_decides(part: int, last: frozenset[str]) -> None:
-    """Routes with and without an end, tiers that hang on facts, preferences, weights, ties, watched guards, prices of a call."""
+    """Routes with and without an end, tiers that hang on facts, preferences, weights, ties, watched guards,
+    prices of a call."""
     for seed in range(part * WORLDS // 4, (part + 1) * WORLDS // 4):
         rng = Random(seed)
         world = random_world(rng)

@@ -1,4 +1,5 @@
-"""Rows in bulk are decided and charged as a plain loop over the evaluator does, money and windows included."""
+"""Rows in bulk are decided and charged as a plain loop over the evaluator does, money and windows
+included."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def compare(policy: Policy, made: list[dict[str, object]], frame: pl.DataFrame, 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 @pytest.mark.parametrize("chunk_rows", [10_000, 700])
 def test_as_a_plain_loop_with_every_budget_in_play(zone: str, chunk_rows: int) -> None:
-    """Days, months, providers, percentages on both sides of an edge, clocks that go back, in chunks of any size."""
+    """Days, months, providers, percentages on both sides of an edge, clocks that go back, in chunks of any
+    size."""
     made = worlds.rows(6_000, seed=len(zone) + chunk_rows)
     compare(worlds.policy(zone), made, pl.DataFrame(worlds.as_log(made)), chunk_rows)
 
@@ -83,7 +85,8 @@ def test_as_a_plain_loop_under_generated_rules(seed: int) -> None:
 
 
 def test_a_hundred_thousand_rows_or_ten() -> None:
-    """A long log takes the paths that short ones do not: tables, flags, long stretches (10,000 rows; the bench takes 100,000)."""
+    """A long log takes the paths that short ones do not: tables, flags, long stretches (10,000 rows; the
+    bench takes 100,000)."""
     made = worlds.rows(12_000, seed=9, step_s=30)
     compare(worlds.policy(), made, pl.DataFrame(worlds.as_log(made)), 12_000)
 

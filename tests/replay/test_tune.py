@@ -130,7 +130,8 @@ SAID = [
 def test_the_proposed_file_is_a_policy(
     outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It lints, is in canonical layout, and replaying it gives the calls and the score that tune told of the held-out rows."""
+    """It lints, is in canonical layout, and replaying it gives the calls and the score that tune told of the
+    held-out rows."""
     folder = worlds.write_folder(tmp_path / "policy", "", "routing:\n  default_mode: balanced\n")
     routes = folder / "00-tuned.route"
     words = [str(outcomes), "--config", str(folder), *SAID]
@@ -205,8 +206,9 @@ def test_what_is_missing_is_said(
 def test_on_the_mmlu_half_it_needs_no_more_than_one_rule_a_subject(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At 95 % of GPT-4's accuracy, on rows it was not fitted on, in the middle of twenty cuts: no larger a share of strong calls than
-    the first row of the data notes that reaches 95 %; a coin needs far more; and it is told without the noted subject too."""
+    """At 95 % of GPT-4's accuracy, on rows it was not fitted on, in the middle of twenty cuts: no larger a
+    share of strong calls than the first row of the data notes that reaches 95 %; a coin needs far more; and
+    it is told without the noted subject too."""
     assert DATA is not None
     bench = Bench(DATA, tmp_path)
     folder = bench.folder([local(WEAK), bench.cloud(STRONG)], "")

@@ -16,19 +16,26 @@ providers:
     type: local
     base_url: http://localhost:11434
     models:
-      - {id: small, max_context: 8192, quality_tier: low, latency_tier: low, cost_profile: {type: local_cpu, relative_cost: 1}}
-      - {id: big, max_context: 32768, quality_tier: medium, latency_tier: high, tools: yes, cost_profile: {type: local_gpu, relative_cost: 3}}
+      - {id: small, max_context: 8192, quality_tier: low, latency_tier: low,
+          cost_profile: {type: local_cpu, relative_cost: 1}}
+      - {id: big, max_context: 32768, quality_tier: medium, latency_tier: high, tools: yes,
+          cost_profile: {type: local_gpu, relative_cost: 3}}
   anthropic:
     type: cloud
     api_key_env: ANTHROPIC_API_KEY
     models:
-      - {id: sonnet, max_context: 200000, quality_tier: very_high, latency_tier: medium, tools: yes, capabilities: [planning], cost_profile: {type: paid, currency: USD, input_per_1m: 3.0, output_per_1m: 15.0}}
-      - {id: haiku, max_context: 200000, quality_tier: high, latency_tier: low, tools: yes, cost_profile: {type: paid, currency: USD, input_per_1m: 0.33, output_per_1m: 1.7, cached_input_per_1m: 0.03}}
+      - {id: sonnet, max_context: 200000, quality_tier: very_high, latency_tier: medium, tools: yes,
+          capabilities: [planning],
+          cost_profile: {type: paid, currency: USD, input_per_1m: 3.0, output_per_1m: 15.0}}
+      - {id: haiku, max_context: 200000, quality_tier: high, latency_tier: low, tools: yes,
+          cost_profile: {type: paid, currency: USD, input_per_1m: 0.33, output_per_1m: 1.7,
+              cached_input_per_1m: 0.03}}
   openai:
     type: cloud
     api_key_env: OPENAI_API_KEY
     models:
-      - {id: luna, max_context: 128000, quality_tier: high, latency_tier: low, tools: no, cost_profile: {type: paid, currency: USD, input_per_1m: 0.5, output_per_1m: 1.5}}
+      - {id: luna, max_context: 128000, quality_tier: high, latency_tier: low, tools: no,
+          cost_profile: {type: paid, currency: USD, input_per_1m: 0.5, output_per_1m: 1.5}}
 """
 
 SETTINGS = """
