@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: style, types, who imports whom, what travels in the wheel."""
+"""The house rules that a machine can check: style, types, imports, and the content of the wheel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     ids=" ".join,
 )
 def test_the_code_is_clean(command: tuple[str, ...]) -> None:
-    """Style, layout and types hold everywhere."""
+    """Style, layout and types are clean everywhere."""
     done = run(sys.executable, "-m", *command)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""Reports on a policy's tests, and what the tests cover -> text, JSON and JUnit."""
+"""The reports of a policy's tests and their coverage -> text, JSON and JUnit."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -24,7 +24,7 @@ VERSION = 1
 
 
 def report_text(reports: Sequence[CaseReport]) -> str:
-    """One line a test; under each case that failed what was expected and what was decided."""
+    """One line a test; under each failed case the expected and the actual decision."""
     if not reports:
         return 'no tests: write `test "TITLE": given task.type is TYPE expect SELECTOR` in a .route file'
     lines = []
@@ -62,7 +62,7 @@ def _failure_lines(report: CaseReport) -> Iterator[str]:
 
 
 def _blocked_lines(report: CaseReport) -> Iterator[str]:
-    """The models that guards took away, those with the same guards together."""
+    """The blocked models, those with the same guards together."""
     by_rules: dict[tuple[Rule, ...], list[str]] = {}
     for candidate in report.explanation.candidates:
         if candidate.blockers:
@@ -89,7 +89,7 @@ def _named(rule: Rule) -> str:
 
 
 def expected(report: CaseReport) -> str:
-    """What the case says, as the author would write it."""
+    """The case's expectation, as the author would write it."""
     because = f" because {report.case.because}" if report.case.because else ""
     return print_expectation(report.written.expectation) + because
 
@@ -253,7 +253,7 @@ def _rule_json(each: RuleCoverage) -> dict[str, Any]:
 
 
 def junit(reports: Sequence[CaseReport]) -> str:
-    """JUnit's XML as CI systems read it: a suite a file, a test case a case."""
+    """JUnit's XML as CI systems read it: one suite for each file, one test case for each case."""
     failed = sum(not report.passed for report in reports)
     top = ElementTree.Element(
         "testsuites", name="engine test", tests=str(len(reports)), failures=str(failed), errors="0", time="0"

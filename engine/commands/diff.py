@@ -1,7 +1,8 @@
 """`engine diff`: which tasks two versions of a policy decide differently, and whether more goes out to the
 cloud.
 
-With a log, also what moves of it: that is `engine replay` of the log under both."""
+With a log, it also replays the log under both (`engine replay`) and reports the tasks that move.
+"""
 
 import argparse
 import json
@@ -32,7 +33,7 @@ DIFFERENT, UNKNOWN = 1, 4
 
 
 class Incomparable(EngineError):  # noqa: N818 - what the user reads is the message
-    """A side of the comparison that is neither a folder nor a revision with a policy in it."""
+    """A side of the comparison that is neither a folder nor a revision that holds a policy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,14 +73,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if policy is None:
             return COULD_NOT_RUN
         sides.append(policy)
-    # Before the search, so that what is wrong with the log is said at once.
+    # Before the search, so that an error in the log is reported at once.
     report = None if arguments.log is None else _replayed(sides, arguments)
     difference = compare(sides[0], sides[1], arguments.max_work or MOST_WORK)
     if arguments.format == "json":
-        told = difference_json(difference)
+        answer = difference_json(difference)
         if report is not None:
-            told["log"] = _log_json(report)
-        terminal.say(json.dumps(told, indent=1))
+            answer["log"] = _log_json(report)
+        terminal.say(json.dumps(answer, indent=1))
     else:
         terminal.say(difference_text(difference))
         if report is not None:
@@ -131,7 +132,7 @@ def _files(name: str, arguments: argparse.Namespace, problems: "Problems") -> "P
 
 
 def _beside(name: str, arguments: argparse.Namespace) -> Path:
-    """The folder whose revision is meant: the other side when that is one, else the policy folder in
+    """The folder that a revision belongs to: the other side when that is a folder, else the policy folder in
     force."""
     import os
 
@@ -183,8 +184,8 @@ def _git(folder: Path, *words: str) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Incomparable(f"git could not be asked: {error}") from error
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Incomparable(f"git says: {said[-1] if said else 'nothing'}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Incomparable(f"git says: {lines[-1] if lines else 'nothing'}")
     return done.stdout
 
 
@@ -257,8 +258,8 @@ def _conditions(region: "Region", difference: "Difference") -> tuple[list[str], 
         for number, cells in region.box.items()
         if (usual := space.axes[number].usual) is None or not cells >> usual & 1
     }
-    told = [text for _, text in conditions(space, unusual)]
-    return told, len(list(conditions(space, {n: c for n, c in region.box.items() if n not in unusual})))
+    shown = [text for _, text in conditions(space, unusual)]
+    return shown, len(list(conditions(space, {n: c for n, c in region.box.items() if n not in unusual})))
 
 
 def _side_text(side: "Side", *, whole: bool) -> str:
@@ -347,16 +348,16 @@ def _log_text(report: "Report") -> str:
 
 
 def _log_json(report: "Report") -> dict[str, Any]:
-    told = report.to_json()
-    old, new = told["policies"]
+    replayed = report.to_json()
+    old, new = replayed["policies"]
     return {
-        "file": told["log"]["file"],
-        "rows": told["log"]["rows"],
-        "budgets": told["budgets"],
+        "file": replayed["log"]["file"],
+        "rows": replayed["log"]["rows"],
+        "budgets": replayed["budgets"],
         "usd_old": old["usd"],
         "usd_new": new["usd"],
         "refused_old": old["refused"],
         "refused_new": new["refused"],
-        "moved": told["moved"],
-        "notes": told["notes"],
+        "moved": replayed["moved"],
+        "notes": replayed["notes"],
     }

@@ -1,4 +1,4 @@
-"""`engine doctor`: the migration guide's validation checklist, as checks that run."""
+"""`engine doctor`: checks of the policy folder and of this machine, before a migration or after a change."""
 
 import argparse
 import json

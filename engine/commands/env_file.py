@@ -25,7 +25,7 @@ def add_env_file_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def apply_env_file(arguments: argparse.Namespace) -> None:
-    """Put the file's variables into the environment. Raises UnreadableEnvFile."""
+    """Puts the file's variables into the environment. Raises UnreadableEnvFile."""
     if arguments.env_file is not None:
         for name, value in read_env_file(Path(arguments.env_file)).items():
             os.environ.setdefault(name, value)

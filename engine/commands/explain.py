@@ -68,7 +68,7 @@ def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
 
 
 async def _live_explanation(policy: "Policy", given: "Mapping[str, FactValue]") -> "Explanation":
-    """The decision with what this machine knows: keys, ledger, clock, and how the providers are right now."""
+    """The decision with this machine's state: keys, ledger, clock, and the health of the providers."""
     from engine.model_router import ModelRouter
 
     async with ModelRouter.of(policy) as router:

@@ -1,7 +1,7 @@
-"""Findings -> what tools read: plain JSON, SARIF 2.1.0 for code scanning, and the lines a GitHub workflow
-shows in a pull request.
+"""Findings -> formats for tools: plain JSON, SARIF 2.1.0 for code scanning, and the annotations of a GitHub
+workflow.
 
-Policies in a pull request are written by strangers: nothing of theirs reaches a line unescaped.
+Strangers write the policies of a pull request, so every text of theirs is escaped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -122,13 +122,13 @@ def _github_line(finding: Diagnostic, folder: Path) -> str:
         "endColumn": end_column,
         "title": finding.slug,
     }
-    told = ",".join(f"{name}={_escaped(str(value), ',:')}" for name, value in properties.items())
+    written = ",".join(f"{name}={_escaped(str(value), ',:')}" for name, value in properties.items())
     text = finding.message if finding.help is None else f"{finding.message}; {finding.help}"
-    return f"::{_GITHUB_LEVELS[finding.level]} {told}::{_escaped(visible(text))}"
+    return f"::{_GITHUB_LEVELS[finding.level]} {written}::{_escaped(visible(text))}"
 
 
 def _escaped(text: str, more: str = "") -> str:
-    """As workflow commands want it: nothing in a value can end the line or begin another command."""
+    """Escaped for workflow commands: no value can end the line or begin another command."""
     for character in ("%", "\r", "\n", *more):
         text = text.replace(character, f"%{ord(character):02X}")
     return visible(text)

@@ -126,7 +126,7 @@ def _format_input(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _formatted(name: str, data: bytes, terminal: Terminal) -> str | None:
-    """The canonical text; None after the errors of the file were told."""
+    """The canonical text; None after the errors of the file are printed."""
     from engine.config.yaml_source import decode
     from engine.language.diagnostics import Level, Problems, visible
     from engine.language.file_layout import WouldChangeMeaning, format_source
@@ -156,10 +156,7 @@ def _difference(name: str, data: bytes, text: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """All of it or nothing: beside the file first, then in its place.
-
-    A link stays one, its file is replaced.
-    """
+    """Replaces a file whole: writes beside it, then renames. Of a link the target is replaced."""
     import tempfile
 
     path = path.resolve()

@@ -51,13 +51,13 @@ async def _checked(policy: "Policy") -> dict[str, dict[str, Any]]:
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
     latency = row["latency_s"]
     models = row["models"]
-    told = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+    names = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
     return (
         name,
         row["locality"],
         row["status"],
         "" if latency is None else f"{latency * 1000:.0f}",
         row["version"] or "",
-        told,
+        names,
         row["error"] or "",
     )

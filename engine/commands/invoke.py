@@ -1,4 +1,4 @@
-"""`engine invoke`: one real call through the router, or with --dry-run what it would be."""
+"""`engine invoke`: one call through the router; with --dry-run it decides and calls nothing."""
 
 import argparse
 import json

@@ -1,5 +1,4 @@
-"""`engine lint`: everything worth telling a policy's author, found in its text and by asking about all
-tasks."""
+"""`engine lint`: every finding about a policy, from its text and from questions over all tasks."""
 
 import argparse
 import json
@@ -92,7 +91,7 @@ def _stream(
 
 
 def _fix(folder: Path, files: "PolicyFolder", terminal: Terminal) -> bool:
-    """Writes what can be mended. False when a file changed under our hands or cannot be written."""
+    """Writes the fixes. False when a file changed meanwhile or cannot be written."""
     from engine.analysis.linter import fix
 
     before = {source.name: source.text for source in files.routes}
@@ -112,8 +111,8 @@ def _fix(folder: Path, files: "PolicyFolder", terminal: Terminal) -> bool:
 
 
 def _rewrite(folder: Path, name: str, before: str, after: str) -> None:
-    """Puts new text into a plain file of the folder, never through a link, and only if it still says what was
-    linted."""
+    """Puts new text into a plain file of the folder, never through a link, and only if it is unchanged since
+    linting."""
     import os
 
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

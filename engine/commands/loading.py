@@ -1,4 +1,4 @@
-"""What most commands begin with: options they share, and a policy folder loaded or its problems told."""
+"""Shared by most commands: common options, and loading a policy folder or printing its problems."""
 
 import argparse
 import os
@@ -40,7 +40,7 @@ def add_format_argument(parser: argparse.ArgumentParser, *formats: str) -> None:
 
 
 def load_policy(arguments: argparse.Namespace, terminal: Terminal) -> "Policy | None":
-    """The policy of the folder in force, or None after its errors were told; the command then exits with 2.
+    """The policy of the folder in force, or None after its errors are printed; the command then exits with 2.
 
     Raises ConfigurationError when there is no such folder.
     """
@@ -57,7 +57,7 @@ def load_policy(arguments: argparse.Namespace, terminal: Terminal) -> "Policy | 
 
 
 def tell(problems: "Iterable[Diagnostic]", terminal: Terminal, *, as_answer: bool = False) -> None:
-    """Every diagnostic with its snippet: on standard error, or as the answer of a command that was asked for
+    """Prints every diagnostic with its snippet: on standard error, or as the answer of a command that reports
     them."""
     from engine.language.rendering import render
 

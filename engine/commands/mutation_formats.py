@@ -14,7 +14,7 @@ _NOWHERE = Source("", "").span(0, 0)
 
 
 def mutation_text(report: MutationReport) -> str:
-    """The score, and each change that nobody would notice with the simplest task that it decides
+    """The score, and each change that no test or proof notices, with the simplest task that it decides
     otherwise."""
     killed, survived = report.count("killed"), report.count("survived")
     undecided, equivalent = report.count("undecided"), report.count("equivalent")
@@ -65,8 +65,7 @@ def _beginning(decision: Decision | None, other: Decision | None) -> str:
 
 
 def mutation_json(report: MutationReport) -> dict[str, Any]:
-    """Plain values (schemas/test-report.schema.json); the changes that were noticed are counted, not
-    listed."""
+    """Plain values (schemas/test-report.schema.json); noticed changes are counted, not listed."""
     return {
         "score": int(report.score * 10_000) / 10_000,
         "possible": report.possible,

@@ -1,7 +1,5 @@
-"""Which models Ollama has on this machine.
-
-Asks loopback only, whatever the environment says; never raises.
-"""
+"""The models that Ollama has on this machine. Calls loopback only, whatever the environment says; never
+raises."""
 
 import json
 from dataclasses import dataclass
@@ -24,11 +22,10 @@ class Pulled:
 
 
 def pulled_models(base_url: str | None) -> tuple[Pulled, ...] | None:
-    """The models pulled, smallest first; None when nobody answers.
+    """The pulled models, smallest first; None when nobody answers.
 
-    `base_url` (OLLAMA_BASE_URL) is asked only when it is a loopback address, for asking is already a request
-    that leaves. Models that Ollama only passes on to somebody else's machine are left out: they are not
-    local.
+    `base_url` (OLLAMA_BASE_URL) is used only when it is a loopback address, for even a question is a request
+    that leaves the machine. Models that Ollama passes on to another machine are left out: they are not local.
     """
     address = _loopback(base_url or DEFAULT_URL)
     answer = address and _complete(f"{address}/api/tags")

@@ -1,4 +1,5 @@
-"""`engine replay`: recorded tasks decided again, under this policy or two, and what that would have cost."""
+"""`engine replay`: decides recorded tasks again, under one policy or two, and reports cost, locality and
+refusals."""
 
 import argparse
 import json
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "decide recorded tasks again, and report cost, locality, refusals and savings"
 DESCRIPTION = """Decides every row of a log (CSV, JSON lines, Parquet, or the engine's own decision log) under
-a policy, with a clock and budgets that play as they would have. Columns called as facts are found; the rest
-is said: engine replay calls.csv --map task.type=kind tokens.input=prompt tokens.output=reply time=at --set
-criticality=high --against ../new-policies"""
+a policy, with a clock and budgets that play as they would have. Columns with the name of a fact are found,
+--map names the others: engine replay calls.csv --map task.type=kind tokens.input=prompt tokens.output=reply
+time=at --set criticality=high --against ../new-policies"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +65,7 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_column_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a log does not say of itself."""
+    """Options for facts that a log does not hold, or holds under another name."""
     parser.add_argument(
         "--map",
         nargs="+",
@@ -94,9 +95,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return COULD_NOT_RUN
     from engine.replay.report import replay as replayed
 
-    said = log_options(arguments, policies[0][1])
+    options = log_options(arguments, policies[0][1])
     simulated = None if arguments.budgets is None else arguments.budgets == "simulated"
-    options = replace(said, simulated=simulated, rounded=arguments.charges == "booked")
+    options = replace(options, simulated=simulated, rounded=arguments.charges == "booked")
     progress = progress_of(terminal)
     report = replayed(Path(arguments.log), policies, options, progress)
     if progress is not None:
@@ -115,7 +116,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def load_policies(folders: list[str | None], terminal: Terminal) -> "list[tuple[str, Policy]] | None":
-    """Each folder's name and policy, or None after the errors were told. Raises ConfigurationError."""
+    """Each folder's name and policy, or None after the errors are printed. Raises ConfigurationError."""
     from engine.language.diagnostics import Problems
     from engine.policy import find_folder, load
 
@@ -136,7 +137,7 @@ def load_policies(folders: list[str | None], terminal: Terminal) -> "list[tuple[
 
 
 def log_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
-    """What is said of a log, and what is asked of its scores. Raises InvalidFact, UnreadableLog."""
+    """The options of a log and of its scores. Raises InvalidFact, UnreadableLog."""
     options = column_options(arguments, policy)
     if (arguments.weak is None) != (arguments.strong is None):
         from engine.replay.errors import UnreadableLog
@@ -147,7 +148,7 @@ def log_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
 
 
 def column_options(arguments: argparse.Namespace, policy: "Policy") -> "Options":
-    """What is said of a log. Raises InvalidFact, UnreadableLog."""
+    """The options of a log's columns. Raises InvalidFact, UnreadableLog."""
     from datetime import datetime
 
     from engine.commands.fact_arguments import given_facts
@@ -167,17 +168,17 @@ def column_options(arguments: argparse.Namespace, policy: "Policy") -> "Options"
 
 
 def progress_of(terminal: Terminal) -> "Callable[[int], None] | None":
-    """Says on a terminal how far it is; nothing otherwise."""
+    """A function that shows the progress on a terminal; None without one."""
     if not terminal.err.isatty():
         return None
     began = time.monotonic()
 
-    def told(rows: int) -> None:
+    def report(rows: int) -> None:
         seconds = max(time.monotonic() - began, 1e-9)
         terminal.err.write(f"\r{rows:,} rows, {rows / seconds:,.0f} a second\x1b[K")
         terminal.err.flush()
 
-    return told
+    return report
 
 
 def write_page(path: Path, text: str) -> None:

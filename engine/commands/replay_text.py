@@ -1,5 +1,5 @@
-"""A replay's report -> text for a person: the sums first, then what to compare them with, then what moved and
-why."""
+"""A replay's report -> text: the sums, then lines to compare them with, then the moved rows and their
+reasons."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from engine.commands.tables import table
 from engine.language.diagnostics import visible
 
 if TYPE_CHECKING:
-    from engine.replay.outcomes import Interval, Outcomes
+    from engine.replay.outcomes import Outcomes
     from engine.replay.report import Report, Side
     from engine.replay.tally import Move
 
@@ -29,14 +29,14 @@ def replay_text(report: "Report") -> str:
 def _head(report: "Report") -> str:
     from engine.replay.encoding import moment
 
-    told = (
+    text = (
         f"{visible(report.log)}: {report.rows:,} tasks, {report.input_tokens:,} tokens in, "
         f"{report.output_tokens:,} out"
     )
     if report.first_us is not None and report.last_us is not None:
-        told += f"\n{moment(report.first_us)} to {moment(report.last_us)}"
+        text += f"\n{moment(report.first_us)} to {moment(report.last_us)}"
     columns = ", ".join(f"{field} from {visible(column)}" for field, column in sorted(report.columns.items()))
-    return f"{told}\n{columns}" if columns else told
+    return f"{text}\n{columns}" if columns else text
 
 
 def _side(report: "Report", side: "Side") -> str:
@@ -91,39 +91,36 @@ def _side(report: "Report", side: "Side") -> str:
 def _exhausted(side: "Side") -> list[str]:
     from engine.replay.encoding import moment
 
-    told = []
+    text = []
     for gone in side.exhaustions[:10]:
         limit = dollars(Decimal(gone.limit_micro_usd).scaleb(-6))
         when = "" if gone.at_us is None else f", {moment(gone.at_us)}"
-        told.append(f"budget {gone.account}: {limit} gone at row {gone.row:,}{when}")
+        text.append(f"budget {gone.account}: {limit} gone at row {gone.row:,}{when}")
     if len(side.exhaustions) > 10:
-        told.append(f"... and {len(side.exhaustions) - 10:,} windows more")
-    return told
+        text.append(f"... and {len(side.exhaustions) - 10:,} windows more")
+    return text
 
 
 def _outcomes(outcomes: "Outcomes") -> str:
-    told = f"score {_interval(outcomes.score)} over {outcomes.rows:,} rows; oracle {outcomes.oracle:.4f}"
+    from engine.replay.outcomes import format_interval
+
+    score = format_interval(outcomes.score)
+    text = f"score {score} over {outcomes.rows:,} rows; oracle {outcomes.oracle:.4f}"
     if outcomes.unknown:
-        told += f"; {outcomes.unknown:,} rows have no score"
+        text += f"; {outcomes.unknown:,} rows have no score"
     if outcomes.pgr is None or outcomes.apgr is None or outcomes.random_score is None:
-        return told
+        return text
     cpt = ", ".join(
         f"CPT({level:.0%}) {'none' if share is None else f'{share:.1%}'}" for level, share in outcomes.cpt
     )
     return (
-        f"{told}\nagainst {visible(outcomes.weak or '')} (weak) and {visible(outcomes.strong or '')} "
+        f"{text}\nagainst {visible(outcomes.weak or '')} (weak) and {visible(outcomes.strong or '')} "
         "(strong): "
-        f"{outcomes.strong_share:.1%} strong calls, PGR {_interval(outcomes.pgr)}\n"
-        f"mixed with coin tosses: APGR {_interval(outcomes.apgr)}, {cpt}\n"
+        f"{outcomes.strong_share:.1%} strong calls, PGR {format_interval(outcomes.pgr)}\n"
+        f"mixed with coin tosses: APGR {format_interval(outcomes.apgr)}, {cpt}\n"
         f"a coin at the same share: score {outcomes.random_score:.4f}, PGR {outcomes.strong_share:.4f}, APGR "
         "0.5"
     )
-
-
-def _interval(told: "Interval") -> str:
-    if told.low is None or told.high is None:
-        return f"{told.value:.4f}"
-    return f"{told.value:.4f} [{told.low:.4f}, {told.high:.4f}]"
 
 
 def _lines(report: "Report") -> str:
@@ -179,6 +176,6 @@ def _because(did: str, rule: str, place: str) -> str:
 
 
 def dollars(amount: Decimal) -> str:
-    """Six places below a cent's worth of interest, two above: `$93.62`, `$0.001234`."""
+    """Two decimal places from a dollar up, six below: `$93.62`, `$0.001234`."""
     places = Decimal("0.01") if amount >= 1 or not amount else Decimal("0.000001")
     return f"${amount.quantize(places, rounding=ROUND_HALF_UP):,f}"

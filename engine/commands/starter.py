@@ -1,7 +1,8 @@
-"""What was found on this machine -> the files of a first policy folder, cut from the bundled default set.
+"""The models and keys of this machine -> the files of a first policy folder, cut from the bundled default
+set.
 
-The default set is the one place that holds prices, windows and comments; what does not apply here is left
-out, and models that only this machine has are written in. Pure: looks at nothing but the bundled files.
+The default set is the one place that holds prices, windows and comments. Parts that do not apply here are
+left out, and models that only this machine has are added. Pure: reads nothing but the bundled files.
 """
 
 import json

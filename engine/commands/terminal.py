@@ -1,4 +1,4 @@
-"""Where a command's words go: the answer to standard output, everything else to standard error.
+"""The output of a command: the answer goes to standard output, everything else to standard error.
 
 Colour only on a terminal, and never when NO_COLOR is set (no-color.org).
 """

@@ -1,4 +1,5 @@
-"""`engine test`: the policy's `test` statements, what they reach, and what would get past them."""
+"""`engine test`: runs the policy's `test` statements, measures their coverage, and tries mutations of the
+rules."""
 
 import argparse
 import json
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.say(json.dumps(answer, indent=1))
         case "junit":
             terminal.say(junit(reports))
-            # JUnit has no place for these; what was asked for is said all the same.
+            # JUnit has no element for coverage or mutation: their text goes to standard error.
             if more:
                 terminal.note("\n\n".join(more))
         case _:

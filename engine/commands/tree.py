@@ -67,13 +67,13 @@ def _draw(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -
         case "svg":
             terminal.say(tree_drawing.svg(root, arguments.depth))
         case _:
-            told = [f"{fact} {format_value(value)}" for fact, value in given.items()]
-            told += (
+            parts = [f"{fact} {format_value(value)}" for fact, value in given.items()]
+            parts += (
                 []
                 if arguments.all
                 else ["everything up, nothing spent, Monday noon (--all asks about these too)"]
             )
-            if told:
-                terminal.say(f"with {'; '.join(told)}\n")
+            if parts:
+                terminal.say(f"with {'; '.join(parts)}\n")
             terminal.say(tree_drawing.text(root, arguments.depth))
     return 0

@@ -104,18 +104,24 @@ def share(text: str) -> float:
 
 def _text(proposal: "Proposal", weak: str, strong: str) -> str:
     from engine.commands.tables import table
-    from engine.replay.proposal import claims, told
+    from engine.replay.outcomes import format_interval
+    from engine.replay.proposal import claims
 
     held = proposal.held_out
     rows = [
-        ["proposal", f"{held.share:.1%}", told(held.score), told(held.percent_of_strong, percent=True)],
+        [
+            "proposal",
+            f"{held.share:.1%}",
+            format_interval(held.score),
+            format_interval(held.percent_of_strong, percent=True),
+        ],
         [
             "a coin, same share",
             f"{held.share:.1%}",
             f"{held.coin:.4f}",
             f"{held.coin / held.strong:.1%}" if held.strong else "",
         ],
-        ["types shuffled, same share", f"{held.share:.1%}", told(proposal.shuffled_score), ""],
+        ["types shuffled, same share", f"{held.share:.1%}", format_interval(proposal.shuffled_score), ""],
         [f"all {weak}", "0.0%", f"{held.weak:.4f}", f"{held.weak / held.strong:.1%}" if held.strong else ""],
         [f"all {strong}", "100.0%", f"{held.strong:.4f}", "100.0%"],
     ]
@@ -123,7 +129,7 @@ def _text(proposal: "Proposal", weak: str, strong: str) -> str:
     lines = [
         f"fitted on {proposal.fitted.rows:,} rows, scored on {held.rows:,} that were not fitted on",
         table(titles, rows, right=titles[1:]),
-        f"APGR {proposal.apgr:.4f}; a coin 0.5; types shuffled {told(proposal.shuffled_apgr)}",
+        f"APGR {proposal.apgr:.4f}; a coin 0.5; types shuffled {format_interval(proposal.shuffled_apgr)}",
     ]
     if (
         proposal.wanted.quality is not None
@@ -132,8 +138,8 @@ def _text(proposal: "Proposal", weak: str, strong: str) -> str:
     ):
         lines.append(
             f"to reach {proposal.wanted.quality:.0%} of {strong}'s score: {proposal.share_at_quality:.1%} of "
-            "calls; "
-            f"a coin {proposal.coin_share:.1%}; types shuffled {told(proposal.shuffled_share, percent=True)}"
+            f"calls; a coin {proposal.coin_share:.1%}; types shuffled "
+            f"{format_interval(proposal.shuffled_share, percent=True)}"
         )
     if proposal.splits is not None:
         lines.append(

@@ -1,4 +1,4 @@
-"""`engine usage`: what was spent and saved, against every limit; the books checked and exported."""
+"""`engine usage`: money spent and saved, against every limit; checks and exports the ledger."""
 
 import argparse
 import json
@@ -90,8 +90,8 @@ def _bar(limit: dict[str, Any], width: int, terminal: Terminal) -> str:
     full = min(BAR, int(used * BAR / 100))
     style: Style = "red" if used >= 100 or limit["closed"] else "yellow" if used >= 80 else "green"
     bar = terminal.styled("#" * full, style, terminal.out) + "." * (BAR - full)
-    told = f"${float(limit['spent_usd']):.2f} of ${float(limit['limit_usd']):.2f} ({used:.0f}%)"
-    return f"{limit['budget'].ljust(width)}  [{bar}]  {told}" + (
+    amounts = f"${float(limit['spent_usd']):.2f} of ${float(limit['limit_usd']):.2f} ({used:.0f}%)"
+    return f"{limit['budget'].ljust(width)}  [{bar}]  {amounts}" + (
         (f", ${held:.2f} held" if held else "") + (", closed after a breach" if limit["closed"] else "")
     )
 

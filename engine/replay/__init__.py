@@ -1,10 +1,9 @@
-"""A log of tasks -> what a policy would have done with them: `engine replay`, and `engine tune`, which
-proposes one.
+"""Recorded tasks, decided again: `engine replay`, and `engine tune`, which proposes a policy from outcomes.
 
-A log is read in chunks (`logs`, `columns`); each fact's column is cut into the policy's cells in bulk
-(`coding`); rows that no rule can tell apart become one state, and each state is decided once (`narrowing`);
-money and windows are played in order (`simulation`). What comes of it is counted (`counting`), said
-(`report`) and drawn (`page`).
+`logs` and `columns` read a log in chunks. `encoding` turns each fact's column into the policy's partitions in
+bulk. `pruning` joins rows that no rule can tell apart into one state and decides each state once.
+`simulation` plays money and budget windows in the order of the rows. `tally` and `explanations` count what
+happened and why; `report` holds the result, and `charts` and `page` draw it.
 
 INVARIANT: a row is decided as the evaluator decides its facts, and charged as the ledger charges a call;
 nothing here looks at the clock or calls a model. The dataframe library (extra `replay`) is imported in this

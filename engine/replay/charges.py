@@ -1,4 +1,4 @@
-"""Tokens and chosen models -> what each call costs, exactly, and what the ledger books for it.
+"""Tokens and chosen models -> the exact cost of each call, and the amount that the ledger books for it.
 
 Exact amounts are whole millionths of a micro-dollar; the ledger rounds each call up to the next micro-dollar
 (engine/budget/money).
@@ -17,8 +17,8 @@ NOTHING = Rates(0, 0, 0, 0)
 
 
 def rates_of(model: Model) -> Rates:
-    """A local model is free; so, here, is one without a price, which the engine's own guard never lets
-    through."""
+    """The rates of a model. A local model is free; so, here, is a model without a price, which the engine's
+    own guard never lets through."""
     if model.locality == "local" or model.prices is None:
         return NOTHING
     prices = model.prices
@@ -26,7 +26,7 @@ def rates_of(model: Model) -> Rates:
 
 
 class Tokens:
-    """The tokens of a chunk's rows at whichever model is chosen: the log's, or what it says of that model
+    """The tokens of each row of a chunk at any model: the log's own counts, or those it holds for that model
     alone."""
 
     def __init__(self, chunk: Chunk, models: Sequence[Model]) -> None:
@@ -57,7 +57,7 @@ class Tokens:
         return prompt, reply
 
     def sum_of(self, column: Whole) -> int:
-        """The sum of a column; those of the log itself are added up once."""
+        """The sum of a column; the sums of the log's own columns are kept."""
         if column is not self.input and column is not self.output and column is not self.cached:
             return total(column)
         if id(column) not in self._sums:
@@ -66,7 +66,7 @@ class Tokens:
 
     @staticmethod
     def _prompt(chunk: Chunk) -> Whole:
-        """What is written; else what the window needs, less the reply."""
+        """The prompt's tokens as the log has them; else the size of the exchange less the reply."""
         prompt = chunk.tokens("tokens.input")
         if prompt is not None:
             return prompt
@@ -98,7 +98,7 @@ class Charges:
             raise UnreadableLog("a price of this catalogue is too high to be counted with")
 
     def exact(self, chosen: Whole, tokens: Tokens, rows: slice) -> Whole:
-        """What each row's call costs, in millionths of a micro-dollar."""
+        """The cost of each row's call, in millionths of a micro-dollar."""
         prompt, reply = tokens.at(chosen, rows)
         rate = self._input[chosen]
         cost = prompt * rate
@@ -108,7 +108,7 @@ class Charges:
         return cost
 
     def everything_at(self, model: int, tokens: Tokens) -> int:
-        """What all rows cost at one model, in millionths of a micro-dollar."""
+        """The cost of all rows at one model, in millionths of a micro-dollar."""
         prompt, reply = tokens.everything_at(model)
         rates = self.rates[model]
         cost = tokens.sum_of(prompt) * rates.input + tokens.sum_of(reply) * rates.output

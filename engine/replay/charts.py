@@ -31,8 +31,7 @@ class Curve:
 
 
 def text(value: str) -> str:
-    """Text as a page may hold it: control characters made visible, nothing left that means something to
-    HTML."""
+    """Text as a page may hold it: control characters made visible, HTML escaped."""
     return escape(visible(value), quote=True)
 
 
@@ -122,7 +121,7 @@ def bars(amounts: Sequence[tuple[str, float, str, str]], title: str) -> str:
     top = max((amount for _, amount, _, _ in amounts), default=0.0) or 1.0
     high, left, right = 28, 290, 120
     parts = []
-    for place, (name, amount, told, colour) in enumerate(amounts):
+    for place, (name, amount, caption, colour) in enumerate(amounts):
         y = place * high
         wide = (WIDTH - left - right) * amount / top
         shown = name if len(name) <= 40 else f"{name[:39]}…"
@@ -131,7 +130,7 @@ def bars(amounts: Sequence[tuple[str, float, str, str]], title: str) -> str:
             f'<rect x="{left}" y="{y + 5}" width="{max(wide, 1.5):.1f}" height="18" rx="3" fill="{colour}"/>'
         )
         parts.append(
-            f'<text class="strong" x="{left + max(wide, 1.5) + 8:.1f}" y="{y + 18}">{text(told)}</text>'
+            f'<text class="strong" x="{left + max(wide, 1.5) + 8:.1f}" y="{y + 18}">{text(caption)}</text>'
         )
     return _figure(title, "".join(parts), [], high=len(amounts) * high + 4)
 
@@ -244,8 +243,8 @@ def _figure(title: str, inside: str, names: Sequence[tuple[str, str, str]], *, h
     legend = "".join(
         '<li><svg viewBox="0 0 14 14" aria-hidden="true"><rect width="14" height="14" rx="3" '
         f'fill="{colour}"/></svg>'
-        f'{text(name)} <span class="soft">{text(told)}</span></li>'
-        for name, colour, told in names
+        f'{text(name)} <span class="soft">{text(caption)}</span></li>'
+        for name, colour, caption in names
     )
     listed = f'<ul class="legend">{legend}</ul>' if legend else ""
     return (

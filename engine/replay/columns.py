@@ -1,5 +1,4 @@
-"""The names of a log's columns and what the author says of them -> which column is which fact, token count or
-score.
+"""The columns of a log and the user's mapping -> which column is which fact, token count or score.
 
 A field is a fact (`task.type`), or one of: `time`, `key`, `tokens.input` (the whole prompt), `tokens.output`,
 `tokens.cached` (the part of the prompt read from the provider's cache), `recorded.model`; for one model M
@@ -45,15 +44,15 @@ class Columns:
 
 
 def columns_of(
-    names: Iterable[str], numeric: Iterable[str], said: Sequence[str], models: Sequence[str]
+    names: Iterable[str], numeric: Iterable[str], mappings: Sequence[str], models: Sequence[str]
 ) -> Columns:
-    """What is said (`FIELD=COLUMN`), and beside it every column that is called as its field is.
+    """The columns that `mappings` (`FIELD=COLUMN`) name, and every other column that has the name of a field.
 
-    A numeric column called like a model holds that model's score. Raises UnreadableLog.
+    A numeric column with the name of a model holds that model's score. Raises UnreadableLog.
     """
     names, numeric = list(names), set(numeric)
     found: dict[str, str] = {}
-    for written in said:
+    for written in mappings:
         name, equals, column = written.partition("=")
         if not equals:
             raise UnreadableLog(
@@ -72,7 +71,7 @@ def columns_of(
 
 
 def field_named(name: str, models: Sequence[str]) -> str:
-    """The field someone means. Raises UnreadableLog with the fields that exist."""
+    """The field with this name, or with its short form. Raises UnreadableLog, which lists the fields."""
     if name in PLAIN_FIELDS or (name.startswith(FIELD_OF_LABELS) and name != FIELD_OF_LABELS):
         return name
     for prefix in FIELDS_OF_MODELS:

@@ -1,7 +1,7 @@
-"""The rows of a chunk -> for every fact, a small number a row: the value it has, and the policy's cell that
-value falls into.
+"""The rows of a chunk -> for every fact one small number a row, for its value or for the policy's partition
+of it.
 
-Only different values are looked at one by one; rows are counted, cut and joined by the dataframe library.
+Python looks at each different value once; the dataframe library counts, cuts and joins the rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ MOST_MARKS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
+class Encoded:
     """One fact of every row in one policy: `cells[codes[row]]`.
 
     `codes` is None when every row has the first cell.
@@ -76,14 +76,14 @@ class Chunk:
         return None if column is None else self.frame.get_column(column)
 
     def tokens(self, field: str) -> Whole | None:
-        """A column of token counts; what is not written is 0."""
+        """A column of token counts; a missing count is 0."""
         if field not in self._numbers:
             series = self.series(field)
             self._numbers[field] = None if series is None else self._whole(field, series, MOST_TOKENS)
         return self._numbers[field]
 
     def scores(self, model: str) -> Numbers | None:
-        """What a model scored in each row; not a number where nobody knows."""
+        """The score of a model in each row; NaN where it is unknown."""
         series = self.series(f"score.{model}")
         if series is None:
             return None
@@ -103,20 +103,20 @@ class Chunk:
 
     # -- facts
 
-    def coded(self, column: Column, zone: str) -> Coded:
-        """One fact as one policy sees it."""
+    def encoded(self, column: Column, zone: str) -> Encoded:
+        """One fact of every row, as the partitions of one policy."""
         factor = self.factor(column.fact, zone)
         if factor.numbers is not None:
             assert isinstance(column, NumberColumn)
             cuts = thresholds(column)
-            return Coded(cut(factor.numbers, cuts), range(len(cuts) + 1))
+            return Encoded(cut(factor.numbers, cuts), range(len(cuts) + 1))
         cells: dict[Any, int] = {}
         places = [cells.setdefault(column.lookup(value), len(cells)) for value in factor.values]
         if factor.codes is None:
-            return Coded(None, list(cells))
+            return Encoded(None, list(cells))
         if len(cells) == len(places):
-            return Coded(factor.codes, list(cells))
-        return Coded(np.array(places, np.int64)[factor.codes], list(cells))
+            return Encoded(factor.codes, list(cells))
+        return Encoded(np.array(places, np.int64)[factor.codes], list(cells))
 
     def factor(self, fact: str, zone: str) -> Factor:
         """One fact of every row, whatever the policy."""
@@ -155,7 +155,7 @@ class Chunk:
         return Factor([self.assumed[INDEX[fact.name]]])
 
     def _marked(self, fact: Fact, marks: Mapping[str, str], series: pl.Series | None) -> Factor:
-        """Labels written as a column of yes and no each, beside those written together."""
+        """Labels of columns of yes and no (`label.L`), joined with those of a column of sets."""
         if len(marks) > MOST_MARKS:
             raise UnreadableLog(f"a log can mark at most {MOST_MARKS} labels by columns")
         written = Factor([frozenset()]) if series is None else self._by_value(fact, series)
@@ -180,7 +180,7 @@ class Chunk:
         return np.full(self.rows, values[0]) if flag.codes is None else values[flag.codes]
 
     def exchange_tokens(self) -> Whole:
-        """Tokens that prompt and reply need in the window, as far as the log says."""
+        """The tokens that prompt and reply need in the window, as far as the log has them."""
         prompt, reply = self.tokens("tokens.input"), self.tokens("tokens.output")
         none = np.zeros(self.rows, np.int64)
         return (none if prompt is None else prompt) + (none if reply is None else reply)
@@ -205,10 +205,10 @@ class Chunk:
             numbers = series.cast(pl.Int64).fill_null(0).to_numpy()
         except pl.exceptions.PolarsError:
             raise UnreadableLog(
-                f"column {series.name!r} is said to be {field}, which is a whole number"
+                f"column {series.name!r} is mapped to {field}, which is a whole number"
             ) from None
         if len(numbers) and (int(numbers.min()) < 0 or int(numbers.max()) > most):
-            raise UnreadableLog(f"column {series.name!r} is said to be {field}, which is from 0 to {most}")
+            raise UnreadableLog(f"column {series.name!r} is mapped to {field}, which is from 0 to {most}")
         return numbers
 
 
@@ -240,7 +240,7 @@ def read_value(fact: Fact, value: object, names: Names) -> FactValue:
 
 
 def cut(numbers: Whole, cuts: Whole) -> Whole:
-    """How many of the ascending `cuts` each number has reached."""
+    """For each number, how many of the ascending `cuts` it has reached."""
     if not len(cuts) or not len(numbers):
         return np.zeros(len(numbers), np.int64)
     top = int(numbers.max())
@@ -296,8 +296,11 @@ def _factor_of(series: pl.Series, read: Callable[[object], FactValue]) -> Factor
 
 
 def _times_us(series: pl.Series, start: datetime) -> Whole:
-    """Numbers are seconds, from `start` when they are too small to be a date after 1973; text is ISO 8601,
-    UTC unless it says."""
+    """Microseconds since 1970.
+
+    Numbers are seconds, from `start` when they are too small to be a date after 1973; text is ISO 8601, in
+    UTC unless it has an offset.
+    """
     dtype = series.dtype
     if series.null_count():
         raise UnreadableLog(f"column {series.name!r} is the time, and some rows have none")
@@ -333,9 +336,9 @@ def _clock(fact: str, times_us: Whole, zone: str) -> Factor:
 
 def moment(us: int) -> str:
     """An instant as reports write it: `2026-01-31T08:00:00Z`, with a fraction where there is one."""
-    told = datetime.fromtimestamp(us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f".{us % 1_000_000:06}".rstrip("0") if us % 1_000_000 else ""
-    return f"{told}{fraction}Z"
+    return f"{text}{fraction}Z"
 
 
 def dollars(text: str) -> Decimal:

@@ -1,8 +1,7 @@
-"""Rows that were refused, or moved from one model to another -> the rules that did it, with the number of
-rows of each.
+"""Refused rows, and rows that moved to another model -> the rules responsible, with the number of rows of
+each.
 
-Only combinations of cells that differ are looked at, each once; they are decided in full by the evaluator's
-own masks.
+Each different combination of partitions is looked at once, and decided in full by the evaluator's own masks.
 """
 
 from collections import Counter
@@ -27,8 +26,8 @@ a reason."""
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that a rule did: `did` is a few words, `rule` its name and `place` where it is written
-    (`main.route:12`)."""
+    """One effect of one rule: `did` describes it in a few words, `rule` is the rule's name and `place` its
+    file and line (`main.route:12`)."""
 
     did: str
     rule: str
@@ -39,10 +38,10 @@ BEYOND = Reason("not looked at: too many different combinations", "", "")
 
 
 class Combinations:
-    """The different combinations of cells among some rows of what was played, under one policy or two."""
+    """The different combinations of partitions among some rows that were played, under one policy or two."""
 
     def __init__(self, played: Sequence[Played], rows: Whole) -> None:
-        codes = [coded.codes[rows] for one in played for _, coded in one.coded if coded.codes is not None]
+        codes = [fact.codes[rows] for one in played for _, fact in one.encoded if fact.codes is not None]
         for one in played:
             starts = np.array([start for start, _ in one.stretches], np.int64)
             # Stretches with the same cells are one: what matters is the cells, not when.
@@ -80,19 +79,18 @@ class Combinations:
 def decision_at(simulation: Simulation, played: Played, row: int) -> Decision:
     """The whole decision of one row."""
     cells = {
-        column.fact: coded.cells[0 if coded.codes is None else int(coded.codes[row])]
-        for column, coded in played.coded
+        column.fact: encoded.cells[0 if encoded.codes is None else int(encoded.codes[row])]
+        for column, encoded in played.encoded
     }
     starts = [start for start, _ in played.stretches]
     stretch = int(np.searchsorted(starts, row, side="right")) - 1
-    return simulation.narrowing.decision({**cells, **played.stretches[stretch][1]})
+    return simulation.pruning.decision({**cells, **played.stretches[stretch][1]})
 
 
 class Refusals:
-    """Refused rows -> how often each rule blocks a model which the route would have used.
+    """Refused rows -> how often each rule blocks a model of the route's tiers.
 
-    Rows are told apart only by the guards and routes that hold for them, and each such class is looked at
-    once.
+    Rows with the same live guards and routes form one class, and each class is looked at once.
     """
 
     def __init__(self, simulation: Simulation) -> None:
@@ -122,11 +120,11 @@ class Refusals:
     def counted(self) -> list[tuple[Reason, int]]:
         """Every reason with its rows, the most frequent first."""
         rules = self._simulation.policy.compiled.rules
-        told = []
+        counted = []
         for rule, count in self._counts.items():
             did = "blocks" if rule >= 0 else "its tiers hold no model here"
-            told.append((_reason(did, rules[rule if rule >= 0 else ~rule]), count))
-        return sorted(told, key=lambda item: (-item[1], item[0].rule))
+            counted.append((_reason(did, rules[rule if rule >= 0 else ~rule]), count))
+        return sorted(counted, key=lambda item: (-item[1], item[0].rule))
 
     def _blocking(self, live: int) -> tuple[int, ...]:
         """The rules that block members of the route's tiers; a route without members stands for itself,
@@ -148,7 +146,7 @@ class Refusals:
 
 
 class Watched:
-    """Guards that are only being watched -> how many chosen models each would have blocked."""
+    """Watched guards -> how many chosen models each would have blocked."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -172,28 +170,30 @@ class Watched:
                 self._counts[rule] += int(pairs[pair])
 
     def counted(self) -> list[tuple[Reason, int]]:
-        """Every watched guard, those that would have blocked nothing too; the most frequent first."""
+        """Every watched guard, those without a hit included; the most frequent first."""
         policy = self._simulation.policy.compiled
         rules = {policy.owners[bit] for bit in bits_of(self._relevant)}
-        told = [(_reason("would have blocked it", policy.rules[rule]), self._counts[rule]) for rule in rules]
-        return sorted(told, key=lambda item: (-item[1], item[0].rule))
+        counted = [
+            (_reason("would have blocked it", policy.rules[rule]), self._counts[rule]) for rule in rules
+        ]
+        return sorted(counted, key=lambda item: (-item[1], item[0].rule))
 
 
 def classes(simulation: Simulation, played: Played, rows: Whole, relevant: int) -> tuple[list[int], Whole]:
     """The different sets of `relevant` cubes that hold among these rows, and for each row which of them."""
     masks, index = [relevant], np.zeros(len(rows), np.int64)
-    for column, coded in played.coded:
-        codes = None if coded.codes is None else coded.codes[rows]
-        masks, index = _divided(masks, index, codes, [column.mask(cell) for cell in coded.cells])
+    for column, encoded in played.encoded:
+        codes = None if encoded.codes is None else encoded.codes[rows]
+        masks, index = _divided(masks, index, codes, [column.mask(cell) for cell in encoded.cells])
     starts = np.array([start for start, _ in played.stretches], np.int64)
-    last = [simulation.narrowing.last_mask(cells) for _, cells in played.stretches]
+    last = [simulation.pruning.last_mask(cells) for _, cells in played.stretches]
     return _divided(masks, index, np.searchsorted(starts, rows, side="right") - 1, last)
 
 
 def _divided(
     masks: list[int], index: Whole, codes: Whole | None, of_cells: list[int]
 ) -> tuple[list[int], Whole]:
-    """Every class divided by one fact, and classes for which the same holds joined again."""
+    """Divides every class by one fact, and joins classes in which the same rules hold."""
     if codes is None:
         codes = np.zeros(len(index), np.int64)
     width = len(of_cells)
@@ -207,7 +207,7 @@ def _divided(
 
 
 def why_moved(before: Simulation, was: Decision, after: Simulation, now: Decision) -> list[Reason]:
-    """What made the first of one chain another than the first of the other; never empty."""
+    """The reasons why the two chains begin with different models; never empty."""
     old = was.chain[0] if was.chain else None
     new = now.chain[0] if now.chain else None
     reasons: list[Reason] = []

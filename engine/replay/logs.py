@@ -25,7 +25,7 @@ FORMATS = (".csv", ".csv.gz", ".jsonl", ".ndjson", ".jsonl.gz", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A file that was looked at: its columns, those among them that hold numbers, and how to read it."""
+    """A log file: its columns, which of them hold numbers, and how to read it."""
 
     path: Path
     names: tuple[str, ...]
@@ -46,7 +46,7 @@ class Log:
 
 
 def open_log(path: Path) -> Log:
-    """Looks at a log. Raises UnreadableLog for a file that is not there or is no log."""
+    """Opens a log and reads its columns. Raises UnreadableLog for a file that is missing or is no log."""
     if path.is_dir():
         return _decision_log_in(path)
     kind = next((kind for kind in FORMATS if path.name.lower().endswith(kind)), None)
@@ -142,8 +142,7 @@ _WHOLE = frozenset(
 
 
 def _decision(record: dict[str, Any]) -> dict[str, Any]:
-    """One row: the facts as they are written, when, the tokens of the answer where there was one, and the
-    model decided on."""
+    """One row: the recorded facts, the time, the tokens of an answer, and the chosen model."""
     facts = {
         name: value if name in _WHOLE else _text(value)
         for name, value in record["facts"].items()

@@ -33,11 +33,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a policy's choices scored.
+    """The scores of a policy's choices.
 
-    `rows` have a known score of the chosen model, or were refused, which scores 0.
-
-    `means` are the scores of each model that has them, over the same rows; `oracle` is the best of each row.
+    `rows` are those with a known score of the chosen model, and the refused ones, which score 0. `means` are
+    the mean scores of each model that has them, over the same rows; `oracle` is the mean of each row's best.
     """
 
     rows: int
@@ -62,9 +61,11 @@ def outcomes_of(
     localities: Mapping[str, str],
     seed: int,
 ) -> Outcomes | None:
-    """`counted` has for each (chosen model's number, score of each of `models`, ...) how often it occurred;
-    the number is a place in `models`, -1 a refusal, -2 a model without scores. None when no row has all
-    scores."""
+    """The scores of counted outcomes, or None when no row has all scores.
+
+    `counted` has for each (number of the chosen model, score of each of `models`, ...) how often it occurred;
+    the number is a place in `models`, -1 a refusal, -2 a model without scores.
+    """
     known = {
         outcome: count
         for outcome, count in counted.items()
@@ -169,17 +170,25 @@ def _pair(means: Mapping[str, float], localities: Mapping[str, str]) -> tuple[st
 
 
 def _draws(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", rows: int, seed: int) -> Numbers:
-    """How often each outcome comes up when as many rows are drawn with replacement, DRAWS times (fewer for
-    huge tables)."""
+    """How often each outcome occurs when as many rows are drawn with replacement, DRAWS times (fewer for huge
+    tables)."""
     rng = np.random.default_rng(seed)
     draws = DRAWS if len(counts) <= 20_000 else 200
     return rng.multinomial(rows, counts / rows, size=draws).astype(np.float64)
 
 
 def interval_of(value: float, drawn: Numbers) -> Interval:
-    """A value and the middle 95 % of what was drawn for it."""
+    """A value and the middle 95 % of its draws."""
     finite = drawn[np.isfinite(drawn)]
     if len(finite) < FEWEST_DRAWS:
         return Interval(value, None, None)
     low, high = np.percentile(finite, [2.5, 97.5])
     return Interval(value, float(low), float(high))
+
+
+def format_interval(interval: Interval, *, percent: bool = False) -> str:
+    """`0.7701 [0.7554, 0.7850]`, or `77.0% [75.5%, 78.5%]`."""
+    shape = ".1%" if percent else ".4f"
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:{shape}}"
+    return f"{interval.value:{shape}} [{interval.low:{shape}}, {interval.high:{shape}}]"

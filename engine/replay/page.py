@@ -25,7 +25,7 @@ from engine.replay.charts import (
 )
 from engine.replay.encoding import moment
 from engine.replay.explanations import Reason
-from engine.replay.outcomes import Interval
+from engine.replay.outcomes import Interval, format_interval
 from engine.replay.report import Report, Side, usd
 from engine.replay.tally import Move
 
@@ -132,8 +132,8 @@ def _cards(report: Report) -> str:
     return "\n".join(f'<div class="cards">{"".join(row)}</div>' for row in rows)
 
 
-def _card(name: str, number: str, said: str) -> str:
-    return f'<div class="card">{name}<b>{text(number)}</b><span>{text(said)}</span></div>'
+def _card(name: str, number: str, caption: str) -> str:
+    return f'<div class="card">{name}<b>{text(number)}</b><span>{text(caption)}</span></div>'
 
 
 # --- Money ------------------------------------------------------------------------------------------------
@@ -166,13 +166,13 @@ def _summed(amounts: Sequence[float]) -> list[float]:
 
 
 def _times(report: Report) -> list[str]:
-    """How the beginning of each run is named: its time, else its first row."""
+    """A label for the beginning of each run: its time, else its first row."""
     course = report.sides[0].course
     if report.first_us is None or report.last_us is None:
         return [f"row {place * course.stride:,}" for place in range(len(course.calls))]
     long = report.last_us - report.first_us > 3 * 86_400_000_000
-    told = [moment(us or 0) for us in course.first_us]
-    return [one[:10] if long else f"{one[11:16]}" for one in told]
+    starts = [moment(us or 0) for us in course.first_us]
+    return [one[:10] if long else f"{one[11:16]}" for one in starts]
 
 
 def _budgets(report: Report) -> str:
@@ -214,8 +214,10 @@ def _budgets(report: Report) -> str:
 
 
 def _spending(side: Side, report: Report) -> str | None:
-    """The first limit on everything, by day or by month, against what was spent; None where there is none or
-    no money was spent."""
+    """A chart of the money spent against the first total limit, daily or monthly.
+
+    None where there is no such limit, or where nothing was spent.
+    """
     budgets = side.policy.settings.budgets
     for period, limits in ((Period.DAILY, budgets.daily), (Period.MONTHLY, budgets.monthly)):
         if limits.total_usd is None or limits.total_usd == 0 or not side.usd or not report.simulated:
@@ -267,7 +269,8 @@ def _models(report: Report) -> str:
 
 
 def colours_of(report: Report) -> Mapping[str, str]:
-    """A colour for each model, the same on the whole page: cool ones stay local, warm ones cost money."""
+    """A colour for each model, the same on the whole page: cool for local models, warm for those that cost
+    money."""
     colours: dict[str, str] = {"refused": REFUSED_COLOUR}
     for locality, palette in (("local", LOCAL_COLOURS), ("cloud", PAID_COLOURS)):
         keys = dict.fromkeys(
@@ -300,14 +303,14 @@ def _compare(report: Report) -> str:
         for line in report.lines
         if line.usd == 0 and line.locality == "local"
     ]
-    said = (
+    free_note = (
         f"Everything at {', '.join(free)} costs nothing here; power, hardware and waiting are not in it."
         if free
         else ""
     )
     return (
         "<h2>The same tasks elsewhere</h2>\n"
-        f'<p class="soft">Dollars for all rows, whatever fits and whatever the budget. {text(said)}'
+        f'<p class="soft">Dollars for all rows, whatever fits and whatever the budget. {text(free_note)}'
         f"</p>\n{bars(amounts, 'Dollars')}"
     )
 
@@ -348,12 +351,8 @@ def _outcomes(report: Report) -> str:
     return "\n".join(parts)
 
 
-def _interval(told: Interval | None) -> str:
-    if told is None:
-        return ""
-    if told.low is None or told.high is None:
-        return f"{told.value:.4f}"
-    return f"{told.value:.4f} [{told.low:.4f}, {told.high:.4f}]"
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else format_interval(interval)
 
 
 # --- What moved -------------------------------------------------------------------------------------------
@@ -432,14 +431,14 @@ def _refused(report: Report) -> str:
 
 
 def _foot(report: Report) -> str:
-    said = [f"Note: {note}." for note in report.notes]
-    said += [
+    lines = [f"Note: {note}." for note in report.notes]
+    lines += [
         f"{side.name}: policy {side.policy.explainer.policy_digest}, catalogue "
         f"{side.policy.explainer.catalogue_digest}."
         for side in report.sides
     ]
-    said.append(f"Seed {report.seed}; the same log, policies and seed give the same page.")
-    return "<footer>" + "".join(f"<div>{text(line)}</div>" for line in said) + "</footer>"
+    lines.append(f"Seed {report.seed}; the same log, policies and seed give the same page.")
+    return "<footer>" + "".join(f"<div>{text(line)}</div>" for line in lines) + "</footer>"
 
 
 def dollars(amount: Decimal) -> str:

@@ -1,8 +1,7 @@
-"""A log with outcomes -> the table that tuning reads; and what tuning proposes -> a `.route` file that a
-person can read.
+"""A log with outcomes -> the table for tuning; a proposal of tuning -> a `.route` file for people to read.
 
-The file says of itself only what the held-out part showed. It is one pair of routes: what goes to the strong
-model, and the rest of the types that were seen; whatever was never seen is left to the policy's other routes.
+The file reports only results of the held-out part. It holds one pair of routes: tasks for the strong model,
+and the other types that the log has. Types that the log does not have are left to the policy's other routes.
 """
 
 import re
@@ -22,7 +21,7 @@ from engine.replay.columns import columns_of
 from engine.replay.encoding import Chunk, Numbers
 from engine.replay.errors import UnreadableLog
 from engine.replay.logs import open_log
-from engine.replay.outcomes import Interval
+from engine.replay.outcomes import format_interval
 from engine.replay.report import Options
 from engine.replay.tuning import Proposal, Table
 
@@ -35,7 +34,7 @@ def read_table(path: Path, policy: Policy, options: Options) -> Table:
     assert options.pair is not None
     log = open_log(path)
     models = [model.key for model in policy.catalogue.models]
-    columns = columns_of(log.names, log.numeric, options.said, models)
+    columns = columns_of(log.names, log.numeric, options.mappings, models)
     for model in options.pair:
         if model not in models:
             raise UnreadableLog(f"there is no model {model!r} in models.yaml")
@@ -104,7 +103,8 @@ def _joined(parts: Sequence[Table]) -> Table:
 
 
 def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) -> str:
-    """The proposal as a `.route` file in canonical layout, with what the held-out part showed above it."""
+    """The proposal as a `.route` file in canonical layout, under a comment with the evidence of the held-out
+    part."""
     evidence = "".join(f"# {line}\n" for line in _evidence(proposal, weak, strong, log, seed))
     for quoted in (False, True):
         problems = Problems()
@@ -116,8 +116,7 @@ def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes names bare where they look it, or, when one of them turns out to be a word of the language, all
-    in quotes."""
+    """Writes names bare where that is allowed, or all in quotes when one of them is a word of the language."""
 
     quoted: bool
 
@@ -177,19 +176,18 @@ def _routes(proposal: Proposal, weak: str, strong: str, write: _Writer) -> str:
 
 def _evidence(proposal: Proposal, weak: str, strong: str, log: str, seed: int) -> list[str]:
     held = proposal.held_out
+    relative = format_interval(held.percent_of_strong, percent=True)
+    better, worse = visible(strong), visible(weak)
     return [
         (
-            f"Proposed by engine tune from {visible(log)}: fitted on {proposal.fitted.rows:,} rows, scored "
-            f"on {held.rows:,} others (seed {seed})."
+            f"Proposed by engine tune from {visible(log)}: fitted on {proposal.fitted.rows:,} rows,"
+            f" scored on {held.rows:,} others (seed {seed})."
         ),
-        f"On those others: {held.share:.1%} of calls to {visible(strong)}, score {told(held.score)},",
+        f"On those others: {held.share:.1%} of calls to {better}, score {format_interval(held.score)},",
+        f"which is {relative} of {better}'s {held.strong:.4f}; {worse} alone scores {held.weak:.4f}.",
         (
-            f"which is {told(held.percent_of_strong, percent=True)} of {visible(strong)}'s {held.strong:.4f}"
-            f"; {visible(weak)} alone scores {held.weak:.4f}."
-        ),
-        (
-            f"With the same share a coin scores {held.coin:.4f}, and shuffled types "
-            f"{told(proposal.shuffled_score)}."
+            f"With the same share a coin scores {held.coin:.4f},"
+            f" and shuffled types {format_interval(proposal.shuffled_score)}."
         ),
         *claims(proposal, strong),
         f"Put it before the other routes of the folder (as {FILE_NAME}): the first route that holds decides.",
@@ -197,31 +195,23 @@ def _evidence(proposal: Proposal, weak: str, strong: str, log: str, seed: int) -
 
 
 def claims(proposal: Proposal, strong: str) -> list[str]:
-    """What the held-out part shows, and what it does not."""
-    said = []
+    """Sentences that say which claims the held-out part supports, and which not."""
+    sentences = []
     reached = proposal.reaches_quality
     if reached is not None and proposal.wanted.quality is not None:
         wanted = f"{proposal.wanted.quality:.0%} of {visible(strong)}'s score"
         value, low = proposal.held_out.percent_of_strong.value, proposal.held_out.percent_of_strong.low
         if reached:
-            said.append(f"Shown: at least {wanted}.")
+            sentences.append(f"Shown: at least {wanted}.")
         elif value >= proposal.wanted.quality:
-            said.append(
+            sentences.append(
                 f"Not shown: {wanted} is reached here, but by no more than luck could ({low:.1%} is within "
                 "it)."
             )
         else:
-            said.append(f"Not shown: {wanted} is not reached on these rows.")
+            sentences.append(f"Not shown: {wanted} is not reached on these rows.")
     if proposal.beats_chance:
-        said.append("Shown: better than a coin with the same share, and than shuffled types.")
+        sentences.append("Shown: better than a coin with the same share, and than shuffled types.")
     else:
-        said.append("Not shown: anything that a coin or shuffled types would not also reach.")
-    return said
-
-
-def told(interval: Interval, *, percent: bool = False) -> str:
-    """`0.7701 [0.7554, 0.7850]`."""
-    shape = ".1%" if percent else ".4f"
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:{shape}}"
-    return f"{interval.value:{shape}} [{interval.low:{shape}}, {interval.high:{shape}}]"
+        sentences.append("Not shown: anything that a coin or shuffled types would not also reach.")
+    return sentences

@@ -1,11 +1,10 @@
-"""Rows as cells -> states, each of which chooses one model: rows no rule can tell apart are one state, and
-decided once.
+"""Encoded rows -> states, each of which chooses one model. Rows that no rule can tell apart are one state.
 
-Facts are asked one after the other, for all rows together. After each, a state keeps only the cubes that can
-still change which model comes first; states that keep the same are the same. What depends on money is asked
-last (`Choices`), so that a spent budget asks the states again and not the rows.
+Facts are applied one after the other, to all rows together. After each fact a state keeps only the cubes that
+can still change which model comes first; states that keep the same cubes become one. Facts about money come
+last (`Choices`), so that a spent budget decides the states again and not the rows.
 
-INVARIANT: the model chosen is the first of the chain that the evaluator decides for the same facts.
+INVARIANT: the chosen model is the first of the chain that the evaluator decides for the same facts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from engine.decision.compiler import CompiledPolicy, Tier
 from engine.decision.evaluator import Decision, decide_live, first_rule
 from engine.decision.partitions import Column, bits_of
 from engine.language.vocabulary import FACTS, Kind
-from engine.replay.encoding import Coded, Whole
+from engine.replay.encoding import Encoded, Whole
 
 REFUSED = -1
 MOST_FLAGS = 1 << 23
@@ -25,12 +24,12 @@ MOST_COMPARED = 16
 
 
 class State(NamedTuple):
-    """What may yet matter: the live cubes, the models that can no longer come first, and what is settled
-    already.
+    """The rest of a decision: the live cubes, the models that can no longer come first, and the parts already
+    settled.
 
-    `route` and `weigh` are numbers of kinds (see `Narrowing`), OPEN while it is not known which holds.
+    `route` and `weigh` are numbers of kinds (see `Pruning`), OPEN while it is unknown which of them holds.
     `order` has the remaining models from best to worst once nothing can change their scores; weights and
-    preferences are then forgotten.
+    preferences are then dropped.
     """
 
     live: int
@@ -43,8 +42,8 @@ class State(NamedTuple):
 OPEN = -1
 
 
-class Narrowing:
-    """The states of one policy, met so far. `last` are the facts asked after all others.
+class Pruning:
+    """The states of one policy that occurred so far. `last` are the facts that are applied after all others.
 
     Routes with the same tiers are one kind, and so are weights that give every model the same score.
     """
@@ -68,7 +67,7 @@ class Narrowing:
         self._tiers_of = list(self._tiers)
         scores: dict[tuple[int, ...], int] = {}
         self._weigh_kinds = {
-            rule: scores.setdefault(told, len(scores)) for rule, told in policy.scores.items()
+            rule: scores.setdefault(parts, len(scores)) for rule, parts in policy.scores.items()
         }
         self._scores_of = list(scores)
         self._numbers: dict[State, int] = {}
@@ -76,11 +75,12 @@ class Narrowing:
         self._reduced: dict[tuple[int, State], int] = {}
         self.start = self._number(self._reduce(State(policy.full, 0, OPEN, OPEN, None), later))
 
-    def rows(self, coded: Sequence[Coded], rows: int) -> tuple[list[int], Whole]:
-        """The states that occur, and for each row which of them it is in. `coded` follows `first_columns`."""
+    def rows(self, encoded: Sequence[Encoded], rows: int) -> tuple[list[int], Whole]:
+        """The states that occur, and each row's place among them. `encoded` is in the order of
+        `first_columns`."""
         occurring = [self.start]
         index = np.zeros(rows, np.int64)
-        for place, fact in enumerate(coded):
+        for place, fact in enumerate(encoded):
             touched, mask = self._touched[place], self.first_columns[place].mask
             sensitive = [bool(self.states[state].live & touched) for state in occurring]
             if not any(sensitive):
@@ -108,8 +108,7 @@ class Narrowing:
         return occurring, index
 
     def choose(self, state: int, last_mask: int) -> int:
-        """The model that comes first in a state when what is asked last leaves these cubes; REFUSED for
-        none."""
+        """The model that comes first in a state when the last facts leave these cubes; REFUSED for none."""
         live, blocked, route, weigh, order = self.states[state]
         if live == 0 and order is not None and len(order) < 2:
             return order[0] if order else REFUSED
@@ -136,7 +135,7 @@ class Narrowing:
         return REFUSED
 
     def last_mask(self, cells: Mapping[str, Any]) -> int:
-        """What is left of all cubes when the last facts have these cells."""
+        """The cubes that remain when the last facts have these partitions."""
         mask = self.policy.full
         for column in self.last_columns:
             mask &= column.mask(cells[column.fact])
@@ -147,7 +146,7 @@ class Narrowing:
         return self.states[state].live & self._touched_last
 
     def decision(self, cells: Mapping[str, Any]) -> Decision:
-        """The whole decision when every fact has these cells: for reasons, and for whoever doubts."""
+        """The whole decision when every fact has these partitions; for explanations and for tests."""
         live = self.policy.full
         for column in self.policy.columns:
             live &= column.mask(cells[column.fact])
@@ -175,8 +174,8 @@ class Narrowing:
         return number
 
     def _reduce(self, state: State, later: int) -> State:
-        """Drops what can no longer change which model comes first; `later` are the cubes that some fact still
-        decides."""
+        """Drops whatever can no longer change which model comes first; `later` are the cubes that some fact
+        still decides."""
         policy, guards = self.policy, self.policy.guards
         live, blocked, route, weigh, order = state
         settled = live & ~later
@@ -240,8 +239,7 @@ class Narrowing:
     def _open_kinds(
         self, live: int, settled: int, kinds: Mapping[int, int], otherwise: int | None
     ) -> tuple[int, list[int]]:
-        """The bits of rules of which the first that holds may still be this or that, and the kinds they are
-        of."""
+        """The bits of the rules that may still be the first that holds, and their kinds."""
         first = live & settled
         if first:
             live &= (first & -first) * 2 - 1
@@ -251,7 +249,8 @@ class Narrowing:
         return live, list(found)
 
     def _reach(self, tiers: Sequence[Tier], live: int, settled: int, blocked: int) -> tuple[int, int]:
-        """The models that may come first by these tiers, and the bits that say who is in them."""
+        """The models that may come first by these tiers, and the bits that decide which models the tiers
+        hold."""
         reach, bits = 0, 0
         for tier in tiers:
             sure = False
@@ -277,7 +276,7 @@ class Narrowing:
         weigh_kinds: Sequence[int],
         order: tuple[int, ...] | None,
     ) -> set[int]:
-        """The models that stand behind some surely eligible model whatever the open facts are."""
+        """The models that come after some surely eligible model, whatever the open facts are."""
         sure = [model for model in in_reach if not live & self.policy.guards[model]]
         if not sure:
             return set()
@@ -358,23 +357,23 @@ class Narrowing:
 
 
 class Choices:
-    """Which model each state chooses, for one combination of what is asked last; asked when first needed."""
+    """The model that each state chooses, for one combination of the last facts; decided on first use."""
 
     def __init__(
-        self, narrowing: Narrowing, cells: Mapping[str, Any], memory: dict[tuple[int, int], int]
+        self, pruning: Pruning, cells: Mapping[str, Any], memory: dict[tuple[int, int], int]
     ) -> None:
-        self._narrowing, self._memory = narrowing, memory
-        self._mask = narrowing.last_mask(cells)
+        self._narrowing, self._memory = pruning, memory
+        self._mask = pruning.last_mask(cells)
 
     def of(self, states: Sequence[int]) -> Whole:
         """The chosen models' numbers, in the order of the catalogue."""
-        narrowing, memory, mask = self._narrowing, self._memory, self._mask
+        pruning, memory, mask = self._narrowing, self._memory, self._mask
         chosen = np.empty(len(states), np.int64)
         for place, state in enumerate(states):
-            key = state, narrowing.relevant_last(state) & mask
+            key = state, pruning.relevant_last(state) & mask
             model = memory.get(key)
             if model is None:
-                model = memory[key] = narrowing.choose(state, mask)
+                model = memory[key] = pruning.choose(state, mask)
             chosen[place] = model
         return chosen
 
@@ -397,17 +396,14 @@ def _all_of(masks: Any) -> int:
 
 
 def _without_doubles(states: list[int]) -> tuple[list[int], Whole]:
-    """Each state once, and where each of the given ones stands among them."""
+    """Each state once, and the place of each given state among them."""
     places: dict[int, int] = {}
     table = np.fromiter((places.setdefault(state, len(places)) for state in states), np.int64, len(states))
     return list(places), table
 
 
 def different(keys: Whole, bound: int) -> tuple[Whole, Whole]:
-    """The different keys in ascending order, and for each row where its key stands.
-
-    All keys are below `bound`.
-    """
+    """The different keys in ascending order, and each row's place among them. All keys are below `bound`."""
     if bound > MOST_FLAGS:
         different, inverse = np.unique(keys, return_inverse=True)
         return different, inverse

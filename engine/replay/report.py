@@ -1,4 +1,4 @@
-"""A log and one policy or two -> the report: everything a replay says, as plain values that print, serialise
+"""A log and one policy or two -> the report: every result of a replay, as plain values to print, serialise
 and draw.
 
 Dollars are exact decimals; shares and scores are floats.
@@ -31,13 +31,13 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked of a replay.
+    """The options of a replay.
 
-    `said` are `FIELD=COLUMN`, `given` facts that are the same for every row; `start` is the instant that a
-    `time` of 0 stands for. `pair` names the weak and the strong model of the routing metrics.
+    `mappings` are `FIELD=COLUMN`, `given` facts that are the same for every row; `start` is the instant that
+    a `time` of 0 stands for. `pair` names the weak and the strong model of the routing metrics.
     """
 
-    said: tuple[str, ...]
+    mappings: tuple[str, ...]
     given: Mapping[str, FactValue]
     start: datetime
     simulated: bool | None = None
@@ -81,10 +81,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to compare with: everything at one model, a random mix, the oracle.
-
-    `fits` are the rows in its window.
-    """
+    """One line of comparison: everything at one model, a random mix, the oracle. `fits` are the rows within
+    its window."""
 
     name: str
     locality: str | None
@@ -95,7 +93,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything a replay says."""
+    """Every result of a replay."""
 
     log: str
     rows: int
@@ -208,7 +206,7 @@ def usd(exact: int) -> Decimal:
 
 
 def _columns(log: Log, options: Options, models: Sequence[str]) -> Columns:
-    columns = columns_of(log.names, log.numeric, options.said, models)
+    columns = columns_of(log.names, log.numeric, options.mappings, models)
     shadowed = set(options.given) & set(columns.by_field)
     return Columns({field: column for field, column in columns.by_field.items() if field not in shadowed})
 
@@ -245,7 +243,7 @@ def _side(name: str, policy: Policy, tally: Tally, options: Options) -> Side:
 
 
 def _lines(tally: Tally, side: Side) -> list[Line]:
-    """What the same rows cost elsewhere. None of these lines knows a budget or a guard."""
+    """The cost of the same rows elsewhere. None of these lines knows a budget or a guard."""
     means = {} if side.outcomes is None else side.outcomes.means
     lines = [
         Line(
@@ -352,10 +350,10 @@ def _side_json(side: Side) -> dict[str, Any]:
 
 
 def _outcomes_json(outcomes: Outcomes) -> dict[str, Any]:
-    def interval(told: Any) -> dict[str, Any] | None:
-        if told is None:
+    def interval(of: Any) -> dict[str, Any] | None:
+        if of is None:
             return None
-        return {"value": _rounded(told.value), "low": _rounded(told.low), "high": _rounded(told.high)}
+        return {"value": _rounded(of.value), "low": _rounded(of.low), "high": _rounded(of.high)}
 
     return {
         "rows": outcomes.rows,
@@ -397,7 +395,7 @@ def _moved_json(moves: Sequence[Move]) -> dict[str, Any]:
 
 
 def _amount(amount: Decimal) -> str:
-    """Every digit that counts, and at least the cents."""
+    """Every digit that is not a trailing zero, and at least the cents."""
     text = f"{amount:f}"
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

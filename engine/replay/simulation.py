@@ -1,12 +1,12 @@
-"""One policy and the chunks of a log, in order -> which model each row gets, while the money it spends
-changes what comes after.
+"""One policy and the chunks of a log, in order -> the model of each row, with budgets that fill up on the
+way.
 
-Rows are played in stretches in which no budget reaches a percentage that some rule asks for; the row that
-reaches one is charged, and the next row is decided with it (as the router, which asks the ledger before every
-decision). Windows begin when the row's own time says so; a clock that goes back stays in the later window, as
-the ledger does.
+Rows are played in stretches in which no budget reaches a percentage that a rule compares with. The row that
+reaches one is charged, and the next row is decided with the new percentage, as the router does, which reads
+the ledger before every decision. Windows begin by the row's own time; a clock that goes back stays in the
+later window, as in the ledger.
 
-What this leaves out: the ledger also refuses a call whose worst case does not fit into what is left, so the
+Not simulated: the ledger also refuses a call whose worst case does not fit into the rest of a limit, so the
 last call before a limit would have been shortened or gone to the next model of its chain.
 """
 
@@ -25,9 +25,9 @@ from engine.budget.windows import Period, Window, window_at
 from engine.decision.partitions import Column, NumberColumn
 from engine.policy import Policy
 from engine.replay.charges import Charges, Tokens, booked
-from engine.replay.encoding import Chunk, Coded, Whole
+from engine.replay.encoding import Chunk, Encoded, Whole
 from engine.replay.errors import UnreadableLog
-from engine.replay.pruning import Choices, Narrowing
+from engine.replay.pruning import Choices, Pruning
 
 BUDGET_FACTS = frozenset({"budget.daily.used", "budget.monthly.used", "budget.exhausted_providers"})
 SHORTEST, LONGEST = 4_096, 1 << 18
@@ -35,8 +35,8 @@ SHORTEST, LONGEST = 4_096, 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
-    """A limit that a row used up: `row` counts from 0, `at_us` is its time, `spent_micro_usd` what was then
-    booked."""
+    """A limit that a row used up: `row` counts from 0, `at_us` is its time, `spent_micro_usd` the amount
+    booked by then."""
 
     account: str
     window_start_s: int | None
@@ -48,26 +48,25 @@ class Exhaustion:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a chunk: the chosen model of every row (-1 refused) and its exact cost in millionths of
-    a micro-dollar.
+    """A played chunk: the chosen model of every row (-1 is a refusal) and its exact cost in millionths of a
+    micro-dollar.
 
-    `stretches` are the first rows of each stretch, with the cells that budgets had in it; `coded` the cells
-    of the other facts.
+    `stretches` are the first rows of each stretch, with the partitions of the budgets in it; `encoded` holds
+    the partitions of the other facts.
     """
 
     chosen: Whole
     exact: Whole
     stretches: tuple[tuple[int, Mapping[str, Any]], ...]
-    coded: tuple[tuple[Column, Coded], ...]
+    encoded: tuple[tuple[Column, Encoded], ...]
 
 
 @dataclass(slots=True)
 class _Book:
-    """One limited account while it is played.
+    """One limited account during a replay.
 
-    `cuts` are the amounts at which some rule, or the limit, takes notice.
-
-    `spent`, `limit` and `cuts` count in 1/`unit` micro-dollars.
+    `cuts` are the amounts at which the partition of a fact, or the limit, is reached. `spent`, `limit` and
+    `cuts` count in 1/`unit` micro-dollars.
     """
 
     account: str
@@ -78,14 +77,14 @@ class _Book:
     unit: int = 1
     spent: int = 0
     window: Window | None = None
-    told: bool = False
+    is_reported: bool = False
 
     def next_cut(self) -> int | None:
         return next((cut for cut in self.cuts if cut > self.spent), None)
 
     @property
     def used(self) -> Decimal:
-        """As the ledger says it (`AccountState.used_percent`)."""
+        """The percentage used, computed as the ledger does (`AccountState.used_percent`)."""
         if self.limit == 0:
             return Decimal(100)
         return Decimal(self.spent * 100 * 10**6 // self.limit).scaleb(-6)
@@ -94,8 +93,8 @@ class _Book:
 class Simulation:
     """One policy's run.
 
-    `simulated` is False where budgets are to be taken from the log, as any other fact; `rounded` is False
-    where calls are to be booked to the last digit, and not rounded up to a micro-dollar each.
+    With `simulated` False budgets are facts of the log like any other; with `rounded` False calls are booked
+    to the last digit instead of being rounded up to a micro-dollar each.
     """
 
     def __init__(self, policy: Policy, *, simulated: bool = True, rounded: bool = True) -> None:
@@ -104,8 +103,8 @@ class Simulation:
         self.charges = Charges(self.models)
         self.exhaustions: list[Exhaustion] = []
         self.zone = policy.settings.budgets.time_zone
-        self.narrowing = Narrowing(policy.compiled, BUDGET_FACTS if simulated else frozenset())
-        self._last = {column.fact: column for column in self.narrowing.last_columns}
+        self.pruning = Pruning(policy.compiled, BUDGET_FACTS if simulated else frozenset())
+        self._last = {column.fact: column for column in self.pruning.last_columns}
         self._rounded = rounded
         self._books = _books(policy, self._last, 1 if rounded else PRICED_TOKENS) if simulated else []
         self._choices: dict[tuple[Any, ...], Choices] = {}
@@ -118,20 +117,20 @@ class Simulation:
 
     def play(self, chunk: Chunk, tokens: Tokens) -> Played:
         """Plays a chunk after those before it."""
-        columns = self.narrowing.first_columns
-        coded = [chunk.coded(column, self.zone) for column in columns]
-        states, index = self.narrowing.rows(coded, chunk.rows)
+        columns = self.pruning.first_columns
+        encoded = [chunk.encoded(column, self.zone) for column in columns]
+        states, index = self.pruning.rows(encoded, chunk.rows)
         chosen = np.empty(chunk.rows, np.int64)
         exact = np.empty(chunk.rows, np.int64)
         stretches: list[tuple[int, Mapping[str, Any]]] = []
         for start, end in self._windows(chunk):
             self._play_window(chunk, tokens, states, index, start, end, chosen, exact, stretches)
-        return Played(chosen, exact, tuple(stretches), tuple(zip(columns, coded, strict=True)))
+        return Played(chosen, exact, tuple(stretches), tuple(zip(columns, encoded, strict=True)))
 
     # -- windows
 
     def _windows(self, chunk: Chunk) -> Iterator[tuple[int, int]]:
-        """Runs of rows in one day, and the books opened afresh where a window begins."""
+        """Runs of rows within one day; opens the books afresh where a window begins."""
         times = chunk.times_us
         if times is None or not self._books:
             yield 0, chunk.rows
@@ -151,7 +150,7 @@ class Simulation:
                 if book.period is Period.MONTHLY:
                     month = month or window_at(Period.MONTHLY, self.zone, now)
                 book.window = day if book.period is Period.DAILY else month
-                book.spent, book.told = 0, False
+                book.spent, book.is_reported = 0, False
             end = int(np.searchsorted(seconds, day.end_s, side="left"))
             yield at, end
             at = end
@@ -213,8 +212,8 @@ class Simulation:
 
     def _stream(self, chunk: Chunk, row: int) -> None:
         for book in self._books:
-            if not book.told and book.limit and book.spent >= book.limit:
-                book.told = True
+            if not book.is_reported and book.limit and book.spent >= book.limit:
+                book.is_reported = True
                 self.exhaustions.append(
                     Exhaustion(
                         book.account,
@@ -247,10 +246,10 @@ class Simulation:
     def _chosen(
         self, key: tuple[Any, ...], states: list[int], cells: Mapping[str, Any], index: Whole
     ) -> Whole:
-        """The model of every row, asking only the states that occur and were not asked before."""
+        """The model of every row; decides only states that occur and have no answer yet."""
         choices = self._choices.get(key)
         if choices is None:
-            choices = self._choices[key] = Choices(self.narrowing, cells, self._memory)
+            choices = self._choices[key] = Choices(self.pruning, cells, self._memory)
         if len(states) <= 256 or len(index) > 8 * len(states):
             return choices.of(states)[index]
         present = np.zeros(len(states), bool)

@@ -1,5 +1,5 @@
-"""What was played, chunk after chunk -> sums: calls, tokens and money by model, refusals, moves, outcomes,
-and a course over time.
+"""Played chunks -> sums: calls, tokens and money by model, refusals, moves, outcomes, and the course over
+time.
 
 Sums of money and tokens are whole numbers and exact; the course is for drawing only.
 """
@@ -33,7 +33,7 @@ MOST_BINS = 512
 
 @dataclass(slots=True)
 class OfModel:
-    """What one model was given. `exact` is in millionths of a micro-dollar."""
+    """The share of one model. `exact` is in millionths of a micro-dollar."""
 
     model: Model
     calls: int = 0
@@ -53,7 +53,7 @@ class Course:
     calls: list[list[int]] = field(default_factory=list)
     micro_usd: list[list[float]] = field(default_factory=list)
     elsewhere: list[list[float]] = field(default_factory=list)
-    """What each run would have cost at the model to compare with."""
+    """The cost of each run at the model to compare with."""
 
     def add(self, chunk: Chunk, played: Played, elsewhere: Whole) -> None:
         """Counts a chunk; the last of `models` + 1 columns are the refused."""
@@ -134,10 +134,10 @@ class Tally:
         """How often each (chosen model, score of each scored model, ...) occurs."""
         self.scored: tuple[int, ...] = ()
         self.oracle_exact = 0
-        """What the cheapest of each row's best models costs, in millionths of a micro-dollar; a row without
-        all scores costs nothing."""
+        """The cost of the cheapest of each row's best models, in millionths of a micro-dollar; 0 for a row
+        without all scores."""
         self.recorded: Counter[tuple[str, str]] = Counter()
-        """How often each (model the log says was decided on, model now) occurs; a refusal is ""."""
+        """How often each (recorded model, model now) occurs; a refusal is ""."""
 
     def add(self, chunk: Chunk, tokens: Tokens, played: Played) -> None:
         """Counts a chunk."""
@@ -170,7 +170,7 @@ class Tally:
         self._add_recorded(chunk, played)
 
     def _elsewhere(self, chunk: Chunk, tokens: Tokens) -> Whole:
-        """What every row costs at the model to compare with, in millionths of a micro-dollar."""
+        """The cost of every row at the model to compare with, in millionths of a micro-dollar."""
         if self.reference is None:
             return np.zeros(chunk.rows, np.int64)
         everywhere = np.full(chunk.rows, self.reference, np.int64)
@@ -219,7 +219,7 @@ def _reference(simulation: Simulation) -> int | None:
 
 
 class Moves:
-    """What one policy gives to other models than another does."""
+    """The rows that one policy gives to other models than another does."""
 
     def __init__(self, before: Simulation, after: Simulation) -> None:
         self.before, self.after = before, after

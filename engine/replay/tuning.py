@@ -1,12 +1,13 @@
-"""Outcomes of a weak and a strong model -> which task types and labels should go to the strong one, and what
-that is worth elsewhere.
+"""Outcomes of a weak and a strong model -> the task types and labels for the strong model, and the gain to
+expect.
 
 The rows are cut in two. On the fitting part every cell (a task type, or a type with some labels) gets the
-mean gain of the strong model, shrunk towards what is known of its type and of all rows, because a small
-cell's mean is mostly luck. Cells go to the strong model in the order of their gain; where to stop is decided
-by rows left out while fitting (cross-fitting), never by rows a gain was computed from. What is said of the
-result is said of the other part only. Beside it stand a coin, and the same procedure after the types and
-labels were shuffled among the fitting rows, which knows nothing and shows what luck alone reaches.
+mean gain of the strong model, shrunk towards the means of its type and of all rows, because a small cell's
+mean is mostly luck. Cells go to the strong model in the order of their gain. Rows left out while fitting
+decide where to stop (cross-fitting), never the rows that a gain was computed from.
+
+Only the other part is scored. Beside the score stand a coin, and the same procedure with types and labels
+shuffled among the fitting rows: it knows nothing, and shows what luck alone reaches.
 """
 
 from collections.abc import Sequence
@@ -67,8 +68,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A task type with some labels and without others (by their place in `Proposal.labels`), and what was
-    seen of it."""
+    """A task type with some labels and without others (by their place in `Proposal.labels`), and its observed
+    gain."""
 
     type: str
     with_labels: tuple[bool, ...]
@@ -80,10 +81,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a choice of cells comes to on some rows.
-
-    `over_coin` is how much it scores above a coin with the same share.
-    """
+    """The result of a choice of cells on some rows. `over_coin` is its score above a coin's with the same
+    share."""
 
     rows: int
     weak: float
@@ -98,7 +97,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What tune proposes and how it fares on rows it was not fitted on.
+    """A proposal, and its results on rows that it was not fitted on.
 
     `share_at_quality` is the smallest share of strong calls that reaches the wanted quality along the whole
     order of cells, and `coin_share` a coin's; `shuffled_*` are medians and the middle 95 % of the shuffled
@@ -120,14 +119,14 @@ class Proposal:
 
     @property
     def reaches_quality(self) -> bool | None:
-        """Whether the held-out part shows that the wanted quality is reached: even the low end of the
-        interval does. None when none was wanted."""
+        """Whether even the low end of the held-out interval reaches the wanted quality; None when none was
+        wanted."""
         low = self.held_out.percent_of_strong.low
         return None if self.wanted.quality is None else low is not None and low >= self.wanted.quality
 
     @property
     def beats_chance(self) -> bool:
-        """Whether the held-out part shows more than a coin and more than shuffled types reach."""
+        """Whether the held-out part scores clearly above a coin and above shuffled types."""
         low, high = self.held_out.over_coin.low, self.shuffled_apgr.high
         return low is not None and low > 0 and high is not None and self.apgr > high
 
@@ -340,8 +339,10 @@ def _shuffled(
     needed: float | None,
     rng: np.random.Generator,
 ) -> tuple[Interval, Interval, Interval | None]:
-    """The same procedure after types and labels were dealt to the fitting rows at random: its score with the
-    same share of strong calls, its area, and the share it needs."""
+    """The same procedure with types and labels dealt to the fitting rows at random.
+
+    Returns its score with the same share of strong calls, its area, and the share it needs.
+    """
     scores, areas, shares = [], [], []
     weak, gap = float(table.weak[held].mean()), float(table.gain[held].mean())
     for _ in range(SHUFFLES):
@@ -369,8 +370,8 @@ def _shuffled(
 
 
 def _splits(table: Table, quality: float, use_labels: bool, seed: int, fit_share: float) -> Interval:
-    """The share of strong calls at the wanted quality over other ways to cut the rows: how much hangs on the
-    cut."""
+    """The share of strong calls at the wanted quality over other ways to cut the rows: how much depends on
+    the cut."""
     shares = []
     for number in range(SPLITS):
         fit, held = _cut(table, np.random.default_rng((seed, number)), fit_share)

@@ -119,8 +119,7 @@ def deciding() -> None:
 
 
 def agree(decide: Callable[[Facts], Any], some_facts: Sequence[Facts]) -> None:
-    """What is timed by hand decides as the policy does, up to which class is eligible and which comes
-    first."""
+    """The hand-written rules decide as the policy does: which class is eligible, and which comes first."""
     for given in some_facts:
         local, cloud, first = by_hand(given)
         chain = [model.locality for model in decide(given).chain]

@@ -1,13 +1,14 @@
-"""What the router adds to a call: against the SDK itself on the same loopback server, in one run.
+"""The overhead of the router on a call, against the SDK itself on the same loopback server, in one run.
 
-    python -m tests.bench.bench_router [--calls N] [--litellm PYTHON]
+python -m tests.bench.bench_router [--calls N] [--litellm PYTHON]
 
 Prints the median of each way, the milliseconds added and the ratio. `--litellm` names a Python of another
-environment that can import litellm; its Router then calls the same server, and what it adds is set against
-what this router adds. The server answers from memory; every call is the vendor's SDK over real HTTP, warmed
-up, the ways in a random order. Between two calls everything that was put by is written down, or else one
-way's leftovers would be counted as the next one's; what that costs shows in the last figures: calls back to
-back with the writing waited for, per call.
+environment that can import litellm; its Router then calls the same server, and its overhead is set against
+this router's.
+
+The server answers from memory; every call is the vendor's SDK over real HTTP, warmed up, the ways in a random
+order. Between two calls all pending rows are written, so that one way's work is not counted as the next
+one's; the last figures show the cost of those writes: calls back to back, per call, writes included.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ async def main():
             if number >= 20:
                 times[name].append(time.perf_counter() - began)
             await asyncio.sleep(0.002)
-    told = {name: statistics.median(taken) for name, taken in times.items()}
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
     for name, call in ways.items():
         began = time.perf_counter()
         for _ in range(calls):
             await call()
-        told[name + ", back to back"] = (time.perf_counter() - began) / calls
-    print(json.dumps(told))
+        medians[name + ", back to back"] = (time.perf_counter() - began) / calls
+    print(json.dumps(medians))
 asyncio.run(main())
 """
 
@@ -78,7 +79,7 @@ def _handler(received: Received) -> Answer:
 async def measure(
     ways: dict[str, Callable[[], Awaitable[Any]]], calls: int, settle: Callable[[], object]
 ) -> dict[str, float]:
-    """The median seconds of each way, taken in turn so that a busy machine is busy for all; `settle` between
+    """The median seconds of each way, in turn, so that a busy machine is busy for all; `settle` runs between
     them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     chance = random.Random(0)
@@ -95,7 +96,7 @@ async def measure(
 
 
 async def back_to_back(call: Callable[[], Awaitable[Any]], calls: int, settle: Callable[[], object]) -> float:
-    """Seconds a call, one after the other, all that they leave to be written included."""
+    """Seconds a call, one after the other, pending writes included."""
     began_at = time.perf_counter()
     for _ in range(calls):
         await call()
@@ -141,20 +142,20 @@ async def run(calls: int, litellm: str | None) -> dict[str, Any]:
             await sdk.close()
             await router.aclose()
             await at_home.aclose()
-        told: dict[str, Any] = {name: round(median * 1000, 3) for name, median in medians.items()}
+        report: dict[str, Any] = {name: round(median * 1000, 3) for name, median in medians.items()}
         for name in ("router, local model", "router, cloud model"):
-            told[f"{name}: added"] = round((medians[name] - medians["sdk"]) * 1000, 3)
-            told[f"{name}: ratio"] = round(medians[name] / medians["sdk"], 2)
+            report[f"{name}: added"] = round((medians[name] - medians["sdk"]) * 1000, 3)
+            report[f"{name}: ratio"] = round(medians[name] / medians["sdk"], 2)
         for name, taken in in_a_row.items():
-            told[f"{name}: back to back"] = round(taken * 1000, 3)
-        told["one durable commit of the ledger"] = durable_ms
+            report[f"{name}: back to back"] = round(taken * 1000, 3)
+        report["one durable commit of the ledger"] = durable_ms
         if litellm is not None:
-            told |= await asyncio.to_thread(_against_litellm, litellm, f"{server.url}/v1", calls, told)
-    return told
+            report |= await asyncio.to_thread(_against_litellm, litellm, f"{server.url}/v1", calls, report)
+    return report
 
 
 async def _durable_ms(router: ModelRouter) -> float:
-    """What the disk asks for one reservation that survives a power loss, in milliseconds."""
+    """Milliseconds of one reservation that survives a power loss."""
     store, times = router.ledger.store, []
     for number in range(60):
         began_at = time.perf_counter()

@@ -101,7 +101,7 @@ def policy(count: int, seed: int = 1) -> Policy:
 
 
 def policy_of(text: str) -> Policy:
-    """The policy of one `.route` text, with the guide's settings and the benches' catalogue."""
+    """The policy of one `.route` text, with the migration guide's settings and the benches' catalogue."""
     return _built(_read({"main.route": text}))
 
 

@@ -1,5 +1,4 @@
-"""Runs a command in this process and hands back what a shell would see; checks answers against their
-schemas."""
+"""Runs a command in this process and returns what a shell would see; checks answers against their schemas."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _policies(policy) -> str | None:  # type: ignore[no-untyped-def]
 @every_folder
 @pytest.mark.parametrize("form", ["text", "mermaid", "dot", "svg", "json"])
 def test_every_form_of_the_tree_is_drawn(shell: Shell, folder: str, form: str) -> None:
-    """Of every folder that ships: answered or, in words, too large; and drawn once a mode is fixed."""
+    """The tree of every shipped folder is drawn, or refused as too large; with a mode fixed it is drawn."""
     mode = next(iter(load_or_raise(Path(folder)).names.modes))
     for words in ([], [f"mode={mode}"], ["--depth", "2"]):
         ran = shell("tree", "--config", folder, "--format", form, *words)
@@ -167,11 +167,11 @@ def test_a_walk_through_the_drawn_tree_ends_where_the_decision_does() -> None:
         node = root
         while isinstance(node, DrawnNode):
             value = facts[INDEX[node.fact]]
-            told = [
+            branches = [
                 labels for labels, _ in node.branches if any(_fits(label, value, node) for label in labels)
             ]
-            assert len(told) == 1, (node.title, node.branches, value)
-            node = next(child for labels, child in node.branches if labels is told[0])
+            assert len(branches) == 1, (node.title, node.branches, value)
+            node = next(child for labels, child in node.branches if labels is branches[0])
         assert [model.key for model in node.leaf.chain] == [
             model.key for model in policy.evaluator.decide(facts).chain
         ]
@@ -196,7 +196,7 @@ def _fits(label: str, value: object, node: DrawnNode) -> bool:
 
 @pytest.mark.parametrize("depth", ["0", "-1"])
 def test_a_depth_below_one_is_refused(shell: Shell, depth: str) -> None:
-    """In words."""
+    """A tree that is too large is refused with a sentence that says so."""
     ran = shell("tree", "--config", DEFAULT, "--depth", depth)
     assert (ran.code, ran.out) == (2, "")
     assert "--depth" in ran.err
@@ -219,7 +219,7 @@ def test_models_lists_the_catalogue(shell: Shell, folder: str) -> None:
 
 @every_folder
 def test_what_ships_has_no_error(shell: Shell, folder: str) -> None:
-    """And its findings fit their schema. Warnings are the examples' own tests' business."""
+    """The shipped folders lint without error, and their findings fit the schema."""
     ran = shell("lint", folder, "--format", "json")
     assert ran.code == 0
     assert [
@@ -228,7 +228,8 @@ def test_what_ships_has_no_error(shell: Shell, folder: str) -> None:
 
 
 def test_lint_reports_every_problem_in_one_run(shell: Shell, tmp_path: Path) -> None:
-    """A slip, an unknown name and a wrong key in three files: all told, with place and help; exit code 1."""
+    """A slip, an unknown name and a wrong key in three files are all reported, with place and help; exit code
+    1."""
     for name in ("models", "policies"):
         (tmp_path / f"{name}.yaml").write_text((GUIDE / f"{name}.yaml").read_text())
     (tmp_path / "a.route").write_text("forbid x: cloud when task.type == qa\n")
@@ -247,10 +248,8 @@ def test_lint_reports_every_problem_in_one_run(shell: Shell, tmp_path: Path) -> 
 
 
 def test_the_fail_level_decides_the_exit_code(shell: Shell, tmp_path: Path) -> None:
-    """A warning is a finding only when asked for: the guide limits a provider that its catalogue does not
-    have.
-
-    As the guide prints it, the price is an error of its own (ruling 58)."""
+    """A warning is a finding only on request. The migration guide limits a provider that its catalogue lacks,
+    which is a warning; its price, as printed, is an error."""
     assert shell("lint", str(GUIDE)).code == 1
     for name in ("models", "policies"):
         text = (GUIDE / f"{name}.yaml").read_text()

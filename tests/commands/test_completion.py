@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("kind", ["bash", "zsh", "tcsh"])
 def test_a_script_names_every_command(shell: Shell, kind: str) -> None:
-    """And nothing but the script is printed."""
+    """Only the script is printed."""
     ran = shell("completion", kind)
     assert (ran.code, ran.err) == (0, "")
     assert [name for name in COMMANDS if name not in ran.out] == []
@@ -29,7 +29,7 @@ def test_a_script_names_every_command(shell: Shell, kind: str) -> None:
     [("fm", ["fmt"]), ("test --co", ["--config", "--coverage"]), ("test --format js", ["json"])],
 )
 def test_bash_completes(shell: Shell, tmp_path: Path, words: str, expected: list[str]) -> None:
-    """Commands, options and their choices, asked of bash itself."""
+    """Bash completes commands, options and their choices with the script."""
     script = tmp_path / "engine.bash"
     script.write_text(shell("completion", "bash").out)
     ask = (

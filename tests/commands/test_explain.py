@@ -1,4 +1,4 @@
-"""`engine explain`: the answer, in one glance, whole, as JSON and by the line."""
+"""`engine explain`: its text, its JSON and its batches."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_full_holds_every_model_fact_and_step(shell: Shell) -> None:
 
 
 def test_json_fits_its_schema_and_says_the_same(shell: Shell) -> None:
-    """The fields of interfaces.md, with the sources of the facts."""
+    """The JSON has every documented field, with the sources of the facts."""
     ran = shell("explain", *TASK, "--config", DEFAULT, "--format", "json")
     answer = valid("explanation", ran.json)
     assert (answer["outcome"], answer["model"], answer["provider"]) == ("chosen", "qwen3:32b", "ollama")
@@ -130,13 +130,13 @@ def test_a_refusal_in_json_has_no_model(shell: Shell) -> None:
     ],
 )
 def test_facts_may_be_spelled_in_several_ways(shell: Shell, facts: tuple[str, ...]) -> None:
-    """`task.` may be left out, order does not matter, a default may be said."""
+    """`task.` may be left out, order does not matter, a default may be given."""
     one = shell("explain", *TASK, "--config", DEFAULT).out.splitlines()[:4]
     assert shell("explain", *facts, "--config", DEFAULT).out.splitlines()[:4] == one
 
 
 def test_percentages_and_tokens_are_read_as_people_write_them(shell: Shell) -> None:
-    """`85` and `85%` are one, `32k` is 32 000 (ruling 15)."""
+    """`85` and `85%` are one value, `32k` is 32 000."""
     with_sign, without = (
         shell(
             "explain", "type=qa", f"budget.daily.used={used}", "--config", DEFAULT, "--format", "json"
@@ -250,7 +250,7 @@ def test_why_not_on_the_default_set_comes_to_an_end(shell: Shell, model: str) ->
 
 
 def test_a_batch_answers_every_line_in_its_place(shell: Shell, tmp_path: Path) -> None:
-    """Bad lines get an error where their answer would stand, and exit code 2 (ruling 54)."""
+    """Bad lines get an error in the place of their answer, and exit code 2."""
     lines: list[bytes] = [
         b'{"type": "planning", "criticality": "high", "labels": ["pii"], "budget.daily.used": 85}',
         b'{"task.type": "qa", "task.tool_use_required": true, "provider.down": ["anthropic"]}',
@@ -325,7 +325,7 @@ def test_a_batch_takes_no_other_facts(shell: Shell) -> None:
 
 
 def test_explain_never_looks_at_the_machine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither mode nor keys of the environment count without --live (ruling 45)."""
+    """Without --live neither the mode nor the keys of the environment count."""
     before = shell("explain", *TASK, "--config", DEFAULT).out
     monkeypatch.setenv("MODEL_ROUTING_MODE", "local-only")
     assert shell("explain", *TASK, "--config", DEFAULT).out == before
@@ -344,7 +344,7 @@ def test_live_takes_the_machine_into_account(shell: Shell, monkeypatch: pytest.M
 
 
 def test_every_given_fact_is_told(shell: Shell) -> None:
-    """What was typed is seen to have been read."""
+    """The text repeats the facts of the command line."""
     assert INDEX["task.type"] == 0
     ran = shell("explain", "type=qa", "latency_sensitivity=medium", "--config", DEFAULT)
     assert "task.latency_sensitivity medium" in ran.out

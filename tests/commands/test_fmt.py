@@ -1,4 +1,4 @@
-"""`engine fmt`: what it writes, what it says, and its exit codes."""
+"""`engine fmt`: the files it writes, its messages, and its exit codes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_file_with_errors_is_reported_and_left_alone(
 def test_what_cannot_be_read_is_said(
     what: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bytes that are no text, control characters, a file that is not there: exit code 2, nothing written."""
+    """Bytes that are not UTF-8, control characters, a missing file: exit code 2, nothing written."""
     file = tmp_path / "main.route"
     if what is not None:
         file.write_bytes(what)
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_said(
 
 
 def test_a_link_that_is_named_stays_a_link(tmp_path: Path) -> None:
-    """What it leads to is rewritten."""
+    """The link's target is rewritten."""
     file, link = tmp_path / "real.route", tmp_path / "link.route"
     file.write_text(CROOKED)
     link.symlink_to(file)

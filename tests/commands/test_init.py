@@ -28,7 +28,7 @@ CLOUDS = [(), ("anthropic",), ("openai",), ("anthropic", "openai")]
 
 
 class Ollama:
-    """A double of the one answer that is asked for, on loopback."""
+    """A loopback server that answers like Ollama."""
 
     def __init__(self) -> None:
         self.answer: bytes = b'{"models": []}'
@@ -139,7 +139,7 @@ def test_nothing_is_ever_overwritten(shell: Shell, tmp_path: Path, there: str) -
 
 
 def test_a_link_to_nowhere_is_something_too(shell: Shell, tmp_path: Path) -> None:
-    """Writing through it would write somewhere else."""
+    """A dangling link is not written through."""
     (tmp_path / "models.yaml").symlink_to(tmp_path / "target")
     assert shell("init", str(tmp_path)).code == 2
     assert not (tmp_path / "target").exists()
@@ -180,13 +180,13 @@ def test_models_of_other_machines_and_embeddings_are_left_out(ollama: Ollama) ->
     [b"", b"no json", b"[]", b'{"models": 3}', b"[" * 100_000, b'{"models": [' + b" " * (1 << 20) + b"]}"],
 )
 def test_an_answer_that_is_none_counts_as_none(ollama: Ollama, answer: bytes) -> None:
-    """Whatever listens there, init goes on."""
+    """Any answer of a stranger on Ollama's port leaves init working."""
     ollama.answer = answer
     assert pulled_models(ollama.url) is None
 
 
 def test_a_redirect_is_not_followed(ollama: Ollama) -> None:
-    """It would lead away from this machine."""
+    """A redirect is not followed: it would lead away from this machine."""
     ollama.status = 302
     assert pulled_models(ollama.url) is None
     assert len(ollama.asked) == 1
@@ -203,7 +203,7 @@ def test_a_redirect_is_not_followed(ollama: Ollama) -> None:
     ],
 )
 def test_only_loopback_is_ever_asked(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """An address elsewhere is not asked at all."""
+    """An address on another machine is never called."""
 
     def fail(_: str) -> None:
         raise AssertionError("nobody may be asked")
@@ -213,7 +213,7 @@ def test_only_loopback_is_ever_asked(monkeypatch: pytest.MonkeyPatch, url: str) 
 
 
 def test_no_proxy_of_the_environment_is_used(ollama: Ollama, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy would be somebody else."""
+    """A proxy is ignored: it would be another machine."""
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert pulled_models(ollama.url) == ()

@@ -1,4 +1,4 @@
-"""`engine test`: what it says, in each format, and its exit codes."""
+"""`engine test`: its report in each format, and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong: words on standard error, exit code 2, nothing on standard output, never a traceback."""
+"""Wrong input: a message on standard error, exit code 2, nothing on standard output, never a traceback."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_slip_is_said_cleanly(shell: Shell, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["critcality=high"], "did you mean"),
         (["criticality=hgih"], "did you mean high"),
@@ -70,10 +70,10 @@ def test_a_slip_is_said_cleanly(shell: Shell, words: list[str]) -> None:
         (["clock.hour=24"], "0 to 23"),
     ],
 )
-def test_a_slip_is_told_with_what_is_right(shell: Shell, words: list[str], told: str) -> None:
+def test_a_slip_is_reported_with_the_right_form(shell: Shell, words: list[str], message: str) -> None:
     """The near name, the list, or the fact to give instead."""
     given = words if words[0].startswith("type=") else ["type=qa", *words]
-    assert told in shell("explain", *given, "--config", DEFAULT).err
+    assert message in shell("explain", *given, "--config", DEFAULT).err
 
 
 COMMANDS = (["explain", "type=qa"], ["show"], ["tree"], ["models"])
@@ -270,7 +270,7 @@ def test_help_and_version_are_answers(shell: Shell) -> None:
 
 
 def _guide(path: Path, *, name: str | None = None, model: str | None = None) -> None:
-    """The guide's two files; with another display name, or another id for its local model."""
+    """The migration guide's two files; with another display name, or another id for its local model."""
     path.mkdir(parents=True, exist_ok=True)
     models = (GUIDE / "models.yaml").read_text()
     if name is not None:

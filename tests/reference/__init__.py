@@ -1,1 +1,1 @@
-"""The policy language said a second time, naively: what the compiled engine is measured against."""
+"""A second, naive implementation of the policy language, for comparison with the compiled engine."""

@@ -85,7 +85,7 @@ def fact_value(fact: str, value: Any) -> Any:
 
 
 def differences(expect: dict[str, Any], result: Result) -> list[str]:
-    """What was decided otherwise than the case says, one sentence each; verdicts of proofs are not looked
+    """The differences between a decision and the case, one sentence each; verdicts of proofs are not looked
     at."""
     decided: dict[str, Any] = {
         "outcome": result.outcome,
@@ -104,7 +104,7 @@ def differences(expect: dict[str, Any], result: Result) -> list[str]:
         }
     if "scores" in expect:
         decided["scores"] = {
-            model: shown(result.scores[model], places(score)) if model in result.scores else None
+            model: decimal_text(result.scores[model], places(score)) if model in result.scores else None
             for model, score in expect["scores"].items()
         }
     return [
@@ -123,5 +123,5 @@ def places(text: str) -> int:
     return len(text.partition(".")[2])
 
 
-def shown(number: Any, decimals: int) -> str:
+def decimal_text(number: Any, decimals: int) -> str:
     return str(decimal(number).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))

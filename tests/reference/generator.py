@@ -1,9 +1,9 @@
-"""Turns a seeded random source into whole worlds: policy text, both YAML files, and facts to ask about.
+"""Turns a seeded random source into whole worlds: policy text, both YAML files, and facts to decide.
 
-Every world is valid by the language's rulings, so two backends that disagree on one have found a mistake in
-one of them. Values lean towards boundaries: the constants a policy mentions and their neighbours, 99.99, 100
-and 100.01 percent, hours at both ends of a range, empty sets, names nobody mentions. What a world's facts are
-drawn from is laid out once, in `World.pools`; drawing facts is then one choice a fact.
+Every world is valid by docs/language.md, so two backends that disagree on one have found a mistake in one of
+them. Values lean towards boundaries: the constants of a policy and their neighbours, 99.99, 100 and 100.01
+percent, hours at both ends of a range, empty sets, names that no rule mentions. `World.pools` holds the
+values of each fact; drawing facts is then one choice a fact.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ GUIDE_WEIGHTS = {
 
 
 def half_up(value: Number) -> Fraction:
-    """Two decimals, halves upwards; only asked about values from 0 up (ruling 22)."""
+    """Two decimals, halves upwards; for values from 0 up only."""
     return Fraction((value * 200 + 1) // 2, 100)
 
 
@@ -46,7 +46,7 @@ def half_up(value: Number) -> Fraction:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the catalogue: its attributes as rules see them, and what scores and ties look at."""
+    """One model of the catalogue: its attributes as rules see them, and the values for scores and ties."""
 
     name: str
     attributes: What
@@ -60,8 +60,7 @@ def is_yes(word: object) -> bool:
 
 
 def blended_price(profile: Mapping[str, Any]) -> Number | None:
-    """USD per million tokens, three parts input to one part output; unknown when a side is missing (ruling
-    25)."""
+    """USD per million tokens, three parts input to one part output; unknown when a side is missing."""
     for unit, factor in (("1m", 1), ("1k", 1000)):
         sides = profile.get(f"input_per_{unit}"), profile.get(f"output_per_{unit}")
         if None not in sides:
@@ -208,7 +207,7 @@ class Result:
 
 
 def all_facts(policy: Policy, facts: What) -> dict[str, Any]:
-    """The facts with those that follow from them (ruling 43)."""
+    """The given facts and those that follow from them."""
     daily, monthly = exact(facts["budget.daily.used"]), exact(facts["budget.monthly.used"])
     usage = cloud_usage(policy.modes[facts["mode"]])
     return {
@@ -278,8 +277,7 @@ def decide(policy: Policy, facts: What) -> Result:
 
 
 def rank(model: Model, score: Number) -> tuple[Any, ...]:
-    """Best first: the higher score, then local before cloud, the cheaper, the order of models.yaml (ruling
-    55)."""
+    """Best first: the higher score, then local before cloud, the cheaper, the order of models.yaml."""
     return (-score, not model.attributes["model.local"], model.tie_price, model.place)
 
 
@@ -290,7 +288,9 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
     """What a test takes for granted: a plain profile, the default mode, nothing spent, all up, Monday
     noon."""
     limits = [policy.budgets.get(period) or {} for period in ("daily", "monthly")]
-    daily, monthly = (100 if limit.get("total_usd") == 0 else 0 for limit in limits)  # ruling 46
+    daily, monthly = (
+        100 if limit.get("total_usd") == 0 else 0 for limit in limits
+    )  # a limit of zero is used up from the start
     spent = [name for limit in limits for name, usd in (limit.get("per_provider") or {}).items() if usd == 0]
     return {
         "task.criticality": "medium",
@@ -313,7 +313,7 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
 
 
 def check_expectation(policy: Policy, expectation: Expectation, facts: What) -> bool:
-    """Whether the decision at these facts is what a test or a proof says it is."""
+    """Whether the decision at these facts fulfils the expectation of a test or a proof."""
     result = decide(policy, facts)
     selected = [
         expectation.selector(about(model, all_facts(policy, facts)))
@@ -342,8 +342,8 @@ def check_expectation(policy: Policy, expectation: Expectation, facts: What) -> 
 
 
 def mattered(policy: Policy, rule_name: str, facts: What, result: Result) -> bool:
-    """Ruling 18: a guard that blocks a model of the tiers, the route, the `weigh`, or a preference in the
-    chain."""
+    """Whether a rule mattered: a guard that blocks a model of the tiers, the route, the `weigh`, or a
+    preference in the chain."""
     if rule_name in (result.route, result.weigh):
         return True
     if any(rule_name in applied for applied in result.preferences.values()):

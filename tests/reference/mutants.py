@@ -48,7 +48,7 @@ class Planted:
         return self.interpreter.Policy(world.route_files, world.models, world.policies, self.base)
 
     def seen(self, world: World, some_facts: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
-        """All that is decided for each facts, and what the policy's proofs and, once, its tests say."""
+        """The decision of each facts, the verdicts of the policy's proofs and, once, of its tests."""
         policy = self.policy(world)
         yield tuple(self.interpreter.check_test(policy, test) for test in policy.tests)
         for facts in some_facts:
@@ -76,7 +76,7 @@ def planted(mutant: Mutant) -> Planted:
 
 @cache
 def sample(seed: int) -> tuple[World, list[dict[str, Any]], list[tuple[Any, ...]]]:
-    """One world, facts in it, and what the unchanged interpreter says of them."""
+    """One world, facts in it, and the answers of the unchanged interpreter."""
     rng = Random(seed)
     world = random_world(rng)
     some_facts = [random_facts(rng, world) for _ in range(FACTS_PER_WORLD)]

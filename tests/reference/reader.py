@@ -89,7 +89,7 @@ def disjunction(left: Meaning, right: Meaning) -> Meaning:
 
 
 def comparison(subject: str, how: str, value: Any) -> Meaning:
-    """A fact or an attribute with a constant. An unknown price (`None`) compares with nothing (ruling 29)."""
+    """A fact or an attribute with a constant. An unknown price (`None`) compares with nothing."""
     test = OPERATORS[how]
     if subject in ORDERS and not isinstance(value, (list, tuple)):
         place = ORDERS[subject].index
@@ -201,7 +201,7 @@ class Reader:
                     self.rule(keyword)
 
     def finish(self) -> None:
-        """A bare name that no `let` declares is a model or a provider (ruling 10: lets may come later)."""
+        """A bare name that no `let` declares is a model or a provider; a let may be declared later."""
         for name in self.bare_names - self.lets.keys():
             self.lets[name] = self.model_or_provider(name)
 

@@ -1,4 +1,4 @@
-"""Turns YAML text into plain dicts the way the language reads it (ruling 63).
+"""Turns YAML text into plain dicts the way the language reads it.
 
 Only true and false are yes/no values; yes, no, on and off stay words; numbers are the decimals written; a
 repeated key is an error.

@@ -1,1 +1,1 @@
-"""Replay and tune: recorded tasks decided again, held against a plain loop and against published figures."""
+"""Replay and tune, compared with a plain loop and with published figures."""

@@ -1,12 +1,11 @@
-"""The published figures that a replay can reproduce, reproduced: one line for each, with what is expected and
-what came out.
+"""Published figures, computed again by replay: one line for each, expected value first.
 
 python -m tests.replay.figures [FOLDER]
 
-FOLDER holds the replay data (README.md, expected.json, outcomes/, prices/, traces/); it is looked for in
-ENGINE_TEST_DATA and in `shared/data` beside the checkout. Every figure comes out of `engine replay --format
-json`. What no replay can reproduce is left out: pass^k of tau-bench (whole dialogues), the ServeGen windows
-(sums, not requests), and other people's trained routers.
+FOLDER holds the replay data (README.md, expected.json, outcomes/, prices/, traces/). Without it,
+ENGINE_TEST_DATA and `shared/data` beside the checkout are tried. Every figure is read from `engine replay
+--format json`. Figures that no replay can compute are left out: pass^k of tau-bench (whole dialogues), the
+ServeGen windows (sums, not requests), and other people's trained routers.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ routing:
 
 
 class Figure(NamedTuple):
-    """One figure: where it stands in expected.json, what it says, what the replay said."""
+    """One figure: its key in expected.json, the expected value, and the replay's value."""
 
     name: str
     expected: Any
@@ -153,7 +152,7 @@ def _scores(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _point(report: dict[str, Any]) -> dict[str, Any]:
-    """What a policy row of expected.json says."""
+    """The figures of one policy row of expected.json."""
     outcomes, policy = _scores(report), report["policies"][0]
     strong = next(model for model in policy["models"] if model["model"] == STRONG)
     return {
@@ -175,7 +174,7 @@ def _compare(name: str, expected: dict[str, Any], measured: dict[str, Any]) -> I
 def mmlu(bench: Bench) -> Iterator[Figure]:
     expected = bench.expected["routellm_mmlu_shared"]
     log, name = "outcomes/routellm_mmlu.csv", "routellm_mmlu_shared"
-    said = [
+    mapping = [
         "--map",
         "type=subject",
         "context_size=est_tokens",
@@ -186,16 +185,16 @@ def mmlu(bench: Bench) -> Iterator[Figure]:
     for row in bench.rows(log):
         gains[row["subject"]].append(float(row["strong_correct"]) - float(row["weak_correct"]))
     gain = {subject: mean(values) for subject, values in gains.items()}
-    report = bench.replay(log, _pair(bench, f'route all: use "{STRONG}"'), *said)
+    report = bench.replay(log, _pair(bench, f'route all: use "{STRONG}"'), *mapping)
     yield from _whole(name, expected, report)
     for row in expected["policy_strong_iff_subject_gain_gt"]:
         subjects = sorted(subject for subject in gain if gain[subject] > row["threshold"])
         routes = (
             f'route hard: use "{STRONG}" when task.type in [{", ".join(subjects)}]\nroute rest: use "{WEAK}"'
         )
-        measured = _point(bench.replay(log, _pair(bench, routes), *said))
+        measured = _point(bench.replay(log, _pair(bench, routes), *mapping))
         yield from _compare(f"{name}.strong_iff_subject_gain_gt_{row['threshold']}", row, measured)
-    points = list(_static_points(bench, log, said, gain))
+    points = list(_static_points(bench, log, mapping, gain))
     static = expected["in_sample_static_subject"]
     yield Figure(f"{name}.in_sample_static_subject.apgr", static["apgr"], round(apgr_of(points), 4))
     for level in (50, 80, 95):
@@ -208,7 +207,7 @@ def mmlu(bench: Bench) -> Iterator[Figure]:
 
 
 def _static_points(
-    bench: Bench, log: str, said: list[str], gain: dict[str, float]
+    bench: Bench, log: str, mapping: list[str], gain: dict[str, float]
 ) -> Iterator[tuple[float, float]]:
     """One replay for each number of subjects sent to the strong model, largest gain first."""
     ordered = sorted(gain, key=lambda subject: (-gain[subject], subject))
@@ -217,7 +216,7 @@ def _static_points(
             f'route hard: use "{STRONG}" when task.type in [{", ".join(ordered[:count])}]\nroute rest: use '
             f'"{WEAK}"'
         )
-        outcomes = _scores(bench.replay(log, _pair(bench, routes), *said))
+        outcomes = _scores(bench.replay(log, _pair(bench, routes), *mapping))
         yield outcomes["strong_share"], outcomes["pgr"]["value"]
 
 
@@ -251,31 +250,31 @@ def _exact_means(report: dict[str, Any]) -> dict[str, float]:
 def gsm8k(bench: Bench) -> Iterator[Figure]:
     expected = bench.expected["routellm_gsm8k_shared"]
     log, name = "outcomes/routellm_gsm8k.csv", "routellm_gsm8k_shared"
-    said = [
+    mapping = [
         "--map",
         "context_size=prompt_chars",
         f"score.{WEAK}=weak_correct",
         f"score.{STRONG}=strong_correct",
     ]
-    said += ["--set", "type=math"]
-    yield from _whole(name, expected, bench.replay(log, _pair(bench, f'route all: use "{STRONG}"'), *said))
+    mapping += ["--set", "type=math"]
+    yield from _whole(name, expected, bench.replay(log, _pair(bench, f'route all: use "{STRONG}"'), *mapping))
     for row in expected["strong_iff_prompt_chars_gt"]:
         routes = (
             f'route long: use "{STRONG}" when task.context_size > {row["chars_gt"]}\nroute rest: use "{WEAK}"'
         )
-        measured = _point(bench.replay(log, _pair(bench, routes), *said))
+        measured = _point(bench.replay(log, _pair(bench, routes), *mapping))
         yield from _compare(f"{name}.strong_iff_prompt_chars_gt_{row['chars_gt']}", row, measured)
 
 
 def mtbench(bench: Bench) -> Iterator[Figure]:
     expected = bench.expected["routellm_mtbench_shared"]
     log, name = "outcomes/routellm_mtbench.csv", "routellm_mtbench_shared"
-    said = ["--map", "type=category", f"score.{WEAK}=weak_score", f"score.{STRONG}=strong_score"]
-    said += ["--set", "context_size=1"]
+    mapping = ["--map", "type=category", f"score.{WEAK}=weak_score", f"score.{STRONG}=strong_score"]
+    mapping += ["--set", "context_size=1"]
     routes = (
         f'route hard: use "{STRONG}" when task.type in [math, coding, reasoning]\nroute rest: use "{WEAK}"'
     )
-    report = bench.replay(log, _pair(bench, routes), *said)
+    report = bench.replay(log, _pair(bench, routes), *mapping)
     yield from _whole(name, expected, report)
     rule = expected["hand_rule_math_coding_reasoning"]
     outcomes = _scores(report)
@@ -304,8 +303,8 @@ def open_models(bench: Bench) -> Iterator[Figure]:
         folder = bench.folder(
             [local(model) for model in known], _per_task(expected[f"per_task_best_{which}"])
         )
-        said = ["--map", "type=task", "context_size=est_tokens"]
-        outcomes = _scores(bench.replay(log, folder, *said))
+        mapping = ["--map", "type=task", "context_size=est_tokens"]
+        outcomes = _scores(bench.replay(log, folder, *mapping))
         if which == "any":
             yield Figure(f"{name}.n", expected["in_sample"]["n"], outcomes["rows"])
             yield from _compare(f"{name}.mean", expected["in_sample"]["mean"], outcomes["means"])
@@ -335,16 +334,16 @@ def router_arena(bench: Bench) -> Iterator[Figure]:
         f"{{type: paid, currency: USD, input_per_1m: {into}, output_per_1m: {out}}}}}"
         for short, (into, out) in prices.items()
     ]
-    said = ["--map", "type=dataset"]
+    mapping = ["--map", "type=dataset"]
     for short, id in ids.items():
-        said += [
+        mapping += [
             f"score.{id}={short}_score",
             f"tokens.input.{id}={short}_in_tokens",
             f"tokens.output.{id}={short}_out_tokens",
         ]
     for short, id in ids.items():
         report = bench.replay(
-            log, bench.folder(models, f'route all: use "{id}"'), *said, "--set", "context_size=1"
+            log, bench.folder(models, f'route all: use "{id}"'), *mapping, "--set", "context_size=1"
         )
         usd = report["policies"][0]["usd"]
         yield Figure(f"{name}.{short}.score", expected[short]["score"], _scores(report)["score"]["value"])
@@ -396,7 +395,9 @@ def _rows_as_recorded(bench: Bench, log: str, short: str, id: str, models: list[
         chosen, Tokens(chunk, policy.catalogue.models), slice(0, frame.height)
     )
     recorded = [Decimal(row[f"{short}_cost_usd"]) for row in bench.rows(log)]
-    return sum(Decimal(cost).scaleb(-12) == told for cost, told in zip(exact.tolist(), recorded, strict=True))
+    return sum(
+        Decimal(cost).scaleb(-12) == booked for cost, booked in zip(exact.tolist(), recorded, strict=True)
+    )
 
 
 def tau_bench(bench: Bench) -> Iterator[Figure]:
@@ -424,7 +425,7 @@ def tau_bench(bench: Bench) -> Iterator[Figure]:
 def requests(bench: Bench, trace: str) -> Iterator[Figure]:
     name, log = f"trace_{trace}_shared", f"traces/{trace}.csv"
     expected = bench.expected[name]
-    said = [
+    mapping = [
         "--map",
         "tokens.input=context_tokens",
         "tokens.output=generated_tokens",
@@ -435,7 +436,7 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
     for id in (key for key in expected if isinstance(expected[key], dict) and key in bench.prices):
         wanted = expected[id]
         tier = bench.prices[id]["long_context_tier"]
-        report = bench.replay(log, bench.folder([bench.cloud(id)], "route all: use cloud"), *said)
+        report = bench.replay(log, bench.folder([bench.cloud(id)], "route all: use cloud"), *mapping)
         if id == "gpt-4-1106-preview":
             yield Figure(f"{name}.rows", expected["rows"], report["log"]["rows"])
             yield Figure(f"{name}.context_tokens", expected["context_tokens"], report["log"]["input_tokens"])
@@ -446,7 +447,7 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
                 folder = bench.folder(
                     [local("here", int(window)), bench.cloud(id)], "route all: use local, then cloud"
                 )
-                calls = bench.replay(log, folder, *said)["policies"][0]["models"][0]["calls"]
+                calls = bench.replay(log, folder, *mapping)["policies"][0]["models"][0]["calls"]
                 yield Figure(f"{name}.fits.{window}", rows, calls)
         plain = _six(report["policies"][0]["usd"])
         if "all_cloud_usd_ignoring_long_context_tier" in wanted:
@@ -455,7 +456,7 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
                 wanted["all_cloud_usd_ignoring_long_context_tier"],
                 plain,
             )
-        cloud, only = [bench.cloud(id)], said
+        cloud, only = [bench.cloud(id)], mapping
         if tier is not None:
             # Prices that depend on the prompt's length are two models, split at the prompt's length
             # (models.yaml has no tiers yet).
@@ -463,7 +464,7 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
                 bench.cloud(id, window=tier["above_input_tokens"]),
                 bench.cloud(id, tier=True, name=f"{id}-long"),
             ]
-            only = [*said[:1], "context_size=context_tokens", *said[1:]]
+            only = [*mapping[:1], "context_size=context_tokens", *mapping[1:]]
         tiered = bench.folder(cloud, "route all: use cloud")
         yield Figure(
             f"{name}.{id}.all_cloud_usd",
@@ -471,21 +472,21 @@ def requests(bench: Bench, trace: str) -> Iterator[Figure]:
             _six(bench.replay(log, tiered, *only)["policies"][0]["usd"]),
         )
         if "all_cloud_usd_with_prefix_cache_reads" in wanted:
-            cached = [*said[:1], "tokens.cached=prefix_cached_tokens", *said[1:]]
-            told = bench.replay(log, bench.folder([bench.cloud(id)], "route all: use cloud"), *cached)
+            cached = [*mapping[:1], "tokens.cached=prefix_cached_tokens", *mapping[1:]]
+            result = bench.replay(log, bench.folder([bench.cloud(id)], "route all: use cloud"), *cached)
             yield Figure(
                 f"{name}.{id}.all_cloud_usd_with_prefix_cache_reads",
                 wanted["all_cloud_usd_with_prefix_cache_reads"],
-                _six(told["policies"][0]["usd"]),
+                _six(result["policies"][0]["usd"]),
             )
         if tier is None:
             for window in (4096, 8192, 32768):
                 folder = bench.folder([local("here", window), *cloud], "route all: use local, then cloud")
-                told = bench.replay(log, folder, *said)
+                result = bench.replay(log, folder, *mapping)
                 yield Figure(
                     f"{name}.{id}.cloud_usd_if_local_fits_{window}",
                     wanted[f"cloud_usd_if_local_fits_{window}"],
-                    _six(told["policies"][0]["usd"]),
+                    _six(result["policies"][0]["usd"]),
                 )
         spent = bench.replay(
             log,

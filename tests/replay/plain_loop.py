@@ -1,4 +1,4 @@
-"""The second opinion: the same replay as one slow loop over rows, with a dictionary for a ledger."""
+"""The reference for replay: the same replay as one slow loop over rows, with a dictionary for a ledger."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def prices(model: Model) -> TokenPrices:
 def decided_one_by_one(
     policy: Policy, rows: Iterable[Mapping[str, Any]]
 ) -> list[tuple[str | None, int, tuple[str, ...]]]:
-    """For each row the model's key (None for a refusal), what the ledger books, and the accounts it used up.
+    """For each row the model's key (None for a refusal), the booked amount, and the accounts it used up.
 
-    A row has `time` (seconds), `input`, `output` and whatever fields of Facts it likes."""
+    A row has `time` (seconds), `input`, `output` and any fields of Facts.
+    """
     budgets = policy.settings.budgets
     limits = Limits(
         budgets.daily.total_usd,

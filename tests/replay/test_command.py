@@ -1,5 +1,4 @@
-"""`engine replay` as people use it: formats, mappings, two policies, JSON, and what it says when a log is not
-one."""
+"""`engine replay` as people use it: formats, mappings, two policies, JSON, and its errors."""
 
 from __future__ import annotations
 
@@ -115,8 +114,8 @@ def test_refusals_are_told_with_their_rules(
 def test_a_watched_guard_says_what_it_would_have_blocked(
     frame: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before a guard bites, replay counts the rows whose chosen model it would take; one that would take none
-    is told too."""
+    """Replay counts the rows whose chosen model a watched guard would block, and lists a guard that would
+    block none."""
     routes = (
         "forbid long-home (watch): cloud when task.context_size > 10k\n"
         "forbid never (watch): cloud when task.type is nothing-like-it\nroute only: use haiku\n"
@@ -161,7 +160,7 @@ def test_columns_and_facts_are_said(folder: Path, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("content", "words", "said"),
+    ("content", "words", "message"),
     [
         ("a\n1\n", [], r"--map task\.type=COLUMN, or --set task\.type=NAME"),
         ("type,n\nqa,1\n", ["--map", "tokens.inptu=n"], r"tokens\.inptu"),
@@ -179,17 +178,17 @@ def test_columns_and_facts_are_said(folder: Path, tmp_path: Path, capsys: pytest
 def test_what_does_not_fit_is_said(
     content: str,
     words: list[str],
-    said: str,
+    message: str,
     folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A log that is not what it is said to be ends with 2 and a sentence that says what to write."""
+    """A log that does not fit its mapping ends with 2 and a sentence that names the remedy."""
     (tmp_path / "log.csv").write_text(content, encoding="utf-8")
     assert main(["replay", str(tmp_path / "log.csv"), "--config", str(folder), *words]) == 2
-    told = capsys.readouterr()
-    assert re.search(said, told.err, re.DOTALL), told.err
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert re.search(message, printed.err, re.DOTALL), printed.err
+    assert printed.out == ""
 
 
 def test_a_file_that_is_not_there_or_is_no_log(
@@ -222,7 +221,7 @@ def test_the_text_is_the_same_each_time(
 def test_a_decision_log_decides_as_it_did(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The facts of the engine's own log, budgets among them, give every decision again."""
+    """The facts of the engine's own log, budgets among them, lead to every decision again."""
     from engine.policy import load_or_raise
 
     policy = load_or_raise(folder)
@@ -265,7 +264,7 @@ def test_a_decision_log_decides_as_it_did(
 async def test_the_routers_own_log_is_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a router in dry run wrote down, refusals too, is decided alike; its folder or its file may be
+    """The log of a router in dry run, refusals included, is decided alike; its folder or its file may be
     named."""
     from engine import ModelRouter, TaskProfile
     from engine.model_router import NoEligibleModel

@@ -11,8 +11,8 @@ DATA = data_folder()
 
 @pytest.mark.skipif(DATA is None, reason="the replay data is not here (ENGINE_TEST_DATA)")
 def test_every_figure_is_reproduced_to_the_digit() -> None:
-    """As `python -m tests.replay.figures` prints them."""
+    """Every figure is equal to the published one."""
     assert DATA is not None
-    told = list(figures(DATA))
-    assert [figure for figure in told if not figure.same] == []
-    assert len(told) > 180
+    found = list(figures(DATA))
+    assert [figure for figure in found if not figure.same] == []
+    assert len(found) > 180

@@ -38,23 +38,23 @@ def test_cpt_is_the_first_crossing_even_when_the_line_falls_again() -> None:
 def test_a_policy_that_knows() -> None:
     """Ten rows, the strong model better in four, and a policy that sends just those four."""
     counted = {(1.0, 0.0, 1.0): 4, (0.0, 1.0, 1.0): 5, (0.0, 0.0, 0.0): 1}
-    told = outcomes_of(counted, MODELS, None, WHERE, seed=1)
-    assert told is not None
-    assert (told.weak, told.strong) == ("weak", "strong")
-    assert told.score.value == pytest.approx(0.9)
-    assert told.strong_share == pytest.approx(0.4)
-    assert told.pgr is not None
-    assert told.pgr.value == pytest.approx(1.0)
-    assert told.random_score == pytest.approx(0.5 + 0.4 * 0.4)
-    assert told.oracle == pytest.approx(0.9)
+    outcomes = outcomes_of(counted, MODELS, None, WHERE, seed=1)
+    assert outcomes is not None
+    assert (outcomes.weak, outcomes.strong) == ("weak", "strong")
+    assert outcomes.score.value == pytest.approx(0.9)
+    assert outcomes.strong_share == pytest.approx(0.4)
+    assert outcomes.pgr is not None
+    assert outcomes.pgr.value == pytest.approx(1.0)
+    assert outcomes.random_score == pytest.approx(0.5 + 0.4 * 0.4)
+    assert outcomes.oracle == pytest.approx(0.9)
 
 
 def test_refusals_score_nothing_and_unscored_models_are_unknown() -> None:
     """A refused row counts with 0; a row given to a model nobody scored counts apart."""
     counted = {(-1.0, 1.0, 1.0): 1, (0.0, 1.0, 1.0): 1, (-2.0, 1.0, 1.0): 3}
-    told = outcomes_of(counted, MODELS, None, WHERE, seed=1)
-    assert told is not None
-    assert (told.rows, told.unknown, told.score.value) == (2, 3, 0.5)
+    outcomes = outcomes_of(counted, MODELS, None, WHERE, seed=1)
+    assert outcomes is not None
+    assert (outcomes.rows, outcomes.unknown, outcomes.score.value) == (2, 3, 0.5)
 
 
 def test_the_interval_holds_the_value_and_its_seed() -> None:
@@ -77,6 +77,6 @@ def test_the_interval_holds_the_value_and_its_seed() -> None:
 
 def test_without_a_gap_there_is_no_pgr() -> None:
     """Two models that score alike leave nothing to recover; nothing is divided by zero."""
-    told = outcomes_of({(0.0, 1.0, 1.0): 3, (1.0, 0.0, 0.0): 3}, MODELS, None, WHERE, 1)
-    assert told is not None
-    assert told.pgr is None
+    outcomes = outcomes_of({(0.0, 1.0, 1.0): 3, (1.0, 0.0, 0.0): 3}, MODELS, None, WHERE, 1)
+    assert outcomes is not None
+    assert outcomes.pgr is None

@@ -89,19 +89,19 @@ def test_the_page_needs_and_runs_nothing(page: Path) -> None:
 
 
 def test_text_is_escaped_and_control_characters_are_shown() -> None:
-    """What means something to HTML or a terminal does not get through."""
+    """Characters that mean something to HTML or to a terminal are escaped."""
     assert not re.search(r"[<>\"\x1b]", text(HOSTILE))
 
 
 def test_the_same_report_is_the_same_page(page: Path) -> None:
-    """A page holds no date and no path of its own making."""
+    """A page holds no date and no path of the machine that made it."""
     assert str(page.parent) not in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 def test_a_browser_shows_it(page: Path, tmp_path: Path) -> None:
-    """Headless chromium draws it without a word of complaint: charts in the DOM, colours in the picture,
-    title untouched."""
+    """Headless chromium draws it without a warning: charts in the DOM, colours in the picture, title
+    untouched."""
     assert CHROMIUM is not None
     common = [
         *(

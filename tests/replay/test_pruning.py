@@ -11,8 +11,8 @@ import pytest
 
 from engine.decision.facts import Facts
 from engine.policy import Policy
-from engine.replay.encoding import Coded
-from engine.replay.pruning import Choices, Narrowing
+from engine.replay.encoding import Encoded
+from engine.replay.pruning import Choices, Pruning
 from engine.replay.simulation import BUDGET_FACTS
 from tests.decision.worlds import compiled, facts_of
 from tests.reference.generator import random_facts, random_world
@@ -21,20 +21,20 @@ WORLDS = 240
 FACTS = 60
 
 
-def wrong(policy: Policy, asked: list[Facts], last: frozenset[str]) -> list[Facts]:
+def wrong(policy: Policy, tasks: list[Facts], last: frozenset[str]) -> list[Facts]:
     """The facts for which another model is chosen."""
-    narrowing = Narrowing(policy.compiled, last)
-    coded = []
-    for column in narrowing.first_columns:
+    pruning = Pruning(policy.compiled, last)
+    encoded = []
+    for column in pruning.first_columns:
         cells: dict[Any, int] = {}
-        codes = [cells.setdefault(column.lookup(facts[column.position]), len(cells)) for facts in asked]
-        coded.append(Coded(np.array(codes, np.int64), list(cells)))
-    states, index = narrowing.rows(coded, len(asked))
+        codes = [cells.setdefault(column.lookup(facts[column.position]), len(cells)) for facts in tasks]
+        encoded.append(Encoded(np.array(codes, np.int64), list(cells)))
+    states, index = pruning.rows(encoded, len(tasks))
     memory: dict[tuple[int, int], int] = {}
     found = []
-    for row, facts in enumerate(asked):
-        cells = {column.fact: column.lookup(facts[column.position]) for column in narrowing.last_columns}
-        (chosen,) = Choices(narrowing, cells, memory).of([states[int(index[row])]]).tolist()
+    for row, facts in enumerate(tasks):
+        cells = {column.fact: column.lookup(facts[column.position]) for column in pruning.last_columns}
+        (chosen,) = Choices(pruning, cells, memory).of([states[int(index[row])]]).tolist()
         chain = policy.evaluator.decide(facts).chain
         if (policy.compiled.models[chosen] if chosen >= 0 else None) != (chain[0] if chain else None):
             found.append(facts)
@@ -49,5 +49,5 @@ def test_states_choose_as_the_evaluator_decides(part: int, last: frozenset[str])
     for seed in range(part * WORLDS // 4, (part + 1) * WORLDS // 4):
         rng = Random(seed)
         world = random_world(rng)
-        asked = [facts_of(random_facts(rng, world)) for _ in range(FACTS)]
-        assert wrong(compiled(world), asked, last) == [], seed
+        tasks = [facts_of(random_facts(rng, world)) for _ in range(FACTS)]
+        assert wrong(compiled(world), tasks, last) == [], seed

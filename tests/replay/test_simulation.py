@@ -85,14 +85,14 @@ def test_as_a_plain_loop_under_generated_rules(seed: int) -> None:
 
 
 def test_a_hundred_thousand_rows_or_ten() -> None:
-    """A long log takes the paths that short ones do not: tables, flags, long stretches (10,000 rows; the
-    bench takes 100,000)."""
+    """A log of 10,000 rows, which takes the paths for long logs (tables, flags, long stretches), is decided
+    alike."""
     made = worlds.rows(12_000, seed=9, step_s=30)
     compare(worlds.policy(), made, pl.DataFrame(worlds.as_log(made)), 12_000)
 
 
 def test_a_limit_of_zero_is_used_up_before_the_first_call() -> None:
-    """Ruling 46 holds in a replay: nothing is spent at a provider with no money."""
+    """A provider with a limit of zero is never paid in a replay."""
     made = worlds.rows(500, seed=3)
     _, played = play(worlds.policy(), pl.DataFrame(worlds.as_log(made)), 500)
     models = [model.key for model in worlds.policy().catalogue.models]
@@ -110,7 +110,7 @@ def test_what_the_window_needs_is_prompt_and_reply(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_rows_of_the_bench_are_decided_alike() -> None:
-    """What `tests.bench.bench_replay` times is right: 200 rules, diverse rows, budgets in play."""
+    """The replay that `tests.bench.bench_replay` times is right: 200 rules, diverse rows, budgets in play."""
     from tests.bench.bench_replay import log_frame, same_decisions
 
     assert same_decisions(bench.policy(200), log_frame(10_000)) == 0
@@ -148,8 +148,8 @@ def test_refusals_are_counted_as_explanations_tell_them() -> None:
             context_size=one.context_size,
             tool_use_required=one.tool_use_required,
         )
-        told: Explanation = policy.explainer.explain(FactsWithSources(given, {}))
-        for rule in {rule.name for candidate in told.candidates for rule in candidate.blockers}:
+        explanation: Explanation = policy.explainer.explain(FactsWithSources(given, {}))
+        for rule in {rule.name for candidate in explanation.candidates for rule in candidate.blockers}:
             wanted[rule] = wanted.get(rule, 0) + 1
     refusals = Refusals(simulation)
     refusals.add(played, refused)

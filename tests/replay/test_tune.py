@@ -1,4 +1,4 @@
-"""Tune: it finds what is there, says so of rows it has not seen, and finds nothing where nothing is."""
+"""Tune finds a gain where there is one, scores it on held-out rows, and finds nothing where there is none."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_it_finds_the_types_that_need_the_strong_model() -> None:
 
 def test_it_says_nothing_where_there_is_nothing() -> None:
     """Where the gain hangs on nothing, at most one of twenty tables looks like more than a coin."""
-    shown = [
+    better = [
         tune(table(1_500, seed, by_type=False), Wanted(quality=0.95), seed).beats_chance for seed in range(20)
     ]
-    assert sum(shown) <= 1
+    assert sum(better) <= 1
 
 
 def test_the_held_out_part_is_not_looked_at() -> None:
-    """Outcomes of held-out rows change what is said, never what is proposed."""
+    """Outcomes of held-out rows change the reported score, never the proposal."""
     one = table(2_000, 4)
     found = tune(one, Wanted(quality=0.9), seed=3)
     rng = np.random.default_rng(3)
@@ -87,7 +87,7 @@ def test_a_budget_is_kept_on_the_fitting_rows(budget: float) -> None:
 
 
 def test_the_same_seed_proposes_the_same() -> None:
-    """Everything drawn is drawn from the seed."""
+    """Every random draw comes from the seed."""
     assert tune(table(1_000, 6), Wanted(quality=0.9), 8) == tune(table(1_000, 6), Wanted(quality=0.9), 8)
 
 
@@ -130,21 +130,21 @@ SAID = [
 def test_the_proposed_file_is_a_policy(
     outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It lints, is in canonical layout, and replaying it gives the calls and the score that tune told of the
-    held-out rows."""
+    """The file lints, is in canonical layout, and its replay gives tune's calls and score on the held-out
+    rows."""
     folder = worlds.write_folder(tmp_path / "policy", "", "routing:\n  default_mode: balanced\n")
     routes = folder / "00-tuned.route"
     words = [str(outcomes), "--config", str(folder), *SAID]
     assert main(["tune", *words, "--out", str(routes), "--format", "json"]) in (0, 1)
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    tuned: dict[str, Any] = json.loads(capsys.readouterr().out)
     schema = Path(__file__).parents[2] / "schemas" / "tune.schema.json"
-    jsonschema.validate(told, json.loads(schema.read_text(encoding="utf-8")))
+    jsonschema.validate(tuned, json.loads(schema.read_text(encoding="utf-8")))
     assert main(["lint", str(folder)]) == 0
     assert main(["fmt", str(routes), "--check"]) == 0
     capsys.readouterr()
     assert main(["replay", *words, "--set", "context_size=1", "--format", "json"]) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
-    fitted, held = told["proposal"]["fitted"], told["proposal"]["held_out"]
+    fitted, held = tuned["proposal"]["fitted"], tuned["proposal"]["held_out"]
     rows = fitted["rows"] + held["rows"]
     share = (fitted["share"] * fitted["rows"] + held["share"] * held["rows"]) / rows
     score = (_fitted_score(fitted) * fitted["rows"] + held["score"]["value"] * held["rows"]) / rows
@@ -181,7 +181,7 @@ def test_a_label_reads_as_a_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--weak", "small", "--strong", "big"], "no score of 'big'"),
         (["--weak", "small", "--strong", "nobody"], "no model 'nobody'"),
@@ -191,12 +191,12 @@ def test_a_label_reads_as_a_rule() -> None:
     ],
 )
 def test_what_is_missing_is_said(
-    words: list[str], said: str, outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2, and a sentence."""
+    """Exit code 2 and an error message."""
     folder = worlds.write_folder(tmp_path / "policy")
     assert main(["tune", str(outcomes), "--config", str(folder), *SAID[:5], *words]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 # --- The shared half of MMLU ------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_on_the_mmlu_half_it_needs_no_more_than_one_rule_a_subject(
 ) -> None:
     """At 95 % of GPT-4's accuracy, on rows it was not fitted on, in the middle of twenty cuts: no larger a
     share of strong calls than the first row of the data notes that reaches 95 %; a coin needs far more; and
-    it is told without the noted subject too."""
+    it is reported without the noted subject too."""
     assert DATA is not None
     bench = Bench(DATA, tmp_path)
     folder = bench.folder([local(WEAK), bench.cloud(STRONG)], "")
@@ -220,10 +220,10 @@ def test_on_the_mmlu_half_it_needs_no_more_than_one_rule_a_subject(
         ]
     )
     assert code == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
     rows = bench.expected["routellm_mmlu_shared"]["policy_strong_iff_subject_gain_gt"]
     noted = min(row["strong_share"] for row in rows if row["pct_of_strong"] >= 0.95)
-    whole, without = told["proposal"], told["without"]["proposal"]
+    whole, without = report["proposal"], report["without"]["proposal"]
     assert whole["share_at_quality"] <= noted
     assert whole["other_cuts"]["value"] <= noted
     for proposal in (whole, without):
