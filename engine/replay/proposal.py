@@ -116,7 +116,7 @@ def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes names bare where that is allowed, or all in quotes when one of them is a word of the language."""
+    """Writes names bare where that is allowed, or all quoted when one of them is a word of the language."""
 
     quoted: bool
 
