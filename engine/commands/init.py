@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from engine.commands.starter import Found
 
 SUMMARY = "write a working policy folder for what this machine has"
-DESCRIPTION = """Asks Ollama on this machine which models it has, looks which keys are set (never at what they are), and
-writes models.yaml, policies.yaml and main.route, with comments. Overwrites nothing."""
+DESCRIPTION = """Asks Ollama on this machine which models it has, looks which keys are set (never at what they
+are), and writes models.yaml, policies.yaml and main.route, with comments. Overwrites nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         reason = (error.strerror or "unknown error").lower()
         terminal.note(f"engine init: cannot write to {visible(str(folder))}: {reason}")
         return COULD_NOT_RUN
-    for line in _told(found, folder, list(files)):
+    for line in _summary(found, folder, list(files)):
         terminal.say(line)
     return 0
 
@@ -61,7 +61,7 @@ def _vendor_keys() -> dict[str, str]:
     return {api.name: api.vendor_key_env for api in APIS.values() if api.vendor_key_env}
 
 
-def _told(found: "Found", folder: Path, names: list[str]) -> list[str]:
+def _summary(found: "Found", folder: Path, names: list[str]) -> list[str]:
     from engine.commands.starter import default_clouds
     from engine.language.diagnostics import visible
 
@@ -78,11 +78,11 @@ def _told(found: "Found", folder: Path, names: list[str]) -> list[str]:
     priced = default_clouds()
     for provider, key in _vendor_keys().items():
         has = provider in found.clouds
-        told = f"{key} is {'set' if has else 'not set'}"
+        state = f"{key} is {'set' if has else 'not set'}"
         if has and provider not in priced:
-            told += "; no model of it is known here: list those you use in models.yaml"
+            state += "; no model of it is known here: list those you use in models.yaml"
         lines.append(
-            f"cloud: {provider} is {'included' if has and provider in priced else 'left out'} ({told})"
+            f"cloud: {provider} is {'included' if has and provider in priced else 'left out'} ({state})"
         )
     option = "" if folder in (Path("config"), Path("policies")) else f" --config {place}"
     return [*lines, "", f"next: engine explain type=planning criticality=high{option}"]
