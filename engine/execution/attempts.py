@@ -36,8 +36,10 @@ from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_abandoned, of_failure, of_reply
 from engine.execution.telemetry import Telemetry
-from engine.providers.base import Chunk, DiscoveredModel, Provider, Reply, Request, Timeouts
-from engine.providers.errors import ErrorClass, NextTarget, ProviderError, SameTarget
+from engine.providers.base import DiscoveredModel, Provider, Request, Timeouts
+from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
+from engine.providers.errors import ProviderError
+from engine.providers.reply import Chunk, Reply
 
 MOST_ATTEMPTS = 6
 MOST_TARGETS = 4

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
 from engine.providers.base import DiscoveredModel, Health
-from engine.providers.errors import ErrorClass, HealthMark, ProviderError
+from engine.providers.conduct import ErrorClass, HealthMark
+from engine.providers.errors import ProviderError
 
 SEEN_DOWN_S = 30.0
 # A model stays loaded for five minutes after its last use unless the server is told otherwise.

@@ -19,7 +19,7 @@ from engine.execution.attempts import RequestExecution, SharedState
 from engine.execution.decision_log import DecisionLog, decision_json
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
-from engine.providers.base import Chunk, Reply
+from engine.providers.reply import Chunk, Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from engine.budget import Basis, Ledger, Outcome, Reservation, TokenPrices, Usage, cost_micro_usd
-from engine.providers.base import Reply
-from engine.providers.base import Usage as Reported
-from engine.providers.errors import Billed, ProviderError, StreamInterrupted, Truncated
+from engine.providers.conduct import Billed
+from engine.providers.errors import ProviderError, StreamInterrupted, Truncated
+from engine.providers.reply import Reply
+from engine.providers.reply import Usage as Reported
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
 from engine.execution.attempt_record import AttemptRecord
-from engine.providers.base import Reply
+from engine.providers.reply import Reply
 
 SCOPE = "engine"
 ROUTE_SPAN = "route"

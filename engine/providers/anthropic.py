@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
-from engine.providers.base import Chunk, DiscoveredModel, Egress, FinishReason, Reply, Usage
+from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
@@ -24,6 +24,7 @@ from engine.providers.messages import (
     read_tools,
     tool_call_of,
 )
+from engine.providers.reply import Chunk, FinishReason, Reply, Usage
 from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
     Attempt,

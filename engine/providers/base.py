@@ -1,21 +1,19 @@
-"""What a provider is: the smallest thing that can answer, and the values that pass through it.
+"""What a provider is, and what it is asked with: a target, the permit to send there, a request.
 
-A `Request` in OpenAI-style messages becomes a `Reply`, or an iterator of `Chunk`s that ends with one; the
-providers (`ollama`, `anthropic`, `openai`, `scripted`) translate both ways. Nothing here reads a clock, the
-environment or a file, and no value's repr shows a prompt, an answer or a key.
+A `Request` in OpenAI-style messages becomes a `Reply`, or an iterator of `Chunk`s that ends with one; each provider
+translates both ways. Nothing here reads a clock, the environment or a file, and no value's repr shows a prompt or a
+key.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from engine.providers.errors import EgressRefused, ProviderError
-
-FinishReason = Literal["stop", "length", "tool_calls", "other"]
-"""`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a reason."""
+from engine.providers.reply import Chunk, Reply
 
 
 class Egress(Enum):
@@ -87,36 +85,6 @@ class Timeouts:
     load_s: float = 60.0
 
 
-class ToolFunction(TypedDict):
-    """What a tool call calls; `arguments` is a JSON text, as the model wrote it."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(TypedDict):
-    """A tool call in the one shape of this project, which is OpenAI's."""
-
-    id: str
-    type: Literal["function"]
-    function: ToolFunction
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts as the provider reported them; None is unknown, which is not zero.
-
-    `input_tokens` counts the whole prompt, cached reads and cache writes included; `output_tokens` includes
-    `reasoning_tokens`.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_read_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """One attempt at one model of one target.
@@ -138,41 +106,6 @@ class Request:
     timeouts: Timeouts = Timeouts()
     context_tokens: int | None = None
     on_dispatch: Callable[[], None] | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A complete answer.
-
-    `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
-    temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded, None
-    when unknown.
-    """
-
-    model: str
-    content: str = field(repr=False)
-    tool_calls: tuple[ToolCall, ...] = field(default=(), repr=False)
-    finish_reason: FinishReason = "stop"
-    usage: Usage = Usage()
-    request_id: str | None = None
-    reasoning: str = field(default="", repr=False)
-    cold: bool | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the `reply`."""
-
-    text: str = field(default="", repr=False)
-    reasoning: str = field(default="", repr=False)
-    tool_call: ToolCall | None = field(default=None, repr=False)
-    reply: Reply | None = None
-
-    @property
-    def is_content(self) -> bool:
-        """True when showing this piece commits the stream to its target. Reasoning commits too."""
-        return bool(self.text or self.reasoning or self.tool_call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,15 +164,6 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close its connections. Idempotent."""
-
-
-async def collect(chunks: AsyncIterator[Chunk]) -> Reply:
-    """Read a stream to its end and return its reply: the buffered mode. Raises what the stream raises."""
-    reply: Reply | None = None
-    async for chunk in chunks:
-        reply = chunk.reply or reply
-    assert reply is not None, "a stream that ends without an error ends with its reply"
-    return reply
 
 
 def text_bytes(messages: Iterable[Mapping[str, Any]]) -> int:

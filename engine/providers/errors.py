@@ -1,7 +1,4 @@
-"""What can go wrong at a provider, by class, and what may be done about each class.
-
-Turns nothing into anything: the taxonomy is data. Which signal is which class is decided in `faults`;
-retrying, falling back and settling are the router's and the ledger's, who read `CONDUCT` and nothing else.
+"""What can go wrong at a provider: one exception class for each class of failure in `conduct`.
 
 ProviderError                   (under engine.errors.EngineError)
 ├── Unreachable                 UNREACHABLE   nobody answered; the request was not fully written
@@ -24,123 +21,23 @@ ProviderError                   (under engine.errors.EngineError)
 └── StreamInterrupted           (its cause's) content had already reached the caller
 
 No error here holds a request, a prompt, a key or a foreign exception: `detail` is at most 200 characters that
-were cleared of both (`faults.sanitise`), and each is raised outside the handler of what caused it, so that
+were cleared of both (`sanitising.sanitise`), and each is raised outside the handler of what caused it, so that
 neither `__cause__` nor `__context__` leads back to a request.
 """
 
 # ruff: noqa: N818  (the names say what happened; `Error` on each would say nothing more)
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from engine.errors import EngineError
-
-if TYPE_CHECKING:
-    from engine.providers.base import ToolCall, Usage
+from engine.providers.conduct import CONDUCT, Billed, Conduct, ErrorClass, HealthMark, NextTarget, SameTarget
+from engine.providers.reply import ToolCall, Usage
 
 DETAIL_CHARACTERS = 200
 # A gateway that gave up waiting does not know whether the provider worked on: 504, and 524 of a well-known one.
 _GATEWAY_TIMEOUTS = (504, 524)
-
-
-class ErrorClass(Enum):
-    """The class of a failure. The body's `error.type` or `code` decides first, the status second."""
-
-    UNREACHABLE = "unreachable"
-    UNKNOWN = "unknown"
-    AUTH = "auth"
-    QUOTA = "quota"
-    THROTTLED = "throttled"
-    OVERLOADED = "overloaded"
-    SERVER = "server"
-    TRANSIENT = "transient"
-    OVERFLOW = "overflow"
-    TOO_LARGE = "too_large"
-    REFUSED = "refused"
-    INVALID = "invalid"
-    TRUNCATED = "truncated"
-    CANCELLED = "cancelled"
-    EGRESS = "egress"
-    LEAK = "leak"
-
-
-class SameTarget(Enum):
-    """May the same target be tried again for this request?"""
-
-    NEVER = "never"
-    AT_ONCE = "once, at once"
-    WITH_JITTER = "once, after a jittered pause"
-    AFTER_RETRY_AFTER = "once, after Retry-After when it fits the deadline"
-
-
-class NextTarget(Enum):
-    """May the next member of the decided chain be tried for this request?"""
-
-    YES = "yes"
-    NO = "no"
-    ON_AUTH_FALLBACK = "only when the policy says `on auth fallback`"
-    LARGER_WINDOW = "only one with a larger context window"
-    LARGER_LIMIT = "only one that takes larger requests"
-    WHEN_NOTHING_SHOWN = "only while no content has reached the caller"
-
-
-class Billed(Enum):
-    """What the ledger does with the attempt's reservation."""
-
-    NO = "release it"
-    UNKNOWN = "keep it until the lease ends, then forfeit"
-    BY_USAGE = "settle by reported or counted usage"
-
-
-class HealthMark(Enum):
-    """What a failure says about the target, for the circuit breaker and for health."""
-
-    FAILING = "failing"
-    NEUTRAL = "neutral"
-    MISCONFIGURED = "misconfigured"
-    CLOSED = "closed until the provider's window resets"
-    QUARANTINED = "quarantined until a person looked"
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What may be done after a failure; the whole taxonomy is a table of these."""
-
-    same_target: SameTarget
-    next_target: NextTarget
-    billed: Billed
-    health: HealthMark
-
-
-CONDUCT: dict[ErrorClass, Conduct] = {
-    ErrorClass.UNREACHABLE: Conduct(SameTarget.AT_ONCE, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    ErrorClass.UNKNOWN: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.UNKNOWN, HealthMark.FAILING),
-    ErrorClass.AUTH: Conduct(
-        SameTarget.NEVER, NextTarget.ON_AUTH_FALLBACK, Billed.NO, HealthMark.MISCONFIGURED
-    ),
-    ErrorClass.QUOTA: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.NO, HealthMark.CLOSED),
-    ErrorClass.THROTTLED: Conduct(
-        SameTarget.AFTER_RETRY_AFTER, NextTarget.YES, Billed.NO, HealthMark.FAILING
-    ),
-    ErrorClass.OVERLOADED: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    # A gateway's time-out is kept instead of released, see ProviderError.conduct.
-    ErrorClass.SERVER: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    ErrorClass.TRANSIENT: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    ErrorClass.OVERFLOW: Conduct(SameTarget.NEVER, NextTarget.LARGER_WINDOW, Billed.NO, HealthMark.NEUTRAL),
-    ErrorClass.TOO_LARGE: Conduct(SameTarget.NEVER, NextTarget.LARGER_LIMIT, Billed.NO, HealthMark.NEUTRAL),
-    ErrorClass.REFUSED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.NEUTRAL),
-    ErrorClass.INVALID: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.NO, HealthMark.NEUTRAL),
-    ErrorClass.TRUNCATED: Conduct(
-        SameTarget.NEVER, NextTarget.WHEN_NOTHING_SHOWN, Billed.BY_USAGE, HealthMark.FAILING
-    ),
-    # Released when nothing was dispatched, see ProviderError.conduct.
-    ErrorClass.CANCELLED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.NEUTRAL),
-    # The next member is in the same frozen candidate set and is checked in its turn.
-    ErrorClass.EGRESS: Conduct(SameTarget.NEVER, NextTarget.YES, Billed.NO, HealthMark.MISCONFIGURED),
-    ErrorClass.LEAK: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.QUARANTINED),
-}
 
 
 class ProviderError(EngineError):

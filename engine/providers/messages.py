@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.providers.base import FinishReason, ToolCall
 from engine.providers.errors import InvalidRequest
+from engine.providers.reply import FinishReason, ToolCall
 
 Role = Literal["system", "user", "assistant", "tool"]
 

@@ -12,20 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.providers.base import (
-    Chunk,
-    DiscoveredModel,
-    Egress,
-    FinishReason,
-    Reply,
-    Request,
-    Target,
-    ToolCall,
-    Usage,
-    text_bytes,
-)
+from engine.providers.base import DiscoveredModel, Egress, Target
 from engine.providers.errors import (
-    ContextOverflow,
     ContextTruncated,
     EgressAlarm,
     EgressRefused,
@@ -34,7 +22,27 @@ from engine.providers.errors import (
     Truncated,
 )
 from engine.providers.http_exchange import Call
-from engine.providers.messages import Turn, arguments_of, finish_with, read_messages, read_tools, tool_call_of
+from engine.providers.messages import read_messages, read_tools
+from engine.providers.ollama_chat import (
+    chat_body,
+    expected_tokens,
+    message_of,
+    reply_of,
+    tool_calls_of,
+    usage_of,
+    window_for,
+)
+from engine.providers.ollama_models import (
+    canonical_name,
+    cloud_name,
+    find_model,
+    listed_window,
+    remote_host,
+    shown_window,
+    tells_all,
+    texts_of,
+)
+from engine.providers.reply import Chunk, Reply
 from engine.providers.secret import Secret
 from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
@@ -51,8 +59,6 @@ if TYPE_CHECKING:
 
     from engine.providers.transport import Resolve
 
-BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
-"""Context windows asked for, in tokens. Every other value makes the daemon load the model again."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,350}")
 # Below this many expected tokens a low count says nothing about truncation.
@@ -62,7 +68,7 @@ _LINE_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """What the daemon said of a model, all of it before a prompt: `name` is what to call it by."""
+    """The daemon's answers about a model before a prompt is sent: `name` is what to call it by, the windows are in tokens."""
 
     name: str
     window: int | None
@@ -97,14 +103,14 @@ class OllamaProvider(WireProvider):
         body = await self._prepared(attempt, stream=False)
         call = attempt.call(carries_prompt=True)
         answer = await self._fetch(attempt, call, "/api/chat", body)
-        attempt.usage = _usage(answer)
+        attempt.usage = usage_of(answer)
         self._check_answer(attempt, body, answer)
         if answer.get("done") is not True:
             raise Truncated(status=call.status, usage=attempt.usage)
-        message = _message(answer)
-        calls = tuple(_tool_calls(message, 0))
+        message = message_of(answer)
+        calls = tuple(tool_calls_of(message, 0))
         told = str(message.get("content") or ""), calls, str(message.get("thinking") or "")
-        return _reply(attempt, body, answer, *told)
+        return reply_of(attempt, body, answer, *told)
 
     async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         body = await self._prepared(attempt, stream=True)
@@ -113,18 +119,18 @@ class OllamaProvider(WireProvider):
         lines = self._lines(attempt, call, response)
         try:
             async for line in lines:
-                attempt.usage = _usage(line) if line.get("done") else attempt.usage
+                attempt.usage = usage_of(line) if line.get("done") else attempt.usage
                 self._check_answer(attempt, body, line)
-                message = _message(line)
+                message = message_of(line)
                 text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
                 yield Chunk(text=text, reasoning=thinking) if text or thinking else SIGN_OF_LIFE
-                for tool_call in _tool_calls(message, len(attempt.tool_calls)):
+                for tool_call in tool_calls_of(message, len(attempt.tool_calls)):
                     yield Chunk(tool_call=tool_call)
                 if line.get("done") is True:
                     calls = tuple(attempt.tool_calls)
                     told = "".join(attempt.text), calls, "".join(attempt.reasoning)
                     await drain(lines)
-                    yield Chunk(reply=_reply(attempt, body, line, *told))
+                    yield Chunk(reply=reply_of(attempt, body, line, *told))
                     return
         finally:
             await response.aclose()
@@ -146,9 +152,9 @@ class OllamaProvider(WireProvider):
     async def _discovered(
         self, attempt: Attempt, name: str, listed: Mapping[str, Any], loaded: Iterable[Mapping[str, Any]]
     ) -> DiscoveredModel:
-        remote = _remote(listed)
+        remote = remote_host(listed)
         shown: Mapping[str, Any] = {}
-        if remote is None and not cloud_name(name) and not _says_all(listed):
+        if remote is None and not cloud_name(name) and not tells_all(listed):
             try:
                 shown = await self._fetch(
                     attempt, attempt.call(carries_prompt=False), "/api/show", {"model": name}
@@ -156,14 +162,14 @@ class OllamaProvider(WireProvider):
             except ProviderError as gone:
                 if gone.status != 404:
                     raise
-            remote = _remote(shown)
-        running = _find(loaded, name)
-        capabilities = _texts(shown.get("capabilities")) or _texts(listed.get("capabilities"))
+            remote = remote_host(shown)
+        running = find_model(loaded, name)
+        capabilities = texts_of(shown.get("capabilities")) or texts_of(listed.get("capabilities"))
         return DiscoveredModel(
             id=name,
             digest=text_of(listed.get("digest")),
-            context_tokens=_window(shown) or _listed_window(listed),
-            loaded_context_tokens=_count(running or {}, "context_length"),
+            context_tokens=shown_window(shown) or listed_window(listed),
+            loaded_context_tokens=count_of((running or {}).get("context_length")),
             capabilities=capabilities,
             tools="tools" in capabilities if capabilities else None,
             warm=running is not None,
@@ -176,30 +182,8 @@ class OllamaProvider(WireProvider):
         turns = read_messages(request.messages, image_urls=False)
         tools = read_tools(request.tools)
         checked = await self._checked(attempt)
-        body: dict[str, Any] = {
-            "model": checked.name,
-            "messages": [_written(turn) for turn in turns],
-            "stream": stream,
-            "truncate": False,
-            "options": {"num_ctx": _num_ctx(request, checked)},
-        }
-        if tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description or "",
-                        "parameters": dict(tool.parameters),
-                    },
-                }
-                for tool in tools
-            ]
-        if request.max_tokens is not None:
-            body["options"]["num_predict"] = request.max_tokens
-        if request.temperature is not None:
-            body["options"]["temperature"] = request.temperature
-        return body
+        num_ctx = window_for(request, window=checked.window, loaded=checked.loaded)
+        return chat_body(request, turns, tools, model=checked.name, num_ctx=num_ctx, stream=stream)
 
     async def _checked(self, attempt: Attempt) -> _Checked:
         name = attempt.request.model
@@ -210,22 +194,22 @@ class OllamaProvider(WireProvider):
             raise EgressRefused(
                 dispatched=False, detail="its name asks Ollama for a model in the vendor's cloud"
             )
-        if held_local and _canonical(name) in self._quarantined:
+        if held_local and canonical_name(name) in self._quarantined:
             raise EgressRefused(
                 dispatched=False, detail="it answered through a remote host before and is quarantined"
             )
         if held_local and self._strict:
             await self._demand_no_cloud(attempt)
-        listed = _find(await self._models(attempt, "/api/tags"), name)
+        listed = find_model(await self._models(attempt, "/api/tags"), name)
         if listed is None:
             raise InvalidRequest(status=404, dispatched=False, detail="the model is not on this machine")
         self._demand_local(listed, held_local=held_local)
         called, window = await self._show(attempt, name, text_of(listed.get("digest")), held_local=held_local)
-        running = _find(await self._models(attempt, "/api/ps"), name)
+        running = find_model(await self._models(attempt, "/api/ps"), name)
         attempt.cold = running is None
         if running is None:
             attempt.expect_load()
-        return _Checked(called, window, _count(running or {}, "context_length"))
+        return _Checked(called, window, count_of((running or {}).get("context_length")))
 
     async def _show(
         self, attempt: Attempt, name: str, digest: str | None, *, held_local: bool
@@ -236,7 +220,7 @@ class OllamaProvider(WireProvider):
             return known
         called = name
         shown: Mapping[str, Any] | None = None
-        if held_local and not _canonical(name).endswith(":local"):
+        if held_local and not canonical_name(name).endswith(":local"):
             # `name:local` makes a daemon that knows the suffix refuse a remote-backed model by itself.
             try:
                 shown = await self._fetch(
@@ -252,7 +236,7 @@ class OllamaProvider(WireProvider):
             )
         self._demand_local(shown, held_local=held_local)
         self._shown = {key: value for key, value in self._shown.items() if key[0] != name}
-        self._shown[name, digest] = called, _window(shown)
+        self._shown[name, digest] = called, shown_window(shown)
         return self._shown[name, digest]
 
     async def _demand_no_cloud(self, attempt: Attempt) -> None:
@@ -265,17 +249,17 @@ class OllamaProvider(WireProvider):
 
     @staticmethod
     def _demand_local(described: Mapping[str, Any], *, held_local: bool) -> None:
-        if held_local and _remote(described) is not None:
+        if held_local and remote_host(described) is not None:
             raise EgressRefused(dispatched=False, detail="the model is backed by a remote host")
 
     def _check_answer(self, attempt: Attempt, body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-        if self.target.egress is Egress.LOCAL and _remote(answer) is not None:
-            self._quarantined.add(_canonical(attempt.request.model))
+        if self.target.egress is Egress.LOCAL and remote_host(answer) is not None:
+            self._quarantined.add(canonical_name(attempt.request.model))
             raise EgressAlarm(
                 usage=attempt.usage, detail="the answer names a remote host; the prompt went there"
             )
-        counted = _count(answer, "prompt_eval_count")
-        expected = _expected_tokens(attempt.request)
+        counted = count_of(answer.get("prompt_eval_count"))
+        expected = expected_tokens(attempt.request)
         if answer.get("done") is True and counted and expected > _COUNTABLE and 2 * counted < expected:
             raise ContextTruncated(
                 status=200,
@@ -349,155 +333,6 @@ class OllamaProvider(WireProvider):
         if "error" in read:
             raise self._reported(call, read, attempt)
         return read
-
-
-def cloud_name(name: str) -> bool:
-    """True when the daemon would take the name as a wish for the vendor's cloud, or might in another version.
-
-    >>> [cloud_name(name) for name in ("gpt-oss:120b-cloud", "x:CLOUD", "my-cloud-model", "qwen3:8b")]
-    [True, True, False, False]
-    """
-    tags = [tag.strip().lower() for tag in name.split(":")[1:]]
-    return any(tag == "cloud" or tag.endswith("-cloud") for tag in tags)
-
-
-def _canonical(name: str) -> str:
-    """One spelling for one model: `llama3`, `library/llama3` and `llama3:latest` are the same."""
-    plain = name.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
-    plain = plain.removesuffix(":local")
-    return plain if ":" in plain.rsplit("/", 1)[-1] else f"{plain}:latest"
-
-
-def _find(models: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
-    wanted = _canonical(name)
-    return next(
-        (
-            model
-            for model in models
-            for told in (model.get("name"), model.get("model"))
-            if isinstance(told, str) and _canonical(told) == wanted
-        ),
-        None,
-    )
-
-
-def _remote(described: Mapping[str, Any]) -> str | None:
-    for name in ("remote_host", "remote_model"):
-        value = described.get(name)
-        if value:
-            return text_of(value) or name
-    return None
-
-
-def _says_all(listed: Mapping[str, Any]) -> bool:
-    """True when a daemon's list tells capabilities and window, so that no model need be asked about."""
-    return bool(_texts(listed.get("capabilities"))) and _listed_window(listed) is not None
-
-
-def _listed_window(listed: Mapping[str, Any]) -> int | None:
-    details = listed.get("details")
-    return _count(details, "context_length") if isinstance(details, Mapping) else None
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    found = (text_of(item) for item in value) if isinstance(value, list) else ()
-    return tuple(text for text in found if text is not None)
-
-
-def _window(shown: Mapping[str, Any]) -> int | None:
-    info = shown.get("model_info")
-    if not isinstance(info, Mapping):
-        return None
-    told = (count_of(value) for key, value in info.items() if str(key).endswith(".context_length"))
-    return max((count for count in told if count), default=None)
-
-
-def _num_ctx(request: Request, checked: _Checked) -> int:
-    """The loaded window when the request fits it, else the smallest bucket it fits. Raises ContextOverflow."""
-    answer_tokens = request.max_tokens if request.max_tokens is not None else 1024
-    needed = _expected_tokens(request) * 5 // 4 + answer_tokens
-    if checked.loaded is not None and needed <= checked.loaded:
-        return checked.loaded
-    most = checked.window or BUCKETS[-1]
-    if _expected_tokens(request) > most:
-        raise ContextOverflow(dispatched=False, detail=f"about {_expected_tokens(request)} tokens, of {most}")
-    return min(next((bucket for bucket in BUCKETS if bucket >= needed), BUCKETS[-1]), most)
-
-
-def _expected_tokens(request: Request) -> int:
-    if request.context_tokens is not None:
-        return request.context_tokens
-    return text_bytes(request.messages) // 4
-
-
-def _written(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": turn.text}
-    if turn.images:
-        message["images"] = [image.data for image in turn.images]
-    if turn.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call["id"],
-                "function": {"name": call["function"]["name"], "arguments": arguments_of(call)},
-            }
-            for call in turn.tool_calls
-        ]
-    if turn.tool_call_id is not None:
-        message["tool_call_id"] = turn.tool_call_id
-    if turn.tool_name is not None:
-        message["tool_name"] = turn.tool_name
-    return message
-
-
-def _message(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    message = answer.get("message")
-    return message if isinstance(message, Mapping) else {}
-
-
-def _tool_calls(message: Mapping[str, Any], before: int) -> Iterable[ToolCall]:
-    for place, call in enumerate(message.get("tool_calls") or (), start=before):
-        function = call["function"]
-        yield tool_call_of(call.get("id"), str(function["name"]), function.get("arguments") or {}, place)
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage:
-    return Usage(
-        input_tokens=_count(answer, "prompt_eval_count"),
-        output_tokens=_count(answer, "eval_count"),
-        cached_read_tokens=None,
-        cache_write_tokens=None,
-        reasoning_tokens=None,
-    )
-
-
-_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "None": "stop"}
-
-
-def _reply(
-    attempt: Attempt,
-    body: Mapping[str, Any],
-    answer: Mapping[str, Any],
-    text: str,
-    calls: tuple[ToolCall, ...],
-    thinking: str,
-) -> Reply:
-    finish = finish_with(calls, _FINISH.get(str(answer.get("done_reason")), "other"))
-    counted, window = attempt.usage.input_tokens or 0, body["options"]["num_ctx"]
-    nearly_full = f"the prompt fills {counted} of {window} tokens: its beginning may have been cut"
-    return Reply(
-        model=attempt.request.model,
-        content=text,
-        tool_calls=calls,
-        finish_reason=finish,
-        usage=attempt.usage,
-        reasoning=thinking,
-        cold=attempt.cold,
-        notes=(nearly_full,) if counted * 100 >= window * 95 else (),
-    )
-
-
-def _count(answer: Mapping[str, Any], name: str) -> int | None:
-    return count_of(answer.get(name))
 
 
 def _lenient(content: bytes) -> object:

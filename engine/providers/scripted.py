@@ -21,19 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from engine.providers.base import (
-    Chunk,
-    DiscoveredModel,
-    FinishReason,
-    Health,
-    Permit,
-    Reply,
-    Request,
-    Target,
-    ToolCall,
-    Usage,
-    text_bytes,
-)
+from engine.providers.base import DiscoveredModel, Health, Permit, Request, Target, text_bytes
 from engine.providers.errors import (
     Cancelled,
     OutcomeUnknown,
@@ -41,6 +29,7 @@ from engine.providers.errors import (
     StreamInterrupted,
     Truncated,
 )
+from engine.providers.reply import Chunk, FinishReason, Reply, ToolCall, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,25 +15,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from engine.providers.base import (
-    Chunk,
-    DiscoveredModel,
-    Egress,
-    Health,
-    Permit,
-    Reply,
-    Request,
-    Target,
-    Timeouts,
-    ToolCall,
-    Usage,
-)
-from engine.providers.error_mapping import reported, request_id, sanitise
+from engine.providers.base import DiscoveredModel, Egress, Health, Permit, Request, Target, Timeouts
+from engine.providers.conduct import ErrorClass, HealthMark
+from engine.providers.error_mapping import reported, request_id
 from engine.providers.errors import (
     AuthFailed,
     Cancelled,
-    ErrorClass,
-    HealthMark,
     InvalidRequest,
     OutcomeUnknown,
     ProviderError,
@@ -43,6 +30,8 @@ from engine.providers.errors import (
     Unreachable,
 )
 from engine.providers.http_exchange import Call
+from engine.providers.reply import Chunk, Reply, ToolCall, Usage
+from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
 
 if TYPE_CHECKING:

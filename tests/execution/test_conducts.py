@@ -15,16 +15,14 @@ import pytest
 from engine.budget import BudgetExceeded, Limits
 from engine.execution.errors import ChainExhausted, DeadlineExceeded
 from engine.model_router import NoEligibleModel
-from engine.providers.base import Usage
+from engine.providers.conduct import ErrorClass, NextTarget
 from engine.providers.errors import (
     BY_CLASS,
     AuthFailed,
     ContextOverflow,
     EgressAlarm,
     EgressRefused,
-    ErrorClass,
     InvalidRequest,
-    NextTarget,
     OutcomeUnknown,
     Overloaded,
     ProviderError,
@@ -38,6 +36,7 @@ from engine.providers.errors import (
     Truncated,
     Unreachable,
 )
+from engine.providers.reply import Usage
 from engine.providers.scripted import Act, Answer, Break, Fault, Hang
 from engine.task_profiles import TaskProfile
 

@@ -27,7 +27,8 @@ from engine.execution.decision_log import (
     read_records,
     verify,
 )
-from engine.providers.errors import BY_CLASS, ErrorClass
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import BY_CLASS
 from engine.providers.scripted import Answer, Fault
 from engine.task_profiles import TaskProfile
 

@@ -18,7 +18,8 @@ from engine.budget import Limits
 from engine.errors import EngineError
 from engine.model_router import ModelRouter, NoEligibleModel
 from engine.providers.base import Egress, Request, Target
-from engine.providers.errors import BY_CLASS, ErrorClass
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import BY_CLASS
 from engine.providers.scripted import Act, Answer, Break, Fault, ScriptedProvider
 from engine.task_profiles import TaskProfile
 

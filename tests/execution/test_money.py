@@ -14,7 +14,8 @@ from engine.budget.usage import export_rows, verify
 from engine.errors import EngineError
 from engine.model_router import ModelRouter, NoEligibleModel
 from engine.providers.base import Request, Target
-from engine.providers.errors import BY_CLASS, ErrorClass
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import BY_CLASS
 from engine.providers.scripted import Act, Answer, Break, Fault, ScriptedProvider
 
 from ..budget.clocks import real_clock

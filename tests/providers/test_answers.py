@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.providers.base import Provider, Usage, collect
+from engine.providers.base import Provider
+from engine.providers.reply import Usage, collect
 
 from .dialects import MODEL, TEXT, WORDS, Dialect, asked, permit
 from .wire_server import wire_server

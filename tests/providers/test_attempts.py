@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from engine.providers.base import Egress, Reply, Timeouts, collect
-from engine.providers.errors import (
-    Billed,
-    Cancelled,
-    OutcomeUnknown,
-    ProviderError,
-    StreamInterrupted,
-    Unreachable,
-)
+from engine.providers.base import Egress, Timeouts
+from engine.providers.conduct import Billed
+from engine.providers.errors import Cancelled, OutcomeUnknown, ProviderError, StreamInterrupted, Unreachable
+from engine.providers.reply import Reply, collect
 from engine.providers.wire_provider import WireProvider
 
 from .dialects import (

@@ -21,14 +21,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.providers.base import Egress, Request, Timeouts, collect
-from engine.providers.error_mapping import FRAGMENT, sanitise
+from engine.providers.base import Egress, Request, Timeouts
 from engine.providers.errors import BY_CLASS, ProviderError, StreamInterrupted
+from engine.providers.reply import collect
+from engine.providers.sanitising import FRAGMENT, sanitise
 from engine.providers.secret import Secret
 from engine.providers.wire_provider import WireProvider
 
 from .dialects import KEY, Dialect, asked, changed
-from .test_faults import _broken_stream
+from .test_error_mapping import _broken_stream
 from .wire_server import Answer, in_json, wire_server
 
 PROMPT = "zebra-quartz 4711 über-Käse\n\tvault code: 99-XYZZY-08"
@@ -293,7 +294,7 @@ def test_errors_survive_a_pickle(made: type[ProviderError]) -> None:
     error = made(provider="p", model="m", status=400, code="c", request_id="r", retry_after_s=1.0, detail="d")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.conduct) == (made, str(error), error.conduct)
-    from engine.providers.base import Usage
+    from engine.providers.reply import Usage
 
     broken = StreamInterrupted(cause=error, partial=PROMPT, usage_estimate=Usage(output_tokens=3))
     back = pickle.loads(pickle.dumps(broken))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.providers.base import Reply, Request
-from engine.providers.errors import ErrorClass, ProviderError, StreamInterrupted
+from engine.providers.base import Request
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import ProviderError, StreamInterrupted
+from engine.providers.reply import Reply
 from engine.providers.wire_provider import WireProvider
 
 from .dialects import TEXT, Dialect, asked

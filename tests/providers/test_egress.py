@@ -23,15 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.providers.addresses import BadAddress, is_local, parse_address, parse_ip, parse_networks
-from engine.providers.base import Egress, collect
-from engine.providers.errors import (
-    AuthFailed,
-    EgressRefused,
-    ErrorClass,
-    InvalidRequest,
-    ProviderError,
-    Unreachable,
-)
+from engine.providers.base import Egress
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import AuthFailed, EgressRefused, InvalidRequest, ProviderError, Unreachable
+from engine.providers.reply import collect
 from engine.providers.secret import Secret
 
 from .dialects import DIALECTS, KEY, OLLAMA, OPENAI, TEXT, Dialect, asked, permit, target

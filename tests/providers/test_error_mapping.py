@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.providers.base import Request, Timeouts, collect
-from engine.providers.errors import (
-    BY_CLASS,
-    CONDUCT,
-    DETAIL_CHARACTERS,
-    ErrorClass,
-    ProviderError,
-    StreamInterrupted,
-)
+from engine.providers.base import Request, Timeouts
+from engine.providers.conduct import CONDUCT, ErrorClass
+from engine.providers.errors import BY_CLASS, DETAIL_CHARACTERS, ProviderError, StreamInterrupted
+from engine.providers.reply import collect
 from engine.providers.wire_provider import WireProvider
 
 from .dialects import (

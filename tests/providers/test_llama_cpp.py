@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from engine.providers.anthropic import AnthropicProvider
-from engine.providers.base import Egress, Permit, Request, Target, Timeouts, collect
-from engine.providers.errors import ContextOverflow, ErrorClass
+from engine.providers.base import Egress, Permit, Request, Target, Timeouts
+from engine.providers.conduct import ErrorClass
+from engine.providers.errors import ContextOverflow
 from engine.providers.openai import OpenAIProvider
+from engine.providers.reply import collect
 from engine.providers.wire_provider import WireProvider
 
 from .llama_cpp import CONTEXT, HELLO_TOKENS, NAME, llama_server

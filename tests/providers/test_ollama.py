@@ -6,18 +6,21 @@ from typing import Any
 
 import pytest
 
-from engine.providers.base import Egress, Request, collect
+from engine.providers.base import Egress, Request
+from engine.providers.conduct import ErrorClass
 from engine.providers.errors import (
     ContextOverflow,
     ContextTruncated,
     EgressAlarm,
     EgressRefused,
-    ErrorClass,
     InvalidRequest,
     ProviderError,
     StreamInterrupted,
 )
-from engine.providers.ollama import BUCKETS, OllamaProvider, cloud_name
+from engine.providers.ollama import OllamaProvider
+from engine.providers.ollama_chat import BUCKETS
+from engine.providers.ollama_models import cloud_name
+from engine.providers.reply import collect
 
 from .dialects import (
     MODEL,

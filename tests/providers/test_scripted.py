@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.providers.base import Chunk, Egress, Permit, Provider, Request, Target, Usage, collect
+from engine.providers.base import Egress, Permit, Provider, Request, Target
 from engine.providers.errors import (
     Cancelled,
     EgressRefused,
@@ -14,6 +14,7 @@ from engine.providers.errors import (
     StreamInterrupted,
     Truncated,
 )
+from engine.providers.reply import Chunk, Usage, collect
 from engine.providers.scripted import Answer, Break, Fault, Hang, ScriptedProvider, tool_call
 
 TARGET = Target("ollama", "http://127.0.0.1:11434", Egress.LOCAL, "sha256:a")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.providers.base import Chunk, Egress, Reply, Usage, collect
+from engine.providers.base import Egress
 from engine.providers.errors import InvalidRequest
+from engine.providers.reply import Chunk, Reply, Usage, collect
 
 from .dialects import ANTHROPIC, DIALECTS, MODEL, OLLAMA, OPENAI, Dialect, asked, openai_events
 from .wire_server import Answer, in_events, in_json, in_lines, wire_server

@@ -1,0 +1,87 @@
+"""What an answer is: its text, tool calls and token counts, whole or in the pieces of a stream.
+
+No value's repr shows an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+FinishReason = Literal["stop", "length", "tool_calls", "other"]
+"""`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a reason."""
+
+
+class ToolFunction(TypedDict):
+    """What a tool call calls; `arguments` is a JSON text, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """A tool call in the one shape of this project, which is OpenAI's."""
+
+    id: str
+    type: Literal["function"]
+    function: ToolFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the provider reported them; None is unknown, which is not zero.
+
+    `input_tokens` counts the whole prompt, cached reads and cache writes included; `output_tokens` includes
+    `reasoning_tokens`.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer.
+
+    `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
+    temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded, None
+    when unknown.
+    """
+
+    model: str
+    content: str = field(repr=False)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), repr=False)
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    request_id: str | None = None
+    reasoning: str = field(default="", repr=False)
+    cold: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the `reply`."""
+
+    text: str = field(default="", repr=False)
+    reasoning: str = field(default="", repr=False)
+    tool_call: ToolCall | None = field(default=None, repr=False)
+    reply: Reply | None = None
+
+    @property
+    def is_content(self) -> bool:
+        """True when showing this piece commits the stream to its target. Reasoning commits too."""
+        return bool(self.text or self.reasoning or self.tool_call)
+
+
+async def collect(chunks: AsyncIterator[Chunk]) -> Reply:
+    """Read a stream to its end and return its reply: the buffered mode. Raises what the stream raises."""
+    reply: Reply | None = None
+    async for chunk in chunks:
+        reply = chunk.reply or reply
+    assert reply is not None, "a stream that ends without an error ends with its reply"
+    return reply
