@@ -4,6 +4,7 @@ workflow.
 Strangers write the policies of a pull request, so every text of theirs is escaped.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def sarif(findings: Sequence[Diagnostic], folder: Path) -> dict[str, Any]:
 
 
 def _result(finding: Diagnostic, rule: int, folder: Path) -> dict[str, Any]:
-    text = finding.message if finding.help is None else f"{finding.message}\n{finding.help}"
+    text = "\n".join(visible(each) for each in (finding.message, finding.help) if each is not None)
     result: dict[str, Any] = {
         "ruleId": finding.slug,
         "ruleIndex": rule,
@@ -99,7 +100,8 @@ def _place(span: Span, folder: Path) -> dict[str, Any]:
         "endLine": end_line,
         "endColumn": end_column,
     }
-    uri = quote(path_in(folder, span.source.name))
+    # A file name is bytes: those that are no UTF-8 stand in the URI as they are on the disk.
+    uri = quote(os.fsencode(path_in(folder, span.source.name)))
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
