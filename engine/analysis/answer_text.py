@@ -1,4 +1,5 @@
-"""What the analysis finds -> words of the policy language, for every answer that shows a task or a set of tasks.
+"""What the analysis finds -> words of the policy language, for every answer that shows a task or a set of
+tasks.
 
 A witness is its facts, a region the conditions that describe it; either can be pasted into a policy.
 """
@@ -57,7 +58,8 @@ def task_text(given: Mapping[str, FactValue]) -> str:
 
 
 def test_of_proof(proof: Prove, given: Mapping[str, FactValue]) -> str:
-    """A test that fails as long as the proof is refuted at these facts, and holds once the policy is mended."""
+    """A test that fails as long as the proof is refuted at these facts, and holds once the policy is
+    mended."""
     expectation = ExpectChain(proof.quantifier, proof.selector, _NOWHERE)
     return pasteable_test(f"counterexample to {proof.name.text}", given, expectation)
 

@@ -77,7 +77,8 @@ def _first_owner(policy: CompiledPolicy, among: int, may: int, must: int) -> "in
 def _ranked(
     policy: CompiledPolicy, models: list[int], may: int, must: int, *, only_first: bool
 ) -> list[int] | None:
-    """Models of a tier in their order (or only the first of them), when scores cannot change it within what may hold."""
+    """Models of a tier in their order (or only the first of them), when scores cannot change it within
+    what may hold."""
     weigh = _first_owner(policy, policy.weighs, may, must)
     if isinstance(weigh, _Unclear) or weigh is None:
         return None

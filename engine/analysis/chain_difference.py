@@ -23,10 +23,11 @@ def within(goal: Goal, mask: int) -> Goal:
 
 
 def difference(compiled: CompiledPolicy, chains: Chains, one: int, other: int) -> list[Goal]:
-    """Goals that together find every task whose chain is another with the rules of one mask than with those of another.
+    """Goals that together find every task whose chain is another with the rules of one mask than with those
+    of another.
 
-    Two chains differ when a model that is in one is blocked in the other, or is in no tier of the other's route, or
-    when two models of both stand in another order.
+    Two chains differ when a model that is in one is blocked in the other, or is in no tier of the other's
+    route, or when two models of both stand in another order.
     """
     moved = one ^ other
     goals: list[Goal] = []
@@ -81,7 +82,8 @@ class _Membership:
 
 
 class _Order:
-    """Where two models stand to each other, both being eligible: their tiers and scores; and the cubes on which that turns."""
+    """Where two models stand to each other, both being eligible: their tiers and scores; and the cubes on
+    which that turns."""
 
     def __init__(self, chains: Chains, one: int, other: int) -> None:
         self._chains, self._models = chains, (one, other)
@@ -116,5 +118,6 @@ class _Order:
 
 
 def _up_to(bits: int, first: int) -> int:
-    """Those of some cubes that decide which is the first to hold: up to the one that is, or all when none is."""
+    """Those of some cubes that decide which is the first to hold: up to the one that is, or all when none
+    is."""
     return bits & (2 * first - 1) if first else bits

@@ -1,7 +1,8 @@
 """What an author wrote -> every small change that a slip might make of it, one at a time.
 
-Operators turned round, thresholds moved by one, conditions, members, tiers and rules left out, tiers and routes swapped. Only text and tree
-are made here; whether a change means anything, and whether anybody would notice, is for `mutation` to say.
+Operators turned round, thresholds moved by one, conditions, members, tiers and rules left out, tiers and
+routes swapped. Only text and tree are made here; whether a change means anything, and whether anybody would
+notice, is for `mutation` to say.
 """
 
 import re
@@ -40,7 +41,8 @@ class Change:
 
 
 def changes(statements: Sequence[tree.Statement]) -> Iterator[Change]:
-    """Every change of the rules and lets of a policy, in the order of the text. Guards on watch decide nothing and are left alone."""
+    """Every change of the rules and lets of a policy, in the order of the text. Guards on watch decide
+    nothing and are left alone."""
     previous: tree.Route | None = None
     for statement in statements:
         match statement:

@@ -1,7 +1,7 @@
 """A condition and facts -> whether it holds, read word for word, without cubes or cells.
 
-The second opinion on everything the analysis finds: a witness is shown to a person only after it has been replayed here and
-through the evaluator.
+The second opinion on everything the analysis finds: a witness is shown to a person only after it has been
+replayed here and through the evaluator.
 """
 
 from decimal import Decimal
@@ -77,7 +77,7 @@ def holds(condition: Condition, facts: Facts, model: Model | None = None) -> boo
 
 
 def keeps(expectation: ChainIs, decision: Decision, facts: Facts) -> bool:
-    """Whether a chain is as `only`, `never` or `some` says; a refusal breaks `some` alone (ruling 38)."""
+    """Whether a chain is as `only`, `never` or `some` says; a refusal breaks `some` alone."""
     selected = [holds(expectation.selector, facts, model) for model in decision.chain]
     match expectation.quantifier:
         case "only":

@@ -1,7 +1,9 @@
-"""The cases of a policy's tests -> which rules they put to the test, and which conditions they saw both true and false.
+"""The cases of a policy's tests -> which rules they put to the test, and which conditions they saw both true
+and false.
 
-A rule decided a case when the chain would be another without it; it mattered when it had a part in the outcome (ruling 18). What no
-case decides can be changed without a test noticing.
+A rule decided a case when the chain would be another without it; it mattered when it had a part in the
+outcome: it is the route or weigh taken, blocked a model of the tiers, or gave points to one of the chain.
+What no case decides can be changed without a test noticing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,8 +47,8 @@ class ConditionCoverage:
 
 @dataclass(slots=True)
 class RuleCoverage:
-    """A rule of the author's, and how many cases it decided and mattered in. A rule on watch decides nothing; `mattered` is then in
-    how many cases it would have blocked a model."""
+    """A rule of the author's, and how many cases it decided and mattered in. A rule on watch decides
+    nothing; `mattered` is then in how many cases it would have blocked a model."""
 
     rule: Rule
     decided: int = 0
@@ -59,7 +61,8 @@ class RuleCoverage:
 
 
 def coverage(policy: Policy, reports: Sequence[CaseReport]) -> list[RuleCoverage]:
-    """Every rule that the author wrote, those that policies.yaml stands for among them, in the order that decides."""
+    """Every rule that the author wrote, those that policies.yaml stands for among them, in the order that
+    decides."""
     compiled = policy.compiled
     bits: dict[int, list[int]] = {}
     for bit, owner in enumerate(compiled.owners):
@@ -138,7 +141,8 @@ def _look(
 
 
 def comparisons(condition: Condition) -> Iterator[Condition]:
-    """The comparisons of a condition as they are written. One that stands for several tests has one span for them all."""
+    """The comparisons of a condition as they are written. One that stands for several tests has one span
+    for them all."""
     pending = [condition]
     while pending:
         node = pending.pop()
@@ -150,7 +154,8 @@ def comparisons(condition: Condition) -> Iterator[Condition]:
 
 
 def _turns_on_the_task(condition: Condition) -> bool:
-    """Whether a test in it has a fact on a side, or the cost of the call, which grows with the size of the task."""
+    """Whether a test in it has a fact on a side, or the cost of the call, which grows with the size of the
+    task."""
     return any(
         isinstance(each, FactTest | CrossTest)
         or (isinstance(each, ModelCompare) and each.attribute == "model.call_cost")

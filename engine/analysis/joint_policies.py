@@ -17,10 +17,12 @@ from engine.policy import Policy
 
 
 class JointCubes:
-    """Gives cubes of two policies one numbering, in which equal cubes of rules in the same place of the order are one.
+    """Gives cubes of two policies one numbering, in which equal cubes of rules in the same place of the order
+    are one.
 
-    INVARIANT: routes and weighs keep their order within each side, because the lowest bit decides; so only cubes that nothing orders
-    (of guards, tiers and preferences) are shared, and those of routes and weighs where that keeps both orders.
+    INVARIANT: routes and weighs keep their order within each side, because the lowest bit decides; so only
+    cubes that nothing orders (of guards, tiers and preferences) are shared, and those of routes and weighs
+    where that keeps both orders.
     """
 
     def __init__(self) -> None:
@@ -88,7 +90,8 @@ def _moved_tier(tier: Tier, moved: Callable[[int], int]) -> Tier:
 
 
 def _projected(cube: Cube, limited: Sequence[str]) -> Cube | None:
-    """The cube where only providers with a limit of this side can be exhausted (ruling 39); None when it never holds."""
+    """The cube where only providers with a limit of this side can be exhausted; None when it
+    never holds."""
     result = {}
     for variable, constraint in cube.items():
         if (
@@ -104,7 +107,8 @@ def _projected(cube: Cube, limited: Sequence[str]) -> Cube | None:
 
 
 def by_first_bit(policy: CompiledPolicy, by_rule: Mapping[int, object]) -> dict[int, object]:
-    """What belongs to rules, keyed by their first cube, which two policies have in common, rather than by their place."""
+    """What belongs to rules, keyed by their first cube, which two policies have in common, rather than by
+    their place."""
     first: dict[int, int] = {}
     for bit in bits_of(policy.routes | policy.weighs):
         first.setdefault(policy.owners[bit], bit)

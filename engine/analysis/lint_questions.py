@@ -1,6 +1,8 @@
-"""A policy under the linter: its rules as written and as compiled, and questions about all tasks, asked once and bounded.
+"""A policy under the linter: its rules as written and as compiled, and questions about all tasks, asked once
+and bounded.
 
-A lint question that reaches its cap is left open, noted in `open_questions` and told at the end; it never becomes a finding.
+A lint question that reaches its cap is left open, noted in `open_questions` and told at the end; it never
+becomes a finding.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,7 +112,8 @@ class LintQuestions:
         return range(len(self.compiled.models))
 
     def bits(self, rule: int) -> int:
-        """The cubes of a rule in which something that can happen lies; of a route those of its condition, not of its tiers."""
+        """The cubes of a rule in which something that can happen lies; of a route those of its condition,
+        not of its tiers."""
         bits = self.questioned.bits(rule) & self.space.feasible
         return bits & self.compiled.routes if isinstance(self.compiled.rules[rule].effect, Use) else bits
 
@@ -134,7 +137,8 @@ class LintQuestions:
 
     @cached_property
     def _conditioned(self) -> dict[int, int]:
-        # One that came to nothing when it was checked (`not mode.allow_cloud` where every mode allows it) is a condition still.
+        # One that came to nothing when it was checked (`not mode.allow_cloud` where every mode allows it) is
+        # a condition still.
         has_one = (
             index
             for index, rule in self.rules
@@ -154,14 +158,15 @@ class LintQuestions:
         return written.selector.span
 
     def fact_tests(self, kind: type[Test_]) -> Iterator[Test_]:
-        """Every test of a fact of one kind in the conditions of the author's rules, in order; a shared let is read once."""
+        """Every test of a fact of one kind in the conditions of the author's rules, in order; a shared let
+        is read once."""
         conditions = (rule.condition for _, rule in self.rules)
         return (each for each in walk(conditions) if isinstance(each, kind))
 
     @cached_property
     def consent(self) -> list[int]:
-        """Each model's guards without those about what it is able to do: a task too long for every window, or with tools that no
-        model has, is no route's fault."""
+        """Each model's guards without those about what it is able to do: a task too long for every window,
+        or with tools that no model has, is no route's fault."""
         able = 0
         for index, rule in enumerate(self.compiled.rules):
             if rule.origin is Origin.BASE and rule.name in ("context-window", "tools-unsupported"):
@@ -169,7 +174,7 @@ class LintQuestions:
         return [guard & ~able for guard in self.compiled.guards]
 
     def mattering(self, explanation: Explanation) -> set[str]:
-        """The names of the rules that mattered in a decision (ruling 18)."""
+        """The names of the rules that mattered in a decision: those that had a part in its outcome."""
         names = {explanation.decision.weigh.name}
         if explanation.route is not None:
             names.add(explanation.route.name)
@@ -191,7 +196,8 @@ class LintQuestions:
             return OPEN
 
     def part(self, of: int, among: int) -> int:
-        """Steps for each of some hard questions that share an allowance, and never less than a part of the usual."""
+        """Steps for each of some hard questions that share an allowance, and never less than a part of the
+        usual."""
         return max(self.most_work // 4, of // (among + 1))
 
     @cached_property
@@ -218,7 +224,7 @@ class LintQuestions:
 
     @cached_property
     def quiet(self) -> Box:
-        """Quiet days: every provider up and free, nothing spent (ruling 37)."""
+        """Quiet days: every provider up and free, nothing spent."""
 
         def nothing(value: object) -> bool:
             return not value

@@ -1,7 +1,8 @@
-"""The form of a lint rule: what it says and why, examples that are its tests and its page, and how it looks for findings.
+"""The form of a lint rule: what it says and why, examples that are its tests and its page, and how it looks
+for findings.
 
-One rule is one small file in `lint_rules/`. A rule without `check` gives a page and a fix to a finding that reading the policy reports
-itself.
+One rule is one small file in `lint_rules/`. A rule without `check` gives a page and a fix to a finding that
+reading the policy reports itself.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +21,8 @@ providers:
     base_url: http://localhost:11434
     models:
       - {id: small, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low, tools: no}
-      - {id: big, capabilities: [qa, code], max_context: 32000, quality_tier: high, latency_tier: high, tools: yes, cost_profile: {type: local_gpu, relative_cost: 2}}
+      - {id: big, capabilities: [qa, code], max_context: 32000, quality_tier: high, latency_tier: high,
+         tools: yes, cost_profile: {type: local_gpu, relative_cost: 2}}
   openai:
     type: cloud
     models:
@@ -47,7 +49,8 @@ labels: [pii, secret]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A policy folder with one `main.route`. `underlined` are the texts a rule must point at, in file and line order."""
+    """A policy folder with one `main.route`. `underlined` are the texts a rule must point at, in file and
+    line order."""
 
     text: str
     underlined: tuple[str, ...] = ()
@@ -76,7 +79,8 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class LintRule:
-    """`near_miss` is what looks like the bad example and is not. A rule that cannot be suppressed makes a policy meaningless."""
+    """`near_miss` is what looks like the bad example and is not. A rule that cannot be suppressed makes a
+    policy meaningless."""
 
     slug: str
     level: Level

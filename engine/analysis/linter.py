@@ -1,7 +1,8 @@
-"""A policy folder -> everything worth telling its author: what reading it finds, and what asking about all tasks finds.
+"""A policy folder -> everything worth telling its author: what reading it finds, and what asking about all
+tasks finds.
 
-Nothing here looks at the network, the environment or any file; nothing is written. A fix is a change of text in memory, taken only
-when the policy still reads and the finding is gone.
+Nothing here looks at the network, the environment or any file; nothing is written. A fix is a change of text
+in memory, taken only when the policy still reads and the finding is gone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ _NEVER_ALLOWED = {"bad-suppression", "unused-suppression", "literal-secret", "op
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found, in file and line order; `context` is None when the policy has errors that leave it without meaning."""
+    """What was found, in file and line order; `context` is None when the policy has errors that leave it
+    without meaning."""
 
     findings: tuple[Diagnostic, ...]
     context: LintContext | None
@@ -150,7 +152,8 @@ def _mend(files: PolicyFolder, report: Report) -> tuple[PolicyFolder, dict[str, 
 def _try(
     files: PolicyFolder, context: LintContext, rule: LintRule, batch: list[Diagnostic], before: Report
 ) -> tuple[PolicyFolder, dict[str, str], int] | None:
-    """The edits of some findings at once; None unless every one of these is gone and no new error is there."""
+    """The edits of some findings at once; None unless every one of these is gone and no new error is
+    there."""
     assert rule.fix is not None
     edits = [edit for finding in batch for edit in rule.fix(context, finding)]
     changed = edited({source.name: source.text for source in files.routes}, edits)

@@ -1,7 +1,8 @@
 """A policy and changes of its statements -> policy and all mutants, compiled together once.
 
-A change becomes statements of its own under fresh names, beside those of the policy; a table says which mutant a fresh
-name belongs to and what it replaces. A mutant is then a mask that says which rules are in force.
+A change becomes statements of its own under fresh names, beside those of the policy; a table says which
+mutant a fresh name belongs to and what it replaces. A mutant is then a mask that says which rules are in
+force.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +108,8 @@ class _Copies:
 
 @dataclass(slots=True)
 class Variant:
-    """One mutant: the rules it puts in force and those it takes out of force, by their place; tests and proofs of its own."""
+    """One mutant: the rules it puts in force and those it takes out of force, by their place; tests and
+    proofs of its own."""
 
     change: Change
     added: list[int] = field(default_factory=list)
@@ -129,7 +131,8 @@ class ProofQuestions:
 class CompiledMutants:
     """A policy compiled together with everything that its mutants make different.
 
-    `original` is the mask of the policy's own rules, `rules` are these and the changed ones in the order that decides.
+    `original` is the mask of the policy's own rules, `rules` are these and the changed ones in the order that
+    decides.
     """
 
     def __init__(self, policy: Policy, tried: Sequence[Change]) -> None:
@@ -150,7 +153,8 @@ class CompiledMutants:
         self._compile(first)
 
     def _checked(self, tried: Sequence[Change]) -> tuple[Mapping[str, _CopyOf], CheckedPolicy]:
-        """Policy and changed statements, checked in one go; a change that makes no sense is left out by the checker."""
+        """Policy and changed statements, checked in one go; a change that makes no sense is left out by
+        the checker."""
         folder, settings = self._policy.folder, self._policy.settings
         nothing = Problems()
         user = [parse(source, nothing) for source in folder.routes]
@@ -162,7 +166,8 @@ class CompiledMutants:
         return copies.originals, checked
 
     def _place_rules(self, rules: Sequence[Rule], copies: Mapping[str, _CopyOf]) -> list[int]:
-        """Puts each changed rule behind its original, or ahead of the route it is moved ahead of; the places of the originals."""
+        """Puts each changed rule behind its original, or ahead of the route it is moved ahead of; the
+        places of the originals."""
         changed: dict[int, list[Rule]] = {}
         for rule in rules:
             if (copy := copies.get(rule.name)) is not None:

@@ -1,9 +1,11 @@
-"""A policy and its tests and proofs -> which small changes of the policy they would notice, and which they would miss.
+"""A policy and its tests and proofs -> which small changes of the policy they would notice, and which they
+would miss.
 
-All changed rules are compiled together with the policy, once; a mutant is then a mask that says which rules are in force. A mutant is killed
-by a case or a proof that held before and no longer does. One that nobody noticed is asked for a task that it decides otherwise, over
-all facts: with one it survives, and the simplest is a test that would kill it; without one it is no change at all, and is
-discarded. A question that reaches its cap leaves the mutant undecided, and is counted apart.
+All changed rules are compiled together with the policy, once; a mutant is then a mask that says which rules
+are in force. A mutant is killed by a case or a proof that held before and no longer does. One that nobody
+noticed is asked for a task that it decides otherwise, over all facts: with one it survives, and the simplest
+is a test that would kill it; without one it is no change at all, and is discarded. A question that reaches
+its cap leaves the mutant undecided, and is counted apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,8 @@ Fate: TypeAlias = Literal["killed", "survived", "equivalent", "undecided"]
 class Mutant:
     """A change, and what became of it. `by` names the test or proof that killed it.
 
-    Of a survivor, `given` are the facts of the simplest task decided otherwise, `before` and `after` what is decided for it.
+    Of a survivor, `given` are the facts of the simplest task decided otherwise, `before` and `after` what is
+    decided for it.
     """
 
     change: Change
@@ -47,7 +50,8 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class MutationReport:
-    """Every change that was tried. `possible` counts those there are, `ignored` names the tests and proofs that do not hold as it is."""
+    """Every change that was tried. `possible` counts those there are, `ignored` names the tests and proofs
+    that do not hold as it is."""
 
     mutants: tuple[Mutant, ...]
     possible: int

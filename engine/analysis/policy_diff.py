@@ -1,8 +1,10 @@
-"""Two policies -> where they decide differently: regions with a witness each, and whether more goes out to the cloud.
+"""Two policies -> where they decide differently: regions with a witness each, and whether more goes out to
+the cloud.
 
-Both are compiled over one space, in which a cube that both have is one cube; so most of two similar policies cancels out before
-anything is searched. Who is in a chain is compared first, exactly; an order that alone differs is told apart (ruling 36). Modes, closed
-types and labels that only one side knows are listed and not compared.
+Both are compiled over one space, in which a cube that both have is one cube; so most of two similar policies
+cancels out before anything is searched. Who is in a chain is compared first, exactly; an order that alone
+differs is told apart, since it lets nothing out. Modes, closed types and labels that only one side knows are
+listed and not compared.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +66,8 @@ class OneSided:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`is_complete` is False when the cap on work or on regions was reached; `looser` and `stricter` are None when then unknown."""
+    """`is_complete` is False when the cap on work or on regions was reached; `looser` and `stricter` are
+    None when then unknown."""
 
     regions: tuple[Region, ...]
     looser: bool | None
@@ -89,7 +92,8 @@ def compare(
     most_regions: int = MOST_REGIONS,
     mode: str | None = None,
 ) -> Difference:
-    """Everything two policies decide differently, the plainest tasks first; with `mode`, in that mode alone."""
+    """Everything two policies decide differently, the plainest tasks first; with `mode`, in that mode
+    alone."""
     comparison = _Comparison(old, new)
     within: Box = {}
     for number, axis in enumerate(comparison.space.axes):
@@ -106,7 +110,8 @@ class _Comparison:
         self._policies = old, new
         self.domain = common_domain(old, new)
         mentioned = [elements_of(policy.compiled.cubes) for policy in (old, new)]
-        # Each side is compiled knowing the elements of the other, so that "any other label" means the same on both.
+        # Each side is compiled knowing the elements of the other, so that "any other label" means the same on
+        # both.
         sides = [
             compiled_knowing(policy, others)
             for policy, others in zip((old, new), reversed(mentioned), strict=True)
@@ -244,9 +249,11 @@ class _Comparison:
         return Side(decision, decision.route)
 
     def _grown(self, witness: Witness, order_only: bool) -> Box:
-        """A box around the witness, as large as it can be seen to be, in which the two sides differ in the same way.
+        """A box around the witness, as large as it can be seen to be, in which the two sides differ in the
+        same way.
 
-        That is who joins and who leaves the chain; where only the order differs, who comes first, or else the whole order.
+        That is who joins and who leaves the chain; where only the order differs, who comes first, or else the
+        whole order.
         """
         axes = self.space.axes
         box: Box = {
@@ -277,7 +284,8 @@ class _Comparison:
     def _change(self, box: Box) -> object:
         """Who joins and who leaves the chain everywhere in a box; None when that is not seen at once.
 
-        A model that may be in either chain or not changes nothing as long as the same cubes decide about it on both sides.
+        A model that may be in either chain or not changes nothing as long as the same cubes decide about it
+        on both sides.
         """
         may, must = self._bounds(box)
         sides = [selected(side, may, must) for side in (self.old, self.new)]

@@ -1,6 +1,7 @@
 """A policy's `test` statements -> a report on each case: what was expected, what was decided, and why.
 
-A test says nothing of the machine: what it does not give is as usual (ruling 80). Nothing here prints.
+A test says nothing of the machine: what it does not give is as usual, so that it holds on every machine.
+Nothing here prints.
 """
 
 from collections.abc import Iterator
@@ -29,8 +30,9 @@ from engine.policy import Policy
 class CaseReport:
     """One `given ... expect ...`, and how it came out.
 
-    `number` counts the cases of a test from 1. `is_met` says whether the outcome was as expected, `is_because` whether the rule
-    that the case names mattered (ruling 18), which is true of a case that names none.
+    `number` counts the cases of a test from 1. `is_met` says whether the outcome was as expected,
+    `is_because` whether the rule that the case names mattered, which is true of a case that names
+    none.
     """
 
     test: PolicyTest

@@ -1,7 +1,8 @@
-"""A policy's `prove` statements -> a verdict each, over all facts: proved, refuted with the simplest counterexample, or unknown.
+"""A policy's `prove` statements -> a verdict each, over all facts: proved, refuted with the simplest
+counterexample, or unknown.
 
-A counterexample is replayed, word for word and through the evaluator, before anyone sees it. Rules on watch decide nothing, so no
-proof depends on them.
+A counterexample is replayed, word for word and through the evaluator, before anyone sees it. Rules on watch
+decide nothing, so no proof depends on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +32,10 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verdict on one proof. `vacuous` when its condition can never hold (ruling 40).
+    """The verdict on one proof. `vacuous` when its condition can never hold: it is proved, and says nothing.
 
-    `work` are the steps taken; `differing` says, of an unknown, that every task with fewer facts than this away from the
-    defaults was looked at.
+    `work` are the steps taken; `differing` says, of an unknown, that every task with fewer facts than this
+    away from the defaults was looked at.
     """
 
     proof: Proof
@@ -100,7 +101,8 @@ class Prover:
         return [every(some_live(mask), chains.in_chain(model)) for model, mask in enumerate(shown) if mask]
 
     def _replayed(self, proof: Proof, witness: Witness) -> Counterexample:
-        """Raises AssertionError when the evaluator does not agree that this is a counterexample: a bug in the analysis."""
+        """Raises AssertionError when the evaluator does not agree that this is a counterexample: a bug in
+        the analysis."""
         facts = witness.facts
         decision = Evaluator(self._policy.compiled).decide(facts)
         assert holds(proof.condition, facts), f"the counterexample to {proof.name} is outside its condition"

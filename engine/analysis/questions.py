@@ -1,8 +1,9 @@
-"""A compiled policy and a question -> goals for the search: what must hold of the live cubes, and what to change when it does not.
+"""A compiled policy and a question -> goals for the search: what must hold of the live cubes, and what to
+change when it does not.
 
-Questions of an author's own (a proof's condition and selector) are compiled as rules on watch behind the policy's, so that their
-constants cut the same cells and no decision can depend on them. `never`, `only` and `some` need guards, routes and tiers; who
-comes first needs the evaluator itself.
+Questions of an author's own (a proof's condition and selector) are compiled as rules on watch behind the
+policy's, so that their constants cut the same cells and no decision can depend on them. `never`, `only` and
+`some` need guards, routes and tiers; who comes first needs the evaluator itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,8 @@ ALWAYS_TRUE = Constant(True, Source("", "").span(0, 0))
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A selector under a condition, to be compiled behind the policy. `selector` None speaks of every model."""
+    """A selector under a condition, to be compiled behind the policy. `selector` None speaks of every
+    model."""
 
     condition: Condition = ALWAYS_TRUE
     selector: Condition | None = None
@@ -90,7 +92,7 @@ class Questioned:
 
 
 def domain_of(names: Names, settings: Settings) -> Domain:
-    """What can happen under these settings; a limit of zero is used up from the start (ruling 46)."""
+    """What can happen under these settings; a limit of zero is used up from the start."""
     windows = {"daily": settings.budgets.daily, "monthly": settings.budgets.monthly}
     spent = {name for limits in windows.values() for name, usd in limits.per_provider.items() if usd == 0}
     empty = [window for window, limits in windows.items() if limits.total_usd == 0]
@@ -206,7 +208,8 @@ class Chains:
         return self._welcomes[model]
 
     def nobody(self, excuses: Sequence[int]) -> Goal:
-        """No model is in the chain but those for which one of their `excuses` holds; the guards are usually among these."""
+        """No model is in the chain but those for which one of their `excuses` holds; the guards are
+        usually among these."""
         policy = self.policy
 
         def goal(live: int) -> Obstacle | None:

@@ -1,7 +1,8 @@
-"""A policy under the linter -> its rules that never apply, are never reached, or change nothing when they are taken away.
+"""A policy under the linter -> its rules that never apply, are never reached, or change nothing when they are
+taken away.
 
-Three different things: a condition no task meets, a route that earlier ones leave nothing to, a rule whose work
-others do already. Each is decided over all facts; what reaches its cap is not reported.
+Three different things: a condition no task meets, a route that earlier ones leave nothing to, a rule whose
+work others do already. Each is decided over all facts; what reaches its cap is not reported.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ MOST_REQUIRES = 500
 """Requires that are held against each other; every two of them are looked at."""
 
 Redundancy: TypeAlias = Literal["rules", "routes", "catalogue"]
-"""Why a rule changes nothing: other rules of its kind do it already, no route offers what it takes away, or no model is touched by it."""
+"""Why a rule changes nothing: other rules of its kind do it already, no route offers what it takes away,
+or no model is touched by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Reachability:
 
     @cached_property
     def unreachable(self) -> frozenset[int]:
-        """Routes and weighs, lowered ones included, whose condition some task meets, but none that earlier ones leave."""
+        """Routes and weighs, lowered ones included, whose condition some task meets, but none that earlier
+        ones leave."""
         policy, found = self._questions.compiled, set()
         for index, rule in enumerate(policy.rules[: self._questions.questioned.first_question]):
             if index in self.never or rule.origin is Origin.BASE or not isinstance(rule.effect, Use | Weigh):
@@ -82,7 +85,8 @@ class Reachability:
     def without_effect(self) -> dict[int, Redundancy]:
         """Guards, routes and weighs without which every chain would be the same, and why.
 
-        Guards are looked at last to first, each with those already found taken away, so that of two equal ones the first is kept.
+        Guards are looked at last to first, each with those already found taken away, so that of two equal
+        ones the first is kept.
         """
         found: dict[int, Redundancy] = {}
         gone = 0
@@ -117,7 +121,8 @@ class Reachability:
 
     @cached_property
     def contradictions(self) -> tuple[Contradiction, ...]:
-        """Requires that no model meets, alone or together with an earlier one. Of each the first contradiction is told."""
+        """Requires that no model meets, alone or together with an earlier one. Of each the first
+        contradiction is told."""
         questions = self._questions
         requires = [
             index
@@ -161,7 +166,8 @@ class Reachability:
 
     @cached_property
     def across_tiers(self) -> tuple[int, ...]:
-        """Of the idle preferences those whose models never share a tier with a model they do not favour alike."""
+        """Of the idle preferences those whose models never share a tier with a model they do not favour
+        alike."""
         found = []
         for index in self.idle_preferences:
             goals = [
@@ -198,9 +204,11 @@ def _guards_nothing(questions: LintQuestions, index: int, gone: int, *, whatever
 def _changed_by(
     questions: LintQuestions, index: int, is_route: bool, *, only_in_text: bool = False
 ) -> list[Goal]:
-    """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights are).
+    """The rule is the first of its kind, and without it the chain is another (or only the tiers or weights
+    are).
 
-    One goal for each model that joins or leaves, and for each two that change places: what bears on one or two is little.
+    One goal for each model that joins or leaves, and for each two that change places: what bears on one or
+    two is little.
     """
     policy, all_bits = questions.compiled, questions.questioned.bits(index)
     among = policy.routes if is_route else policy.weighs
@@ -318,7 +326,8 @@ def _range_of_others(questions: LintQuestions, model: int, bits: int) -> tuple[i
 
 
 def _can_swap(least: int, most: int, points: int) -> bool:
-    """Whether a lead between `least` and `most` can be overturned, or made or broken as a tie, by these points."""
+    """Whether a lead between `least` and `most` can be overturned, or made or broken as a tie, by these
+    points."""
     return min(least, least + points) <= 0 <= max(most, most + points) and not (
         least > 0 and least + points > 0
     )

@@ -1,4 +1,5 @@
-"""The bundled price table: what well-known models are sold for, to notice a price that is a thousand times off.
+"""The bundled price table: what well-known models are sold for, to notice a price that is a thousand times
+off.
 
 It decides nothing and is never used in place of a price: a catalogue's own prices are taken literally.
 """

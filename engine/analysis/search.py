@@ -1,9 +1,10 @@
 """A space and what is wanted -> the plainest task that has it, or the certainty that there is none.
 
-The one mechanism behind every question over all facts. It begins with the plainest task of all, asks the goal what keeps it
-from being a witness, and goes on in the boxes in which that obstacle is gone, best first by what differs from a test's
-defaults (ruling 41). A box is left out only when no witness is in it, so the first hit is a simplest witness and an empty queue is a
-proof. Work is counted and capped (ruling 60); reaching the cap is an answer of its own, never a success.
+The one mechanism behind every question over all facts. It begins with the plainest task of all, asks the goal
+what keeps it from being a witness, and goes on in the boxes in which that obstacle is gone, best first by
+what differs from a test's defaults. A box is left out only when no witness is in it, so the first
+hit is a simplest witness and an empty queue is a proof. Work is counted and capped; reaching the
+cap is an answer of its own, never a success.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,8 @@ from engine.decision.facts import Facts
 from engine.decision.partitions import bits_of
 
 MOST_WORK = 10_000_000
-"""Steps one question may take unless the caller allows more: one step is one variable of one box looked at."""
+"""Steps one question may take unless the caller allows more: one step is one variable of one box looked
+at."""
 
 _MOST_COMPARED = 24
 """Live cubes that are compared before one of them is chosen to be got rid of."""
@@ -26,8 +28,8 @@ _MOST_COMPARED = 24
 class Obstacle:
     """What keeps a point from being a witness; every witness in its box takes one of these ways out.
 
-    Either all cubes of `dying` must die, or one of the `kills` dies or one of the cubes of `wakes` holds, or nothing is known but that the cubes
-    of `splits` decide.
+    Either all cubes of `dying` must die, or one of the `kills` dies or one of the cubes of `wakes` holds, or
+    nothing is known but that the cubes of `splits` decide.
     """
 
     dying: int = 0
@@ -62,7 +64,8 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A task that has what was wanted; `goal` is the number of the goal it meets, `live` the cubes that hold."""
+    """A task that has what was wanted; `goal` is the number of the goal it meets, `live` the cubes that
+    hold."""
 
     space: Space
     box: Box

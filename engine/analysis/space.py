@@ -1,8 +1,9 @@
 """The cubes of a policy -> the space of all tasks: what can happen, cut into cells, and boxes of cells.
 
-A variable is a single-valued fact, or one element of a set fact, so that sets are never enumerated. A box allows some cells
-of each variable; its plainest point is the task in it that differs least from a test's defaults (ruling 41). Every question over
-all facts is a walk over boxes (`search`). Nothing here knows rules, models or questions.
+A variable is a single-valued fact, or one element of a set fact, so that sets are never enumerated. A box
+allows some cells of each variable; its plainest point is the task in it that differs least from a test's
+defaults. Every question over all facts is a walk over boxes (`search`). Nothing here knows rules,
+models or questions.
 """
 
 from bisect import bisect_right
@@ -20,17 +21,18 @@ Box: TypeAlias = dict[int, int]
 """The cells each variable may take, as bits; a variable that is not in it may take every cell it has."""
 
 Cost: TypeAlias = tuple[int, tuple[int, ...], tuple[tuple[int, ...], ...]]
-"""How plain a task is, least first: how many facts differ from a test's defaults, which in the fact table, their values."""
+"""How plain a task is, least first: how many facts differ from a test's defaults, which in the fact table,
+their values."""
 
 TASK_TYPE = INDEX["task.type"]
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What can happen (ruling 39), and what a test takes for granted.
+    """What can happen, and what a test takes for granted.
 
-    `closed` lists the names a fact can have, None where any name may come. `certain` are elements that are always in a set:
-    a provider with a limit of zero is always exhausted (ruling 46).
+    `closed` lists the names a fact can have, None where any name may come. `certain` are elements that are
+    always in a set: a provider with a limit of zero is always exhausted.
     """
 
     closed: Mapping[str, tuple[str, ...] | None]
@@ -41,7 +43,8 @@ class Domain:
     def of(
         cls, names: Names, *, spent_providers: frozenset[str] = frozenset(), spent_windows: Sequence[str] = ()
     ) -> "Domain":
-        """The domain of a policy; `spent_windows` names the windows ("daily", "monthly") whose limit is zero."""
+        """The domain of a policy; `spent_windows` names the windows ("daily", "monthly") whose limit is
+        zero."""
         closed = {fact.name: known_values(fact, names) for fact in GIVEN}
         closed["budget.exhausted_providers"] = names.limited_providers
         defaults = DEFAULTS._replace(
@@ -57,8 +60,8 @@ class Domain:
 class Axis:
     """One variable: a value for each cell, and the cubes that survive in it.
 
-    `usual` is the cell of the default, None for `task.type` where it has none (ruling 19). An element of a set has the cells absent and present;
-    `edges` are where the cells of a number begin.
+    `usual` is the cell of the default, None for `task.type` where it has none. An element of a
+    set has the cells absent and present; `edges` are where the cells of a number begin.
     """
 
     fact: int
@@ -111,7 +114,8 @@ class Space:
             fact: frozenset(number for number in elements if usual[number])
             for fact, elements in self._elements.items()
         }
-        # For each variable the default's cell as a bit (0 where there is no default), its fact, and whether it is an element.
+        # For each variable the default's cell as a bit (0 where there is no default), its fact, and whether
+        # it is an element.
         self._about = tuple(
             (0 if axis.usual is None else 1 << axis.usual, axis.fact, axis.element is not None)
             for axis in self.axes

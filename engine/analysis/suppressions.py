@@ -1,7 +1,8 @@
 """Comments that allow a finding -> which findings they take away, and what is wrong with them.
 
-`# lint: allow SLUG because REASON` stands on the line above a statement and allows that finding there, nowhere else. The
-reason is mandatory, and an allowance that allows nothing is a finding itself, so that none outlives what it was for.
+`# lint: allow SLUG because REASON` stands on the line above a statement and allows that finding there,
+nowhere else. The reason is mandatory, and an allowance that allows nothing is a finding itself, so that none
+outlives what it was for.
 """
 
 import re

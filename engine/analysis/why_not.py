@@ -1,7 +1,9 @@
-"""A decision and a model it did not choose -> what stands in the way, and the smallest change of facts that would choose it.
+"""A decision and a model it did not choose -> what stands in the way, and the smallest change of facts that
+would choose it.
 
-A question to the search like any other, asked around the facts of the decision instead of a test's defaults: fewest changed facts
-first, so the first hit is a smallest change (rulings 41 and 74). Reaching the cap is said, never hidden.
+A question to the search like any other, asked around the facts of the decision instead of a test's defaults:
+fewest changed facts first, so the first hit is a smallest change. Reaching the cap is
+said, never hidden.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import GIVEN
 
 CHANGEABLE = frozenset(fact.name for fact in GIVEN if fact.name.split(".")[0] in ("task", "mode", "clock"))
-"""Facts a change may touch: what the asker can do something about (ruling 74)."""
+"""Facts a change may touch: what the asker can do something about."""
 
 MOST_WORK = 2_000_000
 """Steps one search may take by default; about two seconds."""
@@ -24,7 +26,8 @@ MOST_WORK = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class WhyNot:
-    """`change` is None when nothing chooses the model, or when the search stopped at its cap (`is_complete` False)."""
+    """`change` is None when nothing chooses the model, or when the search stopped at its cap
+    (`is_complete` False)."""
 
     candidate: Candidate
     change: Mapping[str, FactValue] | None

@@ -1,7 +1,7 @@
 """A place in a policy -> the words and names that can stand there.
 
-The grammar itself is asked which words can follow; a half-written statement needs no tree. Which names can follow is read off the words
-before.
+The grammar itself is asked which words can follow; a half-written statement needs no tree. Which names can
+follow is read off the words before.
 """
 
 import re
@@ -82,7 +82,7 @@ def complete(view: View, text: str, offset: int) -> list[Proposal]:
     proposals = [*_names(view, tokens, accepts)] if accepts else []
     compared = _compared(tokens)
     if compared is not None and (FACTS.get(compared) or ATTRIBUTES[compared]).kind is not Kind.SET:
-        accepts -= {"EMPTY"}  # it would be a value like any other (ruling 13)
+        accepts -= {"EMPTY"}  # only a set can be empty; here it would be a value like any other
     proposals += [
         Proposal(word, "keyword", KEYWORDS.get(word, ""))
         for terminal, word in _WORDS.items()

@@ -1,6 +1,7 @@
 """`.route` text -> tokens for Pygments, and so for rich, Sphinx, MkDocs and whatever else highlights with it.
 
-Found through the entry point `pygments.lexers`. It reads what is written, right or wrong; what parses is for the grammar to say.
+Found through the entry point `pygments.lexers`. It reads what is written, right or wrong; what parses is for
+the grammar to say.
 """
 
 from collections.abc import Callable

@@ -18,8 +18,9 @@ Role: TypeAlias = Literal["declaration", "rule", "name", "list", "term", "value"
 class Occurrence:
     """One name at one place.
 
-    `declaration` of a rule, let or proof; `rule`: a rule spoken of; `name`: whatever stands alone (a let, `local`, a model, a yes/no
-    fact); `list`: a named list; `term`: a fact or attribute; `value`: what a fact or attribute, `of`, is compared with; `model`: of a chain.
+    `declaration` of a rule, let or proof; `rule`: a rule spoken of; `name`: whatever stands alone (a let,
+    `local`, a model, a yes/no fact); `list`: a named list; `term`: a fact or attribute; `value`: what a fact
+    or attribute, `of`, is compared with; `model`: of a chain.
     """
 
     span: Span

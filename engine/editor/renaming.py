@@ -1,4 +1,5 @@
-"""A name in a policy -> where it is declared, every place that speaks of it, and the edits that give it another name."""
+"""A name in a policy -> where it is declared, every place that speaks of it, and the edits that give it
+another name."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ def definition(view: View, occurrence: Occurrence) -> Span | None:
 
 
 def references(view: View, name: str) -> Iterator[Span]:
-    """Every place in the author's files that declares or speaks of a rule, let or proof, in file and line order."""
+    """Every place in the author's files that declares or speaks of a rule, let or proof, in file and line
+    order."""
     for file in view.files:
         for each in occurrences(file):
             if each.text == name and _is_of_policy(view, each):
@@ -73,7 +75,8 @@ def check_renamable(view: View, occurrence: Occurrence) -> str:
 
 
 def rename(view: View, occurrence: Occurrence, new_name: str) -> list[Span]:
-    """The places to be changed. Raises CannotRename, also when the policy would have errors it does not have now."""
+    """The places to be changed. Raises CannotRename, also when the policy would have errors it does not
+    have now."""
     name = check_renamable(view, occurrence)
     if not _RULE_NAME.fullmatch(new_name):
         raise CannotRename(

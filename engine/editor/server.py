@@ -1,7 +1,7 @@
 """The language server: what an editor asks over LSP -> answers of the other modules of this package.
 
-The only module that imports pygls. Positions in LSP count UTF-16 units, or whatever the client and the server agreed on; everything
-else here counts code points.
+The only module that imports pygls. Positions in LSP count UTF-16 units, or whatever the client and the server
+agreed on; everything else here counts code points.
 """
 
 import asyncio
@@ -45,7 +45,8 @@ _ITEM_KINDS = {
 
 
 class PolicyServer(LanguageServer):
-    """One editor session: views of the folders that have a document open, each until something in it changes."""
+    """One editor session: views of the folders that have a document open, each until something in it
+    changes."""
 
     def __init__(self) -> None:
         super().__init__("engine", version("local-first-router"))

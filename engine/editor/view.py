@@ -1,6 +1,8 @@
-"""A policy folder as an editor has it, unsaved texts over saved ones -> everything an editor may ask of it, as far as it can be read.
+"""A policy folder as an editor has it, unsaved texts over saved ones -> everything an editor may ask of it,
+as far as it can be read.
 
-Broken statements are left out, the rest is read all the same. Nothing is written, and nothing outside the folder is read.
+Broken statements are left out, the rest is read all the same. Nothing is written, and nothing outside the
+folder is read.
 """
 
 from collections.abc import Mapping
@@ -38,7 +40,8 @@ class Declared:
 
 
 class View:
-    """One folder at one moment. `open_texts` are the files open in the editor, by their name in the folder."""
+    """One folder at one moment. `open_texts` are the files open in the editor, by their name in the
+    folder."""
 
     def __init__(self, folder: Path, open_texts: Mapping[str, str]) -> None:
         self.folder = folder

@@ -1,9 +1,10 @@
 """Lint verdicts, proofs and differences against brute force, on as many random policies as asked for.
 
-    python -m tests.analysis.agreement --worlds 2000
+python -m tests.analysis.agreement --worlds 2000
 
-The test run asks 1,000 worlds of lint, 2,000 of proofs and 800 pairs of `diff`; this draws others, which `--seed` names. Every task
-of a world is decided by the reference. Prints each disagreement with what repeats it, and exits with 1 when there was one.
+The test run asks 1,000 worlds of lint, 2,000 of proofs and 800 pairs of `diff`; this draws others, which
+`--seed` names. Every task of a world is decided by the reference. Prints each disagreement with what repeats
+it, and exits with 1 when there was one.
 """
 
 from __future__ import annotations

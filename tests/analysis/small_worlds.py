@@ -1,7 +1,7 @@
 """Small policies over few facts, so that every task there can be is enumerated and decided by the reference.
 
-The oracle of every analysis: a world's `points` hold one task of each cell, in no clever way, and each is decided by the naive
-interpreter. The engine reads the same text.
+The oracle of every analysis: a world's `points` hold one task of each cell, in no clever way, and each is
+decided by the naive interpreter. The engine reads the same text.
 """
 
 from __future__ import annotations
@@ -234,7 +234,8 @@ class _Author:
                 tiers = ", then ".join(self.selector() for _ in range(self.rng.randint(1, 2)))
                 return f"route {name}: use {tiers}{self.when()}"
             case "weigh":
-                return f"weigh {name}: {self.rng.choice(['cost 1, quality 0, latency 0', 'cost 0, quality 1, latency 0'])}{self.when()}"
+                shares = self.rng.choice(["cost 1, quality 0, latency 0", "cost 0, quality 1, latency 0"])
+                return f"weigh {name}: {shares}{self.when()}"
             case "watch":
                 return f"forbid {name} (watch): {self.selector()}{self.when()}"
             case ("prefer" | "avoid") as kind:

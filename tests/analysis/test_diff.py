@@ -49,7 +49,7 @@ CHANGES = {
 def test_exposure(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path, exposure: str, least: int, text: str
 ) -> None:
-    """Looser is a cloud model in a chain that did not have it; order and local models never are (ruling 36)."""
+    """Looser is a cloud model in a chain that did not have it; order and local models never are."""
     new = written(tmp_path / "new", text)
     code, told = diff(capsys, old, new)
     assert (code, told["exposure"], told["complete"]) == (exposure in ("looser", "mixed"), exposure, True)
@@ -144,7 +144,8 @@ def git(folder: Path, *words: str) -> str:
 def test_revisions_of_the_policy_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`HEAD~1 HEAD`, a revision against the working folder, `REV:PATH`; nothing is checked out; links are not followed."""
+    """`HEAD~1 HEAD`, a revision against the working folder, `REV:PATH`; nothing is checked out; links are
+    not followed."""
     folder = written(tmp_path / "repo" / "config", OLD)
     repo = folder.parent
     git(repo, "init", "-q", "-b", "main")
@@ -188,7 +189,8 @@ def two_policies_and_a_log(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def test_a_log_says_what_moves(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Rows, dollars and the most frequent moves are those of `engine replay --against`, in JSON and in text."""
+    """Rows, dollars and the most frequent moves are those of `engine replay --against`, in JSON and in
+    text."""
     old, new, log = two_policies_and_a_log(tmp_path)
     assert main(["replay", str(log), "--config", str(old), "--against", str(new), "--format", "json"]) == 0
     replayed = json.loads(capsys.readouterr().out)

@@ -1,4 +1,5 @@
-"""Every region of a difference, and the verdict on exposure, against the enumeration of all tasks by the reference."""
+"""Every region of a difference, and the verdict on exposure, against the enumeration of all tasks by the
+reference."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def pairs(count: int, seed: int) -> list[tuple[int, SmallWorld, SmallWorld]]:
 
 
 def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
-    """Every task that is decided differently lies in a region, no other task in any, and exposure is as it is."""
+    """Every task that is decided differently lies in a region, no other task in any, and exposure is as it
+    is."""
     naive = old.reference(), new.reference()
     difference = compare(old.engine(), new.engine(), most_regions=10_000)
     where = f"world {number}\n{old.text()}---\n{new.text()}{old.base}"

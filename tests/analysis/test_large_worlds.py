@@ -1,7 +1,8 @@
-"""Analyses of whole random worlds (the full fact table, the engine's own guards, odd names) against sampled tasks.
+"""Analyses of whole random worlds (the full fact table, the engine's own guards, odd names) against sampled
+tasks.
 
-Enumeration is out of reach here; but one sampled task that contradicts a verdict is a mistake, and every counterexample is held
-against the reference, with a search for a simpler one among the samples.
+Enumeration is out of reach here; but one sampled task that contradicts a verdict is a mistake, and every
+counterexample is held against the reference, with a search for a simpler one among the samples.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def differing(policy: Any, point: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_no_sampled_task_contradicts_a_verdict_on_a_proof(seed: int) -> None:
-    """What is proved no sample breaks; a counterexample breaks the proof in the reference, and no sample is simpler."""
+    """What is proved no sample breaks; a counterexample breaks the proof in the reference, and no sample
+    is simpler."""
     for number in range(25):
         rng = Random(seed * 1_000 + number)
         world = random_world(rng)

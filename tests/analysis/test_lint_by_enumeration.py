@@ -1,4 +1,5 @@
-"""What lint says of rules, models, routes and tiers, against the enumeration of all tasks by the reference."""
+"""What lint says of rules, models, routes and tiers, against the enumeration of all tasks by the
+reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every lint rule against its own examples: the exact underlined text, silence where it must be silent, fixes that mend."""
+"""Every lint rule against its own examples: the exact underlined text, silence where it must be silent,
+fixes that mend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Mutation testing of policies: every fate held against the mutant written out as text, built afresh and asked for every task there is."""
+"""Mutation testing of policies: every fate held against the mutant written out as text, built afresh and
+asked for every task there is."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def written(text: str, change: Change) -> str:
 
 
 def with_lets_and_tests(world: SmallWorld, generator: random.Random) -> SmallWorld:
-    """The world with a let that a rule, a proof and another let use, and three tests that hold or nearly so."""
+    """The world with a let that a rule, a proof and another let use, and three tests that hold or nearly
+    so."""
     conditions = [each for fact in world.varied for each in CONDITIONS[fact]]
     first, second, third = (generator.choice(conditions) for _ in range(3))
     lets = (
@@ -68,7 +70,8 @@ def with_lets_and_tests(world: SmallWorld, generator: random.Random) -> SmallWor
 
 
 def test_every_fate_is_that_of_the_mutant_written_out() -> None:
-    """Killed by a test or proof that really fails, equivalent on every task, surviving with a witness and nothing that fails."""
+    """Killed by a test or proof that really fails, equivalent on every task, surviving with a witness and
+    nothing that fails."""
     generator = random.Random(SEED)
     fates: Counter[str] = Counter()
     for seed, plain in worlds(WORLDS, SEED):
@@ -123,10 +126,16 @@ def edits(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        ("let a = x > 32k", ["x > 32k -> x >= 32k", "x > 32k -> x <= 32k", "x > 32k -> x > 31k", "x > 32k -> x > 33k"]),
-        ("let a = x < $0.05", ["x < $0.05 -> x <= $0.05", "x < $0.05 -> x >= $0.05", "x < $0.05 -> x < $0.04", "x < $0.05 -> x < $0.06"]),
+        (("let a = x > "
+         "32k"), ["x > 32k -> x >= 32k", "x > 32k -> x <= 32k", "x > 32k -> x > 31k", "x > 32k -> x > 33k"]),
+        (("let a = x < "
+         "$0.05"), [("x < $0.05 -> x <= "
+                   "$0.05"), "x < $0.05 -> x >= $0.05", "x < $0.05 -> x < $0.04", "x < $0.05 -> x < $0.06"]),
         ("let a = x >= 0%", ["x >= 0% -> x > 0%", "x >= 0% -> x < 0%", "x >= 0% -> x >= 1%"]),
-        ("let a = task.criticality >= high", ["task.criticality >= high -> task.criticality < high", "task.criticality >= high -> task.criticality >= medium", "task.criticality >= high -> task.criticality >= critical"]),
+        (("let a = task.criticality >= "
+         "high"), [("task.criticality >= high -> task.criticality < "
+                  "high"), ("task.criticality >= high -> task.criticality >= "
+                          "medium"), "task.criticality >= high -> task.criticality >= critical"]),
         ("let a = x is b", ["x is b -> x is not b"]),
         ("let a = x has b", ["x has b -> not x has b"]),
         ("let a = x has any [b]", ["x has any [b] -> not x has any [b]"]),
@@ -147,10 +156,12 @@ def edits(text: str) -> list[str]:
             "cost 1, quality 0 -> cost 0, quality 1",
             "cost 1, latency 0 -> cost 0, latency 1",
         ]),
-        ("route a: use b, then c", ["route a -> ", "b -> ", "b, then c -> c, then b", "b -> not b", "c -> ", "c -> not c"]),
+        (("route a: use b, then "
+         "c"), ["route a -> ", "b -> ", "b, then c -> c, then b", "b -> not b", "c -> ", "c -> not c"]),
         ("forbid a (watch): b when c", []),
         ("avoid a: b by 5", ["avoid a -> ", "avoid -> prefer", "b -> not b"]),
-        ("require a: b unless c", ["require a -> ", "require -> forbid", "b -> not b", "unless c ->", "c -> not c"]),
+        (("require a: b unless "
+         "c"), ["require a -> ", "require -> forbid", "b -> not b", "unless c ->", "c -> not c"]),
     ],
 )  # fmt: skip
 def test_the_changes_of_each_form(policy: str, expected: list[str]) -> None:
@@ -165,7 +176,10 @@ def fates(report: MutationReport) -> dict[str, str]:
 def test_a_boundary_that_no_test_looks_at_survives() -> None:
     """And a test at the boundary kills it."""
     rule = "forbid long: small when task.context_size > 5k\n"
-    far = 'test "far": given task.type is a, task.context_size is 7k expect chain big given task.type is a expect some small\n'
+    far = (
+        'test "far": given task.type is a, task.context_size is 7k expect chain big given task.type is a '
+        "expect some small\n"
+    )
     near = 'test "near": given task.type is a, task.context_size is 5k expect some small\n'
     change = "task.context_size > 5k -> task.context_size >= 5k"
     assert fates(mutate(policy_of(rule + far)))[change] == "survived"
@@ -176,7 +190,8 @@ def test_a_change_that_changes_nothing_is_discarded() -> None:
     """A rule that another one implies, say."""
     policy = policy_of(
         "forbid a: small when task.type is x\nforbid b: small when task.type in [x, y]\n"
-        'test "t": given task.type is x expect big given task.type is y expect big given task.type is z expect some small'
+        'test "t": given task.type is x expect big given task.type is y expect big given task.type is z '
+        "expect some small"
     )
     found = fates(mutate(policy))
     assert found["forbid a -> "] == "equivalent"

@@ -11,7 +11,8 @@ from tests.reference.interpreter import all_facts, check_expectation
 
 
 def check_proofs(number: int, world: SmallWorld) -> None:
-    """A proof is proved when no task breaks it, vacuous when none is in it; a counterexample is a simplest one."""
+    """A proof is proved when no task breaks it, vacuous when none is in it; a counterexample is a simplest
+    one."""
     naive = world.reference()
     expected = {proof.name: proof for proof in naive.proofs}
     for answer in prove(world.engine()):

@@ -1,10 +1,10 @@
-"""`engine prove`: the policies' own invariants, counterexamples that can be pasted, exit codes, and the cap."""
+"""`engine prove`: the policies' own invariants, counterexamples that can be pasted, exit codes, and the
+cap."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -41,12 +41,11 @@ def add(folder: Path, text: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_invariants_of_the_policies_are_proved(folder: Path) -> None:
-    """Each has proofs, and each is proved, not vacuously, within a second."""
+    """Each has proofs, and each is proved, not vacuously, in few steps of the search."""
     policy = load_or_raise(folder)
-    began = time.perf_counter()
     answers = prove(policy)
-    assert time.perf_counter() - began < 1
     assert answers
+    assert max(answer.work for answer in answers) < 3_000
     assert [
         (answer.proof.name, answer.vacuous)
         for answer in answers
@@ -79,7 +78,8 @@ def test_a_counterexample_pasted_as_a_test_fails(default: Path) -> None:
 
 
 def test_text_and_exit_codes(default: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """0 when all are proved, 1 when one is refuted, 4 when the work allowed did not suffice, 2 for a policy with errors."""
+    """0 when all are proved, 1 when one is refuted, 4 when the work allowed did not suffice, 2 for a
+    policy with errors."""
     assert main(["prove", str(default)]) == 0
     assert capsys.readouterr().out.endswith("\n5 proved\n")
     assert main(["prove", str(default), "--max-work", "100"]) == 4
@@ -104,7 +104,7 @@ def test_text_and_exit_codes(default: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_json(default: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One object a proof (ruling 71)."""
+    """One object a proof."""
     add(default, WRONG)
     assert main(["prove", str(default), "--format", "json"]) == 1
     told = valid("proofs", json.loads(capsys.readouterr().out))
@@ -118,7 +118,7 @@ def test_json(default: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_set_with_hundreds_of_labels_is_not_enumerated(default: Path) -> None:
-    """Labels are mended one at a time: 300 of them cost no more than their number."""
+    """Labels are mended one at a time: 300 of them, 2**300 sets, take less than a million steps."""
     names = [f"team-{number}" for number in range(300)]
     (default / "policies.yaml").write_text(
         (default / "policies.yaml").read_text().replace("labels: [", f"labels: [{', '.join(names)}, ")
@@ -126,7 +126,6 @@ def test_a_set_with_hundreds_of_labels_is_not_enumerated(default: Path) -> None:
     add(default, "".join(f"forbid no-{name}: cloud when task.labels has {name}\n" for name in names))
     add(default, f"prove teams-stay: only local when task.labels has any [{', '.join(names)}]\n")
     add(default, f"prove all-stay: only local when task.labels has all [{', '.join(names)}]\n")
-    began = time.perf_counter()
     answers = {answer.proof.name: answer for answer in prove(load_or_raise(default))}
     assert (answers["teams-stay"].verdict, answers["all-stay"].verdict) == ("proved", "proved")
-    assert time.perf_counter() - began < 5
+    assert max(answer.work for answer in answers.values()) < 1_000_000

@@ -1,5 +1,6 @@
-"""SARIF as the standard has it. Its schema is not ours to ship: ENGINE_TEST_SARIF_SCHEMA names a copy of sarif-2.1.0.json (one
-travels in the npm package `@microsoft/jest-sarif`); without it these tests are skipped, and the structure alone is tested."""
+"""SARIF as the standard has it. Its schema is not ours to ship: ENGINE_TEST_SARIF_SCHEMA names a copy of
+sarif-2.1.0.json (one travels in the npm package `@microsoft/jest-sarif`); without it these tests are
+skipped, and the structure alone is tested."""
 
 from __future__ import annotations
 

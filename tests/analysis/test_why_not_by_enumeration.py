@@ -14,7 +14,8 @@ from tests.analysis.small_worlds import facts_of, worlds
 
 @pytest.mark.parametrize("seed", range(10))
 def test_no_smaller_change_would_do(seed: int) -> None:
-    """The change found chooses the model, and no task with fewer changed facts does; none is found only where none is."""
+    """The change found chooses the model, and no task with fewer changed facts does; none is found only
+    where none is."""
     for number, world in worlds(20, 500 + seed, cross=seed % 2 == 1):
         rng = Random(number)
         policy = world.engine()

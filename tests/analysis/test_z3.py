@@ -1,4 +1,5 @@
-"""Proofs, reachability and exposure against z3, an SMT solver: another independent judge, and one that needs no small domains.
+"""Proofs, reachability and exposure against z3, an SMT solver: another independent judge, and one that needs
+no small domains.
 
 The checked policy goes into formulas word for word: no cubes, no cells, no search, and numbers stay numbers.
 """
@@ -192,7 +193,8 @@ class Formulas:
         return found
 
     def attribute(self, model: Model, name: str) -> Any:
-        """None for a zone or a price that is not written: no name is that zone, no comparison with it holds."""
+        """None for a zone or a price that is not written: no name is that zone, no comparison with it
+        holds."""
         word = name.removeprefix("model.")
         if word == "id":
             return model.key

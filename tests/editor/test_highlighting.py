@@ -63,7 +63,8 @@ NAMES = {
     **dict.fromkeys(ATTRIBUTES, "variable.language.attribute."),
     **dict.fromkeys(("local", "cloud", "any"), "support.constant.locality."),
     **dict.fromkeys(("cost", "quality", "latency"), "support.type.property-name."),
-    **dict.fromkeys(("low", "medium", "high", "critical", "very_high", "yes", "no", "unknown"), "constant.language."),
+    **dict.fromkeys(("low", "medium", "high", "critical", "very_high"), "constant.language."),
+    **dict.fromkeys(("yes", "no", "unknown"), "constant.language."),
     **dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), "constant.language."),
 }  # fmt: skip
 

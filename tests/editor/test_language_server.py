@@ -19,7 +19,8 @@ providers:
     type: local
     models:
       - {id: small, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low}
-      - {id: "big:70b", capabilities: [qa], max_context: 32000, quality_tier: high, latency_tier: high, tools: yes}
+      - {id: "big:70b", capabilities: [qa], max_context: 32000, quality_tier: high, latency_tier: high,
+         tools: yes}
 """
 POLICIES = """\
 task_types: [qa, code]
@@ -172,7 +173,8 @@ async def test_findings_come_while_typing_and_go_when_mended(folder: Path) -> No
 
 
 async def test_names_are_explained(folder: Path) -> None:
-    """A fact, a let with what it stands for, a rule and the models it selects, a model, a value, a keyword."""
+    """A fact, a let with what it stands for, a rule and the models it selects, a model, a value, a
+    keyword."""
     async with editing(folder, "main.route") as editor:
         assert "what sort of task it is" in await editor.hover("main.route", "task.type is code", 3)
         assert "one of qa, code" in await editor.hover("main.route", "task.type is code", 3)
@@ -228,7 +230,8 @@ async def test_words_and_names_are_completed(folder: Path) -> None:
 
 
 async def test_definitions_references_and_renaming_go_over_the_folder(folder: Path) -> None:
-    """Also through `because NAME` in another file; what is not the author's to rename is refused with the reason."""
+    """Also through `because NAME` in another file; what is not the author's to rename is refused with the
+    reason."""
     async with editing(folder, "main.route") as editor:
         client = editor.client
         at = editor.at("main.route", "private and")

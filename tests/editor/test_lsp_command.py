@@ -24,6 +24,9 @@ def test_a_missing_extra_is_named(
 
 def test_no_other_command_loads_the_protocol() -> None:
     """Not even the help of all commands."""
-    script = "import sys; from engine.cli import parser; parser(); print('pygls' in sys.modules, 'lsprotocol' in sys.modules)"
+    script = (
+        "import sys; from engine.cli import parser; parser(); print('pygls' in sys.modules, "
+        "'lsprotocol' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"

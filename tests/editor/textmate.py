@@ -1,7 +1,7 @@
 """A TextMate grammar of plain matches -> the scope of every character of a line, as editors work it out.
 
-Enough of the format for `route.tmLanguage.json`: no rules with a beginning and an end. A match is the first in the line; of two at one
-place the first in the grammar.
+Enough of the format for `route.tmLanguage.json`: no rules with a beginning and an end. A match is the first
+in the line; of two at one place the first in the grammar.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Every lint rule, by listing this folder: each module has a `RULE`, and its examples are its tests and its page."""
+"""Every lint rule, by listing this folder: each module has a `RULE`, and its examples are its tests and
+its page."""
 
 from importlib import import_module
 from pkgutil import iter_modules

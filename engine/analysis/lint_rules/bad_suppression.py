@@ -12,12 +12,14 @@ RULE = LintRule(
     slug="bad-suppression",
     level=WARNING,
     summary="an allowance without a reason, or for nothing known",
-    why="Whoever allows a finding owes the next reader the reason. Without one, or misspelt, it allows nothing.",
+    why="Whoever allows a finding owes the next reader the reason. Without one, or misspelt, it allows "
+    "nothing.",
     bad=Example(
         "# lint: allow no-effect\nforbid f: cloud when task.labels has pii\n", ("# lint: allow no-effect",)
     ),
     good=Example(
-        "forbid f: cloud when task.labels has pii\n# lint: allow no-effect because it is on trial\nforbid g: gpt when task.labels has pii\n"
+        "forbid f: cloud when task.labels has pii\n# lint: allow no-effect because it is on trial\n"
+        "forbid g: gpt when task.labels has pii\n"
     ),
     near_miss=Example("# lint everything before a release\nforbid f: cloud when task.labels has pii\n"),
 )

@@ -38,7 +38,8 @@ RULE = LintRule(
     summary="a condition that every task meets",
     why="It reads as a restriction and is none. What always holds is better said without a condition.",
     bad=Example(
-        'forbid f: cloud\n    when task.criticality >= high or task.criticality < high\n    because "x" # y\n',
+        "forbid f: cloud\n    when task.criticality >= high or task.criticality < high\n"
+        '    because "x" # y\n',
         ("task.criticality >= high or task.criticality < high",),
     ),
     good=Example('forbid f: cloud\n    because "x"\n'),

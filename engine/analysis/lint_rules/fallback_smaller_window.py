@@ -30,7 +30,8 @@ def check(context: LintContext) -> Iterator[Finding]:
             if shortest <= window < largest and window == max(windows[1:]):
                 yield Finding(
                     context.tier_span(rule, place),
-                    f"`{rule.name}` is for long tasks, and its fallback takes {window:,} tokens where the first tier takes {largest:,}",
+                    f"`{rule.name}` is for long tasks, and its fallback takes {window:,} tokens where the "
+                    f"first tier takes {largest:,}",
                     "longer tasks have no fallback: add a model with a larger window",
                 )
                 break
@@ -49,7 +50,8 @@ RULE = LintRule(
     slug="fallback-smaller-window",
     level=WARNING,
     summary="a route for long tasks with a fallback that takes only the shorter of them",
-    why="When the first tier fails, the tasks the route was written for find a fallback they do not fit into.",
+    why="When the first tier fails, the tasks the route was written for find a fallback they do not fit "
+    "into.",
     bad=Example("route r: use cloud, then local when task.context_size > 16k\n", ("local",)),
     good=Example("route r: use local, then cloud when task.context_size > 16k\n"),
     near_miss=Example("route r: use cloud, then local when task.type is code\n"),

@@ -20,7 +20,8 @@ def check(context: LintContext) -> Iterator[Finding]:
             if tiers[place] and able[0] and not able[place]:
                 yield Finding(
                     context.tier_span(rule, place),
-                    f"`{rule.name}` is for tasks that call tools, and no model of this fallback is known to call them",
+                    f"`{rule.name}` is for tasks that call tools, and no model of this fallback is known "
+                    "to call them",
                     "name a model with `tools: yes`, or say so in models.yaml",
                 )
 
@@ -39,7 +40,8 @@ RULE = LintRule(
     slug="fallback-without-tools",
     level=WARNING,
     summary="a route for tools with a fallback that has none",
-    why="The fallback is then blocked, or fails at the first tool call: the task has no second chance where it seems to have one.",
+    why="The fallback is then blocked, or fails at the first tool call: the task has no second chance "
+    "where it seems to have one.",
     bad=Example("route r: use cloud, then small when task.tool_use_required\n", ("small",)),
     good=Example("route r: use cloud, then big when task.tool_use_required\n"),
     near_miss=Example("route r: use cloud, then small when not task.tool_use_required\n"),

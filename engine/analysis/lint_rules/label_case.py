@@ -8,7 +8,7 @@ RULE = LintRule(
     slug="label-case",
     level=WARNING,
     summary="a label that differs from another in case only",
-    why="Names are compared exactly (ruling 61): a guard on `pii` does not see a task labelled `PII`.",
+    why="Names are compared exactly: a guard on `pii` does not see a task labelled `PII`.",
     bad=Example(
         "forbid f: cloud when task.labels has pii\nforbid g: small when task.labels has PII\n",
         ("PII",),

@@ -37,7 +37,8 @@ RULE = LintRule(
     slug="look-alike-name",
     level=WARNING,
     summary="a word of letters from two alphabets",
-    why="Names are compared letter by letter: one with a Cyrillic letter in it is another name, whatever a reviewer sees.",
+    why="Names are compared letter by letter: one with a Cyrillic letter in it is another name, whatever a "
+    "reviewer sees.",
     bad=Example(
         'forbid f: cloud when task.labels has "p\u0456i"\n',
         ("p\u0456i",),

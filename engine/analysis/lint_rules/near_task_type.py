@@ -51,7 +51,8 @@ RULE = LintRule(
     summary="two task types that differ by one letter",
     why="Where the list of types is open, a misspelt one is a type of its own, and its rules never apply.",
     bad=Example(
-        "forbid a: cloud when task.type is planning\nforbid b: small when task.type is planing\nprefer c: big by 9 when task.type is planning\n",
+        "forbid a: cloud when task.type is planning\nforbid b: small when task.type is planing\n"
+        "prefer c: big by 9 when task.type is planning\n",
         ("task.type is planing",),
         policies=_OPEN,
     ),

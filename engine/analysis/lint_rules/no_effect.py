@@ -35,7 +35,8 @@ RULE = LintRule(
     slug="no-effect",
     level=WARNING,
     summary="a guard, route or weigh that changes no decision",
-    why="Other rules already do all it does. Whoever changes those will not know that this one was leaned on, or that it never was.",
+    why="Other rules already do all it does. Whoever changes those will not know that this one was leaned "
+    "on, or that it never was.",
     bad=Example(
         "forbid a: cloud when task.labels has pii\nforbid b: gpt when task.labels has all [pii, secret]\n",
         ("b",),

@@ -24,7 +24,8 @@ RULE = LintRule(
     slug="open-labels",
     level=WARNING,
     summary="rules about labels, and no closed list of them",
-    why="A typo in a label is a leak: the guard does not see it. A closed list refuses it, in rules and in tasks.",
+    why="A typo in a label is a leak: the guard does not see it. A closed list refuses it, in rules and in "
+    "tasks.",
     bad=Example(
         "forbid f: cloud when task.labels has pii\n",
         ("task.labels has pii",),

@@ -11,7 +11,8 @@ def told(context: LintContext) -> Iterator[Finding]:
         first = context.sources[0]
         yield Finding(
             first.span(0, 0),
-            f"not everything was decided within the work allowed: {', '.join(sorted(context.open_questions))}",
+            "not everything was decided within the work allowed: "
+            f"{', '.join(sorted(context.open_questions))}",
             "there may be more findings of these kinds",
         )
 

@@ -40,7 +40,8 @@ def check(context: LintContext) -> Iterator[Finding]:
         effect = ", and that changes decisions" if changes else ""
         yield Finding(
             _place(context, model),
-            f"`{visible(model.key)}` costs ${_usd(model.prices.blended)} per million tokens here, about 1000 times {far}{effect}: {sold}",
+            f"`{visible(model.key)}` costs ${_usd(model.prices.blended)} per million tokens here, about "
+            f"1000 times {far}{effect}: {sold}",
             "prices are often given per million tokens: write `input_per_1m` and `output_per_1m`",
             level=ERROR if changes else WARNING,
         )
@@ -104,7 +105,8 @@ RULE = LintRule(
     slug="price-off",
     level=ERROR,
     summary="a price a thousand times away from what the model is sold for",
-    why="Vendors give prices per million tokens. Written per thousand, the model looks a thousand times dearer and is never chosen. "
+    why="Vendors give prices per million tokens. Written per thousand, the model looks a thousand times "
+    "dearer and is never chosen. "
     "It is an error where it changes a decision of the default mode, otherwise a warning.",
     bad=Example("", ("2.5",), models=_ONE_K),
     good=Example("", models=_ONE_K.replace("_per_1k", "_per_1m")),

@@ -23,7 +23,8 @@ def check(context: LintContext) -> Iterator[Finding]:
             kind = "require" if isinstance(mine[0].effect, Require) else "forbid"
             yield Finding(
                 mine[0].name_span,
-                f"this {kind} and the other guards refuse tasks though every provider is up and nothing is spent: {context.witness(witness.facts)}",
+                f"this {kind} and the other guards refuse tasks though every provider is up and nothing is "
+                f"spent: {context.witness(witness.facts)}",
                 "loosen a guard, or write a test that expects `refused` and allow this finding",
             )
 
@@ -32,14 +33,16 @@ RULE = LintRule(
     slug="refusal-without-route",
     level=WARNING,
     summary="guards that refuse some task on a quiet day",
-    why="A refusal may be what is wanted, and then a test should say so. More often two guards meet that were never thought of together.",
+    why="A refusal may be what is wanted, and then a test should say so. More often two guards meet that "
+    "were never thought of together.",
     bad=Example(
         "forbid a: local when task.criticality is critical\nforbid b: cloud when task.labels has secret\n",
         ("a",),
     ),
     good=Example("forbid b: cloud when task.labels has secret\n"),
     near_miss=Example(
-        "forbid a: local when task.criticality is critical and mode is balanced\nforbid b: cloud when task.labels has secret and task.criticality < critical\n"
+        "forbid a: local when task.criticality is critical and mode is balanced\n"
+        "forbid b: cloud when task.labels has secret and task.criticality < critical\n"
     ),
     check=check,
 )

@@ -25,7 +25,8 @@ RULE = LintRule(
     slug="refuted-proof",
     level=ERROR,
     summary="a proof that some task breaks",
-    why="A proof is a promise about every task. One that is broken somewhere is worse than none, because it is believed.",
+    why="A proof is a promise about every task. One that is broken somewhere is worse than none, because "
+    "it is believed.",
     bad=Example("prove stays: only local when task.labels has pii\n", ("stays",)),
     good=Example(
         "forbid f: cloud when task.labels has pii\nprove stays: only local when task.labels has pii\n"

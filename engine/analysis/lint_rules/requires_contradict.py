@@ -30,7 +30,8 @@ RULE = LintRule(
     why="A require takes every other model away. Two that agree on no model refuse every task they apply to.",
     bad=Example("require a: local\nrequire b: model.quality is very_high when task.type is code\n", ("b",)),
     good=Example(
-        "require a: local when task.type is qa\nrequire b: model.quality is very_high when task.type is code\n"
+        "require a: local when task.type is qa\n"
+        "require b: model.quality is very_high when task.type is code\n"
     ),
     near_miss=Example("require a: local\nrequire b: model.quality >= high when task.type is code\n"),
     check=check,

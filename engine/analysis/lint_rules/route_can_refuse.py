@@ -25,7 +25,8 @@ def check(context: LintContext) -> Iterator[Finding]:
         if isinstance(witness, Witness):
             yield Finding(
                 rule.name_span,
-                f"`{visible(rule.name)}` can end in a refusal though every provider is up and nothing is spent: {context.witness(witness.facts)}",
+                f"`{visible(rule.name)}` can end in a refusal though every provider is up and nothing is "
+                f"spent: {context.witness(witness.facts)}",
                 "add a tier that always has a model, such as `then local`, or loosen the guard",
             )
 
@@ -34,17 +35,22 @@ RULE = LintRule(
     slug="route-can-refuse",
     level=WARNING,
     summary="a route that can end in a refusal on a quiet day",
-    why="A route never falls through to the next one: when its tiers hold no eligible model the task is refused (ruling 37). "
+    why="A route never falls through to the next one: when its tiers hold no eligible model the task is "
+    "refused. "
     "Tasks that are too long for every window, or call tools that no model has, are left out of account.",
     bad=Example(
-        "forbid f: big when task.labels has secret\nroute r: use model.quality is high, then cloud when task.type is code\n",
+        "forbid f: big when task.labels has secret\n"
+        "route r: use model.quality is high, then cloud when task.type is code\n",
         ("r",),
     ),
     good=Example(
-        "forbid f: big when task.labels has secret\nroute r: use model.quality is high, then cloud, then local when task.type is code and not task.tool_use_required\n"
+        "forbid f: big when task.labels has secret\n"
+        "route r: use model.quality is high, then cloud, then local when task.type is code and not "
+        "task.tool_use_required\n"
     ),
     near_miss=Example(
-        "forbid f: big when task.labels has secret\nroute r: use model.quality is high, then cloud when task.type is code and mode is balanced\n"
+        "forbid f: big when task.labels has secret\n"
+        "route r: use model.quality is high, then cloud when task.type is code and mode is balanced\n"
     ),
     check=check,
 )

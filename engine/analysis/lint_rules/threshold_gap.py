@@ -51,16 +51,20 @@ RULE = LintRule(
     slug="threshold-gap",
     level=WARNING,
     summary="two comparisons that both leave out the constant itself",
-    why="Whoever writes `< 8k` in one rule and `> 8k` in another means to divide all tasks; the one at 8k falls between.",
+    why="Whoever writes `< 8k` in one rule and `> 8k` in another means to divide all tasks; the one at 8k "
+    "falls between.",
     bad=Example(
-        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when task.context_size > 8k\n",
+        "route a: use local, then cloud when task.context_size < 8k\n"
+        "route b: use any when task.context_size > 8k\n",
         ("task.context_size > 8k",),
     ),
     good=Example(
-        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when task.context_size >= 8k\n"
+        "route a: use local, then cloud when task.context_size < 8k\n"
+        "route b: use any when task.context_size >= 8k\n"
     ),
     near_miss=Example(
-        "route a: use local, then cloud when task.context_size < 8k\nroute b: use any when not task.context_size < 8k\n"
+        "route a: use local, then cloud when task.context_size < 8k\n"
+        "route b: use any when not task.context_size < 8k\n"
     ),
     check=check,
 )

@@ -28,7 +28,8 @@ def check(context: LintContext) -> Iterator[Finding]:
             first, second = models[one], models[other]
             yield Finding(
                 second.span,
-                f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml lists it first: {context.witness(witness.facts)}",
+                f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml "
+                f"lists it first: {context.witness(witness.facts)}",
                 "a preference or a price that differs says which one is meant",
                 (Note(first.span, "listed first"),),
             )
@@ -60,13 +61,15 @@ RULE = LintRule(
     slug="tie-by-catalogue-order",
     level=INFO,
     summary="a first place that only the order of models.yaml decides",
-    why="The decision is the same every time, but nobody made it: moving a line in models.yaml would change it.",
+    why="The decision is the same every time, but nobody made it: moving a line in models.yaml would "
+    "change it.",
     bad=Example(
         "forbid f: cloud\n",
         ("twin",),
         models=MODELS.replace(
             "      - {id: big,",
-            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low, tools: no}\n      - {id: big,",
+            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: "
+            "low, tools: no}\n      - {id: big,",
         ),
     ),
     good=Example("forbid f: cloud\n"),
@@ -74,7 +77,8 @@ RULE = LintRule(
         "forbid f: cloud\nprefer p: twin by 1\n",
         models=MODELS.replace(
             "      - {id: big,",
-            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: low, tools: no}\n      - {id: big,",
+            "      - {id: twin, capabilities: [qa], max_context: 8000, quality_tier: low, latency_tier: "
+            "low, tools: no}\n      - {id: big,",
         ),
     ),
     check=check,

@@ -9,7 +9,8 @@ from engine.language.checked_policy import Origin, Rule, Use, Weigh
 from engine.language.diagnostics import Note
 
 MOST_BLAMED = 40
-"""Earlier rules among which the ones responsible are looked for; of more, all are named that meet the condition."""
+"""Earlier rules among which the ones responsible are looked for; of more, all are named that meet the
+condition."""
 
 
 def check(context: LintContext) -> Iterator[Finding]:
@@ -27,7 +28,8 @@ def check(context: LintContext) -> Iterator[Finding]:
                 notes,
             )
         elif rule.origin is Origin.YAML and isinstance(rule.effect, Use):
-            # Reported where the author can do something about it: at the route that has no condition (ruling 32).
+            # Reported where the author can do something about it: at the route that has no condition.
+            # Lowered routes come after the author's.
             over = blamed[-1]
             message = (
                 f"`{over.name}` leaves no task to `{rule.name}`, the route that policies.yaml stands for"
@@ -72,16 +74,21 @@ RULE = LintRule(
     slug="unreachable-route",
     level=ERROR,
     summary="a route or weigh that earlier ones together leave no task",
-    why="The first route whose condition holds is taken. One behind those that take every task is dead text, and its author believes otherwise.",
+    why="The first route whose condition holds is taken. One behind those that take every task is dead "
+    "text, and its author believes otherwise.",
     bad=Example(
-        "route a: use local when task.criticality >= high\nroute b: use any when task.criticality < high\nroute c: use cloud, then local when task.type is code\n",
+        "route a: use local when task.criticality >= high\nroute b: use any when task.criticality < high\n"
+        "route c: use cloud, then local when task.type is code\n",
         ("c",),
     ),
     good=Example(
-        "route c: use cloud, then local when task.type is code\nroute a: use local when task.criticality >= high\nroute b: use any when task.criticality < high\n"
+        "route c: use cloud, then local when task.type is code\n"
+        "route a: use local when task.criticality >= high\nroute b: use any when task.criticality < high\n"
     ),
     near_miss=Example(
-        "route a: use local when task.criticality >= high\nroute b: use any when task.criticality < medium\nroute c: use cloud, then local when task.type is code\n"
+        "route a: use local when task.criticality >= high\n"
+        "route b: use any when task.criticality < medium\n"
+        "route c: use cloud, then local when task.type is code\n"
     ),
     check=check,
 )

@@ -38,7 +38,8 @@ RULE = LintRule(
         ("f",),
     ),
     good=Example(
-        'forbid f: cloud when task.labels has pii\ntest "t":\n    given task.type is qa, task.labels has pii\n    expect local\n'
+        'forbid f: cloud when task.labels has pii\ntest "t":\n'
+        "    given task.type is qa, task.labels has pii\n    expect local\n"
     ),
     near_miss=Example("forbid f: cloud when task.labels has pii\n"),
     check=check,

@@ -34,7 +34,8 @@ RULE = LintRule(
     ),
     good=Example("let private = task.labels has pii\nforbid f: cloud when private\n"),
     near_miss=Example(
-        "let private = task.labels has pii\nlet secret-work = private and task.type is code\nforbid f: cloud when secret-work\n"
+        "let private = task.labels has pii\nlet secret-work = private and task.type is code\n"
+        "forbid f: cloud when secret-work\n"
     ),
     fix=fix,
 )

@@ -33,7 +33,8 @@ RULE = LintRule(
     ),
     good=Example("# it is on trial\nforbid f: cloud when task.labels has pii\n"),
     near_miss=Example(
-        "forbid f: cloud when task.labels has pii\n# lint: allow no-effect because it is on trial\nforbid g: gpt when task.labels has pii\n"
+        "forbid f: cloud when task.labels has pii\n# lint: allow no-effect because it is on trial\n"
+        "forbid g: gpt when task.labels has pii\n"
     ),
     fix=fix,
 )
