@@ -2,8 +2,8 @@
 
     from engine import ModelRouter, TaskProfile
 
-The names below are the public ones. They are loaded when first used, so that `import engine` stays light and no provider SDK
-is ever loaded by it.
+The names below are the public ones. They are loaded when first used, so that `import engine` stays light and
+no provider SDK is ever loaded by it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
 """The process environment -> the variables this project documents, read once, as typed values.
 
-Only names that docs/folders.md lists, or that the catalogue's `*_env` keys name, are ever looked up; what a key holds is
-handed to its provider and shown nowhere.
+Only names that docs/folders.md lists, or that the catalogue's `*_env` keys name, are ever looked up; what a
+key holds is handed to its provider and shown nowhere.
 """
 
 import re

@@ -1,7 +1,8 @@
 """START HERE. A policy folder -> a policy that decides: read, parse, resolve and check, lower, compile.
 
-Every phase is a function from value to value that adds what it finds to `problems` and goes on, so that one run tells everything.
-A policy with an error decides nothing (ruling 70).
+Every phase is a function from value to value that adds what it finds to `problems` and goes on, so that one
+run tells everything. A policy with an error decides nothing: half a policy could let out what the other half
+forbids.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,7 +54,7 @@ class Policy:
     explainer: Explainer
     problems: Problems
     assumed: FactsWithSources
-    """What a test assumes here: nothing spent, except where a limit is zero (ruling 46). Its task type is empty."""
+    """What a test assumes here: nothing spent, except where a limit is zero. Its task type is empty."""
 
     def explain(self, given: Mapping[str, FactValue], sources: Mapping[str, str]) -> Explanation:
         """Decides on the given facts and a test's defaults for the rest; never looks at the machine.
@@ -117,7 +118,7 @@ def build(files: PolicyFolder, problems: Problems) -> Policy | None:
 
 
 def assume(settings: Settings) -> FactsWithSources:
-    """A test's defaults: the default mode, and a limit of zero is used up before the first call (ruling 46)."""
+    """A test's defaults: the default mode, and a limit of zero is used up before the first call."""
     values: dict[str, FactValue] = {"mode": settings.default_mode}
     sources = {"mode": _mode_source(settings)}
     spent: dict[str, str] = {}
@@ -153,11 +154,15 @@ def load_or_raise(folder: Path) -> Policy:
     if policy is None:
         from engine.language.rendering import render
 
-        told = "\n\n".join(render(problem) for problem in problems if problem.level is Level.ERROR)
-        raise ConfigurationError(f"the policy in {folder} has errors\n\n{told}", problems)
+        errors = "\n\n".join(render(problem) for problem in problems if problem.level is Level.ERROR)
+        raise ConfigurationError(f"the policy in {folder} has errors\n\n{errors}", problems)
     return policy
 
 
 def find_folder(explicit: str | Path | None, from_environment: str | None) -> Path:
-    """The policy folder in force (interfaces.md, "Files a user has"). Raises ConfigurationError when a named one is not there."""
+    """The policy folder in force: the explicit one, the environment's, `./config`, `./policies`, the default
+    set.
+
+    Raises ConfigurationError when a named one is not there.
+    """
     return locate_folder(explicit, from_environment, Path.cwd(), bundled_path("policies", "default"))

@@ -1,7 +1,7 @@
 """A caller's description of a task -> a checked `TaskProfile`.
 
-Each field states the fact of the same name: its checks are made from the fact's row, and an import fails when a field
-and a row do not match.
+Each field states the fact of the same name: its checks are made from the fact's row, and an import fails when
+a field and a row do not match.
 """
 
 import hashlib
@@ -20,12 +20,13 @@ class InvalidTask(EngineError, ValueError):  # noqa: N818
 class TaskProfile:
     """One task, as the policy sees it.
 
-    `context_size` counts the tokens that the exchange needs in the window, prompt and reply; the router raises it to its
-    own estimate of the messages. `labels` may be any iterable of names. `key` (a tenant, a session) makes `task.bucket`
-    stable, so that a gradual move treats one key always alike; it is never stored.
+    `context_size` counts the tokens that the exchange needs in the window, prompt and reply; the router
+    raises it to its own estimate of the messages. `labels` may be any iterable of names. `key` (a tenant, a
+    session) makes `task.bucket` stable, so that a gradual move treats one key always alike; it is never
+    stored.
 
-    Raises InvalidTask for a value that the fact of the same name cannot have; whether the policy knows the task type and
-    the labels is checked when the task is planned.
+    Raises InvalidTask for a value that the fact of the same name cannot have; whether the policy knows the
+    task type and the labels is checked when the task is planned.
     """
 
     task_type: str
@@ -62,7 +63,8 @@ PROFILE_FIELDS: dict[str, str] = {
     for fact in given_by(FactOrigin.PROFILE)
     if fact.field in {field.name for field in fields(TaskProfile)}
 }
-"""Facts that a caller states, with the parameter that states each; `task.bucket` follows from `key` instead."""
+"""Facts that a caller states, with the parameter that states each; `task.bucket` follows from `key`
+instead."""
 
 
 def _set_of_names(field: str, value: object) -> frozenset[str]:
@@ -90,7 +92,8 @@ def _wanted(fact: Fact) -> str:
 
 
 def _check_against_rows() -> None:
-    """Raises TypeError when the fields of TaskProfile and the rows of the fact table differ, naming the fact or the field."""
+    """Raises TypeError when the fields of TaskProfile and the rows of the fact table differ, naming the fact
+    or the field."""
     defaults = {field.name: field.default for field in fields(TaskProfile)}
     for fact in given_by(FactOrigin.PROFILE):
         if fact.field in defaults:

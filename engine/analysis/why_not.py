@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from engine.analysis.questions import Chains, every
 from engine.analysis.search import OutOfWork, Work, find
 from engine.analysis.space import Box, Domain, Space
-from engine.decision.explanation import Candidate, Explainer, Explanation
+from engine.decision.candidate import Candidate
+from engine.decision.explanation import Explainer, Explanation
 from engine.decision.facts import known_values
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import GIVEN

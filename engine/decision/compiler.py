@@ -1,8 +1,8 @@
-"""A checked policy and its catalogue -> compiled rules: which cubes block, route, weigh or favour which model.
+"""A checked policy and its catalogue -> compiled rules: which cubes block, route, weigh or favour a model.
 
-Every rule becomes cubes (see `cubes`), every cube one bit. What a decision asks of the live bits afterwards is fixed here,
-once: one mask a model for its guards, the bits of routes and weights in rule order, points by model. Nothing here
-decides.
+Every rule becomes cubes (see `cubes`), every cube one bit. What a decision asks of the live bits afterwards
+is fixed here, once: one mask a model for its guards, the bits of routes and weights in rule order, points by
+model. Nothing here decides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -56,7 +56,8 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """What preferences add to one model, times the scale: a sum of points x live bits, and of points once if any is live."""
+    """What preferences add to one model, times the scale: a sum of points x live bits, and of points once if
+    any is live."""
 
     mask: int
     each: tuple[tuple[int, int], ...]
@@ -76,8 +77,8 @@ class Points:
 class CompiledPolicy:
     """Everything a decision needs, as masks over one numbering of cubes.
 
-    `owners[bit]` is the index of the bit's rule. Per-model tuples follow the catalogue. Scores are whole numbers of
-    10^-`scale`. `default` is the tier of a task that no route speaks of: `use any`.
+    `owners[bit]` is the index of the bit's rule. Per-model tuples follow the catalogue. Scores are whole
+    numbers of 10^-`scale`. `default` is the tier of a task that no route speaks of: `use any`.
     """
 
     rules: tuple[Rule, ...]
@@ -145,8 +146,9 @@ class _Compilation:
         points = [rule.effect.points for rule in rules if isinstance(rule.effect, Prefer)]
         weighs = [rule.effect for rule in rules if isinstance(rule.effect, Weigh)]
         scale = scale_of(points, weighs)
-        # INVARIANT: within one kind bits stand in rule order, so the first live bit is the first rule that holds. Kinds stand one
-        # after the other, the small ones first, so that asking them of the live bits is asking few digits.
+        # INVARIANT: within one kind bits stand in rule order, so the first live bit is the first rule that
+        # holds. Kinds stand one after the other, the small ones first, so that asking them of the live bits
+        # is asking few digits.
         for index, rule in sorted(enumerate(rules), key=lambda item: _KINDS.index(type(item[1].effect))):
             try:
                 self._add(index, rule, scale)
@@ -208,7 +210,8 @@ class _Compilation:
     def _applies(
         self, rule: Rule, selector: Condition, negated: bool
     ) -> Iterator[tuple[int, tuple[Cube, ...]]]:
-        """For each model that the selector may hold for (or not hold for, when negated): where the rule applies to it."""
+        """For each model that the selector may hold for (or not hold for, when negated): where the rule
+        applies to it."""
         condition, distributor = rule.condition, self._distributor
         shared = None if distributor.speaks_of_model(condition) else distributor.cubes(condition, None)
         for position, selected in self._selected(selector, negated):

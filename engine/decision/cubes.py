@@ -1,9 +1,9 @@
 """A condition and a model -> disjunctive normal form over facts: the cubes in which the condition holds.
 
 A cube fixes some variables and leaves the rest open. A variable is a single-valued fact ("task.type") or one
-element of a set fact (("task.labels", "pii")), so that labels stay independent of each other. With the model at hand, tests of
-its attributes are constants and comparisons of a fact with an attribute are comparisons with a constant: that is what
-keeps every question about a policy exactly answerable (language.md).
+element of a set fact (("task.labels", "pii")), so that labels stay independent of each other. With the model
+at hand, tests of its attributes are constants and comparisons of a fact with an attribute are comparisons
+with a constant: that is what keeps every question about a policy exactly answerable.
 """
 
 from collections.abc import Iterable, Mapping
@@ -82,7 +82,8 @@ class TooManyCubes(Exception):  # noqa: N818
 
 
 class Elements:
-    """Which elements of each set fact a policy mentions, and which list the set is drawn from, when it is closed."""
+    """Which elements of each set fact a policy mentions, and which list the set is drawn from, when it is
+    closed."""
 
     def __init__(self, universes: Mapping[str, tuple[str, ...] | None]) -> None:
         self._universes = universes
@@ -213,7 +214,7 @@ def model_holds(test: ModelIn | ModelHas | ModelEmpty | PriceUnknown | ModelComp
         case ModelCompare("model.max_context", order, value):
             return in_order(Fraction(model.max_context), order, Fraction(value))
         case ModelCompare(_, order, value):
-            # An unknown price makes every comparison false (ruling 29).
+            # An unknown price makes every comparison false: it is neither above nor below anything.
             return model.price is not None and in_order(model.price, order, Fraction(value))
         case _:
             assert_never(test)
@@ -262,7 +263,8 @@ def in_order(left: Fraction, order: Order, right: Fraction) -> bool:
 
 
 def compare(fact: str, order: Order, value: int | Decimal, negated: bool) -> tuple[Cube, ...]:
-    """A number fact against a constant, as intervals. Whole numbers need only edges below a number (ruling 16)."""
+    """A number fact against a constant, as intervals. Whole numbers need only edges below a number: `> 5` is
+    `>= 6`."""
     below: Edge = (value, 0)
     above: Edge = (value, 1) if FACTS[fact].kind is Kind.PERCENT else (value + 1, 0)
     match order, negated:
@@ -367,7 +369,8 @@ def _meet_constraints(left: Constraint, right: Constraint) -> Constraint | None:
 
 
 def disjoint(cubes: tuple[Cube, ...], most: int = 64) -> tuple[Cube, ...] | None:
-    """The same union as cubes of which no two overlap ("sharp" product), or None when that takes more than `most`."""
+    """The same union as cubes of which no two overlap ("sharp" product), or None when that takes more than
+    `most`."""
     apart: list[Cube] = []
     for cube in cubes:
         pieces: list[Cube] = [cube]

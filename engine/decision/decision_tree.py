@@ -1,9 +1,9 @@
 """A compiled policy -> its decision tree: questions about facts, and finished chains at the leaves.
 
-A node is what is still undecided: the cubes that may yet hold and matter, and the models already blocked. Equal nodes are one
-node (hash-consing), nodes are made when first reached, and each asks the first question, in an order the tree picks
-once, that can still change the outcome: names with few values first, numbers with many cells last
-(measured in compiler-notes.md). Drawing merges equal branches bottom-up. The tree never decides otherwise than `evaluator`
+A node is what is still undecided: the cubes that may yet hold and matter, and the models already blocked.
+Equal nodes are one node (hash-consing), nodes are made when first reached, and each asks the first question,
+in an order the tree picks once, that can still change the outcome: names with few values first, numbers with
+many cells last. Drawing merges equal branches bottom-up. The tree never decides otherwise than `evaluator`
 does; it shows why.
 """
 
@@ -57,8 +57,8 @@ class Step(NamedTuple):
 class DrawnNode:
     """A node of the reduced tree: branches with the same subtree are one, with all their labels.
 
-    `number` identifies the node: what is drawn twice is one node. Elements of a set that lead the same way are asked together;
-    `elements` is empty for a single-valued fact.
+    `number` identifies the node: what is drawn twice is one node. Elements of a set that lead the same way
+    are asked together; `elements` is empty for a single-valued fact.
     """
 
     number: int
@@ -230,7 +230,8 @@ class _Drawing:
 
 
 def _rank(question: Question) -> tuple[int, int, int, str]:
-    """Names first, those that most cubes turn on before the others; then elements of sets; then numbers, coarse before fine."""
+    """Names first, those that most cubes turn on before the others; then elements of sets; then numbers,
+    coarse before fine."""
     touched = -question.touched.bit_count()
     if question.between is not None:
         return 2, len(question.branches), touched, question.title

@@ -1,7 +1,8 @@
 """A compiled policy and facts -> a decision: the chain and its exact scores, or a refusal.
 
-Each fact falls into a cell; a combination of cells that was seen before is looked up, a new one is decided by ANDing the masks
-of its cells. Both give the same answer, at any size of policy. Nothing here explains (`explanation`) or calls a model.
+Each fact falls into a cell; a combination of cells that was seen before is looked up, a new one is decided by
+ANDing the masks of its cells. Both give the same answer, at any size of policy. Nothing here explains
+(`explanation`) or calls a model.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ from engine.language.checked_policy import Rule
 class Decision(NamedTuple):
     """What a policy says to a task. An empty chain is a refusal.
 
-    `totals` are the exact scores of the chain's models, in whole units of 10^-scale of the policy; `tiers` says how many of the
-    chain's models each tier gave; `live` are the cubes that hold, from which an explanation is made.
+    `totals` are the exact scores of the chain's models, in whole units of 10^-scale of the policy; `tiers`
+    says how many of the chain's models each tier gave; `live` are the cubes that hold, from which an
+    explanation is made.
     """
 
     chain: tuple[Model, ...]
@@ -31,7 +33,7 @@ class Decision(NamedTuple):
 
 
 class Evaluator:
-    """Decides for one compiled policy. Safe to use from several threads: its memory only ever gains equal answers."""
+    """Decides for one compiled policy. Thread-safe: its memory only ever gains equal answers."""
 
     def __init__(self, policy: CompiledPolicy) -> None:
         self.policy = policy

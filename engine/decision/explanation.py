@@ -1,18 +1,20 @@
 """A decision and the facts it fell on -> why: every model's verdict, score and blockers, the route, the path.
 
-An `Explainer` belongs to one policy and prepares what all its explanations share (each rule's place, each model's
-score parts). An `Explanation` works out the rest when it is printed or serialised, so that deciding stays cheap.
+An `Explainer` belongs to one policy and prepares what all its explanations share (each rule's place, each
+model's score parts). An `Explanation` works out the rest when it is printed or serialised, so that deciding
+stays cheap.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from engine.config.catalogue import Model
+from engine.decision.candidate import Candidate, Score
 from engine.decision.decision_tree import DecisionTree, Step
 from engine.decision.evaluator import Decision, Evaluator
+from engine.decision.explanation_text import explanation_text
 from engine.decision.fact_json import json_number, json_value
 from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources, format_value
 from engine.decision.partitions import bits_of
@@ -25,31 +27,6 @@ VERSION = 1
 
 MOST_CANDIDATES = 1024
 """Decisions whose candidates are remembered before the memory starts afresh."""
-
-Verdict: TypeAlias = Literal["chosen", "fallback", "blocked", "unused"]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """An exact total, its unweighted parts (0 to 100), and the preferences applied, `avoid` below zero."""
-
-    total: Decimal
-    parts: Parts
-    preferences: tuple[tuple[Rule, Decimal], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One model of the catalogue in one decision. `score` is None outside the chain (ruling 52).
-
-    `blockers` are all guards that block it, `watched` those that would if they were not being watched, in file order.
-    """
-
-    model: Model
-    verdict: Verdict
-    score: Score | None
-    blockers: tuple[Rule, ...]
-    watched: tuple[Rule, ...]
 
 
 class Explainer:
@@ -65,9 +42,9 @@ class Explainer:
         self._places: dict[str, dict[str, Any]] = {}
         self._candidates: dict[int, tuple[Candidate, ...]] = {}
 
-    def explain(self, gathered: FactsWithSources) -> "Explanation":
+    def explain(self, facts_with_sources: FactsWithSources) -> "Explanation":
         """Decides, and keeps what is needed to say why."""
-        return Explanation(self, gathered, self.evaluator.decide(gathered.facts))
+        return Explanation(self, facts_with_sources, self.evaluator.decide(facts_with_sources.facts))
 
     def place(self, rule: Rule) -> dict[str, Any]:
         """A rule as JSON names it: `{"rule", "file", "line", "because"}`."""
@@ -79,7 +56,8 @@ class Explainer:
         return place
 
     def candidates(self, decision: Decision) -> tuple[Candidate, ...]:
-        """Every model of the catalogue as this decision sees it; decisions with the same live cubes see the same."""
+        """Every model of the catalogue as this decision sees it; decisions with the same live cubes see the
+        same."""
         found = self._candidates.get(decision.live)
         if found is None:
             if len(self._candidates) >= MOST_CANDIDATES:
@@ -118,14 +96,18 @@ class Explainer:
 
 
 class Explanation:
-    """Why one decision fell. Prints as text for a person, serialises as interfaces.md says."""
+    """The reasons of one decision. Prints as text for a person, serialises as schemas/explanation.schema.json
+    says."""
 
-    def __init__(self, explainer: Explainer, gathered: FactsWithSources, decision: Decision) -> None:
-        self._explainer, self.gathered, self.decision = explainer, gathered, decision
+    def __init__(
+        self, explainer: Explainer, facts_with_sources: FactsWithSources, decision: Decision
+    ) -> None:
+        self._explainer, self.decision = explainer, decision
+        self.facts_with_sources = facts_with_sources
 
     @property
     def facts(self) -> Facts:
-        return self.gathered.facts
+        return self.facts_with_sources.facts
 
     @property
     def outcome(self) -> Literal["chosen", "refused"]:
@@ -169,7 +151,8 @@ class Explanation:
         return f"{one.key} and {other.key} score alike; the order of models.yaml decides"
 
     def mattered(self, name: str) -> bool:
-        """Whether a rule mattered in this decision, as `because NAME` asks of a test (ruling 18)."""
+        """Whether a rule mattered in this decision, as `because NAME` asks of a test: it weighed, routed,
+        blocked a model that the route's tiers would hold, or moved a score of the chain."""
         decision = self.decision
         if name in (decision.weigh.name, decision.route.name if decision.route else None):
             return True
@@ -191,7 +174,7 @@ class Explanation:
         return {policy.models[index].key for tier in tiers for index in tier.members(decision.live)}
 
     def to_json(self) -> dict[str, Any]:
-        """The explanation as plain values (interfaces.md, `explain --format json`)."""
+        """The explanation as plain values, as `explain --format json` prints it."""
         decision, place = self.decision, self._explainer.place
         model = self.model
         values: tuple[FactValue, ...] = self.facts
@@ -217,7 +200,7 @@ class Explanation:
             "facts": {
                 fact.name: {
                     "value": json_value(value),
-                    "source": self.gathered.sources.get(fact.name, "default"),
+                    "source": self.facts_with_sources.sources.get(fact.name, "default"),
                 }
                 for fact, value in zip(GIVEN, values, strict=True)
             },
@@ -235,17 +218,15 @@ class Explanation:
         return result
 
     def __str__(self) -> str:
-        from engine.decision.explanation_text import explanation_text
-
         return explanation_text(self)
 
     def __repr__(self) -> str:
         return f"<Explanation {self.outcome} {[model.key for model in self.chain]}>"
 
     @property
-    def told_facts(self) -> list[tuple[str, str, str]]:
+    def stated_facts(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every fact that differs from a test's default or was given."""
-        sources: Mapping[str, str] = self.gathered.sources
+        sources: Mapping[str, str] = self.facts_with_sources.sources
         values: tuple[FactValue, ...] = self.facts
         return [
             (fact.name, format_value(value), sources.get(fact.name, "default"))

@@ -1,6 +1,7 @@
 """An explanation -> text that a person reads in one glance: 25 lines, or everything when asked.
 
-Lines are plain; control characters of names and reasons are escaped, so that a policy cannot act on a terminal.
+Lines are plain; control characters of names and reasons are escaped, so that a policy cannot act on a
+terminal.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,23 +10,46 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from engine.config.catalogue import Model
+from engine.decision.candidate import Candidate
+from engine.decision.decision_tree import Step
+from engine.decision.evaluator import Decision
 from engine.decision.scoring import round_half_up
 from engine.language.checked_policy import Rule, Weigh
 from engine.language.diagnostics import visible
-
-if TYPE_CHECKING:
-    from engine.decision.explanation import Candidate, Explanation
 
 WIDTH = 110
 INDENT = 10
 MOST_LINES = 25
 
 
+class Explained(Protocol):
+    """What the text reads of an `Explanation`; see there."""
+
+    @property
+    def decision(self) -> Decision: ...
+    @property
+    def model(self) -> Model | None: ...
+    @property
+    def chain(self) -> tuple[Model, ...]: ...
+    @property
+    def route(self) -> Rule | None: ...
+    @property
+    def path(self) -> list[Step]: ...
+    @property
+    def candidates(self) -> tuple[Candidate, ...]: ...
+    @property
+    def tie_break(self) -> str | None: ...
+    @property
+    def stated_facts(self) -> list[tuple[str, str, str]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is told: scored models, groups of blocked ones and their names, rules of a group, lines of other sections."""
+    """How much is printed: scored models, groups of blocked ones and their names, rules of a group, lines of
+    other sections."""
 
     scored: int
     groups: int
@@ -45,7 +69,7 @@ GLANCES = (
 """From generous to terse; the first that fits into MOST_LINES is taken, and the last one always does."""
 
 
-def explanation_text(explanation: "Explanation", *, full: bool = False) -> str:
+def explanation_text(explanation: Explained, *, full: bool = False) -> str:
     """The whole explanation; `full` lists every model, fact and step of the path."""
     if full:
         return "\n".join(_lines(explanation, EVERYTHING))
@@ -56,7 +80,7 @@ def explanation_text(explanation: "Explanation", *, full: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _lines(explanation: "Explanation", detail: Detail) -> list[str]:
+def _lines(explanation: Explained, detail: Detail) -> list[str]:
     full = detail is EVERYTHING
     return [
         *_headline(explanation, detail),
@@ -80,7 +104,7 @@ def _cut(lines: Iterable[str], detail: Detail) -> list[str]:
     return kept
 
 
-def _headline(explanation: "Explanation", detail: Detail) -> Iterator[str]:
+def _headline(explanation: Explained, detail: Detail) -> Iterator[str]:
     model = explanation.model
     if model is None:
         yield "refused: no model is eligible for this task"
@@ -91,7 +115,7 @@ def _headline(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     yield from _cut(_section("then", [then]), detail)
 
 
-def _route(explanation: "Explanation", detail: Detail) -> Iterator[str]:
+def _route(explanation: Explained, detail: Detail) -> Iterator[str]:
     route = explanation.route
     if route is None:
         yield from _section("route", ["none matched, so any eligible model, best score first"])
@@ -99,26 +123,26 @@ def _route(explanation: "Explanation", detail: Detail) -> Iterator[str]:
     yield from _cut(_section("route", [_named(route)]), detail)
 
 
-def _scores(explanation: "Explanation", detail: Detail) -> Iterator[str]:
+def _scores(explanation: Explained, detail: Detail) -> Iterator[str]:
     chain = [candidate for candidate in explanation.candidates if candidate.score is not None]
     if not chain:
         return
     weigh = explanation.decision.weigh
     assert isinstance(weigh.effect, Weigh)
     weights = weigh.effect
-    shown = chain[: detail.scored]
-    wide = max(len(visible(candidate.model.key)) for candidate in shown)
+    scored = chain[: detail.scored]
+    wide = max(len(visible(candidate.model.key)) for candidate in scored)
     formula = f"total = cost x {weights.cost} + quality x {weights.quality} + latency x {weights.latency}"
     rows = [f"{'':{wide}}   {formula}  ({visible(weigh.name)}, {_place(weigh)})"]
-    rows += [_score_row(candidate, wide) for candidate in shown]
-    if len(chain) > len(shown):
-        rows.append(f"and {len(chain) - len(shown)} more")
+    rows += [_score_row(candidate, wide) for candidate in scored]
+    if len(chain) > len(scored):
+        rows.append(f"and {len(chain) - len(scored)} more")
     if explanation.tie_break:
         rows.append(f"tie: {visible(explanation.tie_break)}")
     yield from _section("score", rows, fold=False)
 
 
-def _score_row(candidate: "Candidate", wide: int) -> str:
+def _score_row(candidate: Candidate, wide: int) -> str:
     score = candidate.score
     assert score is not None
     parts = score.parts
@@ -131,7 +155,7 @@ def _score_row(candidate: "Candidate", wide: int) -> str:
     return row
 
 
-def _blocked(explanation: "Explanation", detail: Detail) -> Iterator[str]:
+def _blocked(explanation: Explained, detail: Detail) -> Iterator[str]:
     blocked = [candidate for candidate in explanation.candidates if candidate.verdict == "blocked"]
     blocked.sort(key=lambda candidate: [rule.name for rule in candidate.blockers])
     groups = [
@@ -146,15 +170,14 @@ def _blocked(explanation: "Explanation", detail: Detail) -> Iterator[str]:
         rows += [f"  {_named(rule, reason=detail.reasons)}" for rule in shown]
         if len(rules) > len(shown):
             others = ", ".join(visible(rule.name) for rule in rules[len(shown) :][:4])
-            rows.append(
-                f"  and {len(rules) - len(shown)} more: {others}{', ...' if len(rules) > len(shown) + 4 else ''}"
-            )
+            others += ", ..." if len(rules) > len(shown) + 4 else ""
+            rows.append(f"  and {len(rules) - len(shown)} more: {others}")
     if len(groups) > detail.groups:
         rows.append(f"and {sum(len(members) for _, members in groups[detail.groups :])} more models")
     yield from _section("blocked", rows)
 
 
-def _unused(explanation: "Explanation", full: bool) -> Iterator[str]:
+def _unused(explanation: Explained, full: bool) -> Iterator[str]:
     unused = [
         visible(candidate.model.key) for candidate in explanation.candidates if candidate.verdict == "unused"
     ]
@@ -164,41 +187,41 @@ def _unused(explanation: "Explanation", full: bool) -> Iterator[str]:
         yield from _section("unused", [f"{', '.join(shown)}{more} (in no tier of the route)"])
 
 
-def _watched(explanation: "Explanation", detail: Detail) -> Iterator[str]:
+def _watched(explanation: Explained, detail: Detail) -> Iterator[str]:
     rules = {rule.name: rule for candidate in explanation.candidates for rule in candidate.watched}
     rows = [f"{_named(rule, reason=False)} (would block, but is only watched)" for rule in rules.values()]
     yield from _cut(_section("watching", rows), detail)
 
 
-def _facts(explanation: "Explanation", full: bool) -> Iterator[str]:
-    told = explanation.told_facts
+def _facts(explanation: Explained, full: bool) -> Iterator[str]:
+    stated = explanation.stated_facts
     rows = [
         f"{name} {visible(value)}" + (f" ({visible(source)})" if source else "")
-        for name, value, source in told
+        for name, value, source in stated
     ]
     if full:
         yield from _section("facts", rows)
     else:
         by_source = [
             f"{', '.join(f'{name} {visible(value)}' for name, value, _ in members)} ({visible(source)})"
-            for source, members in groupby(told, key=lambda fact: fact[2])
+            for source, members in groupby(stated, key=lambda fact: fact[2])
         ]
         yield from _section("facts", ["; ".join(by_source)])
 
 
-def _path(explanation: "Explanation", full: bool) -> Iterator[str]:
+def _path(explanation: Explained, full: bool) -> Iterator[str]:
     steps = [f"{visible(step.question.title)}: {visible(step.branch.label)}" for step in explanation.path]
     if full:
         yield from _section("path", steps or ["nothing is asked"])
         return
     # What everyone answers alike (nothing down, nothing spent) is left to --full.
-    told = [
+    steps = [
         f"{visible(step.question.title)}: {visible(step.branch.label)}"
         for step in explanation.path
         if step.question.element is None or step.branch.label == "yes"
     ]
-    if told:
-        yield from _section("path", [" > ".join(told)])
+    if steps:
+        yield from _section("path", [" > ".join(steps)])
 
 
 def _section(title: str, rows: list[str], *, fold: bool = True) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""The value of a fact -> its JSON: exact as logs hold it, rounded as explanations show it; and the JSON Schema of both logs.
+"""The value of a fact -> its JSON: exact as logs hold it, rounded as explanations show it; and the JSON
+Schema of both logs.
 
 `engine.decision.facts.read_json` reads either form.
 """
@@ -34,7 +35,8 @@ def json_value(value: FactValue) -> Any:
 
 
 def json_number(number: Decimal) -> int | float:
-    """A JSON number with at most four decimals, rounded half up, so that a score reads as a person would write it."""
+    """A JSON number with at most four decimals, rounded half up, so that a score reads as a person would
+    write it."""
     rounded = float(number.quantize(FOUR_PLACES, ROUND_HALF_UP))
     return int(rounded) if rounded.is_integer() else rounded
 
@@ -45,7 +47,8 @@ def decision_log_properties() -> dict[str, Any]:
 
 
 def shadow_properties() -> dict[str, Any]:
-    """JSON Schema of what a profile says of a task, for schemas/shadow.schema.json. A profile without a key has no bucket."""
+    """JSON Schema of what a profile says of a task, for schemas/shadow.schema.json. A profile without a key
+    has no bucket."""
     properties = {fact.name: _schema(fact) for fact in given_by(FactOrigin.PROFILE)}
     for fact in given_by(FactOrigin.PROFILE):
         if fact.kind is Kind.BUCKET:
@@ -54,7 +57,8 @@ def shadow_properties() -> dict[str, Any]:
 
 
 def _schema(fact: Fact) -> dict[str, Any]:
-    """What `exact_json` makes of a fact. Names of the user's own lists are any text: a log outlives their lists."""
+    """What `exact_json` makes of a fact. Names of the user's own lists are any text: a log outlives their
+    lists."""
     match fact.kind:
         case Kind.NAME | Kind.ORDERED:
             return {"enum": list(fact.scale)} if fact.scale else {"type": "string"}

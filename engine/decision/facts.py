@@ -1,7 +1,7 @@
 """What is known of a task and its surroundings -> one `Facts` value, checked; and back to what people read.
 
-A decision is a pure function of (policy, catalogue, `Facts`). Nothing here looks at the clock, the ledger or the
-network: the caller brings the values, from a profile, a command line or a line of JSON.
+A decision is a pure function of (policy, catalogue, `Facts`). Nothing here looks at the clock, the ledger or
+the network: the caller brings the values, from a profile, a command line or a line of JSON.
 """
 
 import re
@@ -26,7 +26,7 @@ from engine.language.vocabulary import (
     given_by,
 )
 
-# A class body cannot list the rows of a table, and mypy cannot read them: every field of `Facts` is Any to it.
+# A class body cannot list the rows of a table, and mypy cannot read them: to it, every field is Any.
 _make_row: Callable[..., Any] = namedtuple
 _Row: Any = _make_row(
     "_Row",
@@ -36,10 +36,10 @@ _Row: Any = _make_row(
 
 
 class Facts(_Row):  # type: ignore[misc]
-    """Every fact that is given rather than derived: a named tuple with one field a row of `GIVEN`, in that order.
+    """Every fact that is given rather than derived: a named tuple with one field a row of `GIVEN`.
 
-    `facts.context_size`, `facts.budget_daily_used`: see `Fact.field`. Percentages are Decimals (80 means 80%), sets are
-    frozensets, yes/no is bool, the rest are str and int.
+    `facts.context_size`, `facts.budget_daily_used`: see `Fact.field`. Percentages are Decimals (80 means
+    80%), sets are frozensets, yes/no is bool, the rest are str and int.
     """
 
     __slots__ = ()
@@ -100,7 +100,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
 
 
 def read_json(fact: Fact, value: object, names: Names) -> FactValue:
-    """The value of a key in a JSON object of facts (such as a line of `explain --batch`). Raises InvalidFact."""
+    """The value of a key in a JSON object of facts, a line of `explain --batch`. Raises InvalidFact."""
     match fact.kind, value:
         case Kind.SET, list() if all(isinstance(item, str) for item in value):
             return _checked(fact, frozenset(value), names)

@@ -1,7 +1,7 @@
 """Cubes -> columns: for each fact, into which cell a value falls, and which cubes survive there.
 
-Every fact is cut only at the constants some cube uses; names never mentioned share one cell. A set of cubes is the bits
-of one int, so a decision is an AND of one mask a column, exact and without warm-up.
+Every fact is cut only at the constants some cube uses; names never mentioned share one cell. A set of cubes
+is the bits of one int, so a decision is an AND of one mask a column, exact and without warm-up.
 """
 
 from bisect import bisect_left, bisect_right
@@ -50,7 +50,8 @@ def bits_of(mask: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One way out of a question: the cell it leads to, which is its place among the branches, and how people read it."""
+    """One way out of a question: the cell it leads to, which is its place among the branches, and how people
+    read it."""
 
     cell: int
     label: str
@@ -60,8 +61,8 @@ class Branch:
 class Question:
     """What one node of the decision tree asks: a single-valued fact, or whether a set has an element.
 
-    `masks[cell]` are the cubes that survive each branch, `touched` those that the question bears on. `between` says how a run
-    of neighbouring cells of a number reads; it is None for everything else.
+    `masks[cell]` are the cubes that survive each branch, `touched` those that the question bears on.
+    `between` says how a run of neighbouring cells of a number reads; it is None for everything else.
     """
 
     fact: str
@@ -332,7 +333,8 @@ class SetColumn(Column):
         return lambda value: int(element in project(value))
 
     def samples(self) -> Iterable[Any]:
-        # Every subset while that is feasible, else the small ones: what rules ask of sets they ask of few elements.
+        # Every subset while that is feasible, else the small ones: what rules ask of sets they ask of few
+        # elements.
         names = [UNHEARD_OF if element == OTHER else element for element in self.elements]
         largest = len(names) if len(names) <= 8 else 2
         for size in range(largest + 1):

@@ -1,7 +1,7 @@
 """A model and weights -> its exact score, before and after preferences.
 
-Scores are integers on a scale that the policy's own decimals fix, so that totals are compared exactly (ruling 55) and
-no binary float is ever near them. The formula and its constants are language.md's, "Order within a tier".
+Scores are integers on a scale that the policy's own decimals fix, so that totals are compared exactly and
+no binary float is ever near them. The formula and its constants stand in docs/language.md.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def parts_of(model: Model) -> Parts:
 
 
 def cost_part(model: Model) -> Decimal:
-    """`100 / (1 + price/10)`, rounded half up to two decimals (ruling 22); a local model counts as 0.1 x relative_cost.
+    """`100 / (1 + price/10)`, rounded half up to two decimals; a local model counts as 0.1 x relative_cost.
 
     A cloud model without a price is never eligible, so its part is never used; it is 0.
     """
@@ -65,7 +65,7 @@ def _places(number: Decimal) -> int:
 
 
 def tie_order(models: tuple[Model, ...]) -> tuple[int, ...]:
-    """Each model's place when totals are equal: local, then cheaper, then catalogue order (ruling 55)."""
+    """Each model's place when totals are equal: local, then cheaper, then catalogue order."""
 
     def key(index: int) -> tuple[bool, Fraction, int]:
         model = models[index]

@@ -1,7 +1,7 @@
 """A reduced decision tree -> a picture of it: text, Mermaid, Graphviz dot, SVG or JSON.
 
-A subtree that several branches share is drawn where it is first met and referred to by its number afterwards, so
-that no picture is larger than the tree.
+A subtree that several branches share is drawn where it is first met and referred to by its number afterwards,
+so that no picture is larger than the tree.
 """
 
 from collections.abc import Callable, Iterator
@@ -70,7 +70,8 @@ def dot(root: Drawn, depth: int | None = None) -> str:
 class Row:
     """One line of the outline: a node where it is first met, or a reference (`again`) to where it was.
 
-    `number` is unique to the row, `parent` the row it hangs on, `last` whether it is its parent's last branch.
+    `number` is unique to the row, `parent` the row it hangs on, `last` whether it is its parent's last
+    branch.
     """
 
     number: int
@@ -162,7 +163,8 @@ GAP = 26
 
 
 def svg(root: Drawn, depth: int | None = None) -> str:
-    """A self-contained SVG: one column a level, one row a leaf, questions beside the middle of their branches."""
+    """A self-contained SVG: one column a level, one row a leaf, questions beside the middle of their
+    branches."""
     rows = _outline(root, depth)
     children: dict[int, list[Row]] = {}
     for row in rows:
@@ -177,12 +179,14 @@ def svg(root: Drawn, depth: int | None = None) -> str:
         if row.parent is not None:
             parent = rows[row.parent]
             px, py = place(parent)
-            start, middle = px + _width(_shown(parent)), x - GAP / 2 - _width(row.branch) - 8
+            start, middle = px + _width(_format_row(parent)), x - GAP / 2 - _width(row.branch) - 8
             shapes.append(
-                f'<path d="M{start:.0f} {py:.0f} C{middle:.0f} {py:.0f} {start:.0f} {y:.0f} {middle:.0f} {y:.0f} H{x:.0f}"/>'
+                f'<path d="M{start:.0f} {py:.0f} C{middle:.0f} {py:.0f} {start:.0f} {y:.0f} '
+                f'{middle:.0f} {y:.0f} H{x:.0f}"/>'
             )
             shapes.append(
-                f'<text class="branch" x="{x - GAP / 2:.0f}" y="{y - 4:.0f}" text-anchor="end">{escape(row.branch)}</text>'
+                f'<text class="branch" x="{x - GAP / 2:.0f}" y="{y - 4:.0f}" text-anchor="end">'
+                f"{escape(row.branch)}</text>"
             )
         kind = (
             "again"
@@ -194,18 +198,24 @@ def svg(root: Drawn, depth: int | None = None) -> str:
             else "leaf"
         )
         shapes.append(
-            f'<g class="{kind}"><rect x="{x:.0f}" y="{y - 11:.0f}" width="{_width(_shown(row)):.0f}" height="22" rx="5"/>'
-            f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{escape(_shown(row))}</text></g>'
+            f'<g class="{kind}">'
+            f'<rect x="{x:.0f}" y="{y - 11:.0f}" width="{_width(_format_row(row)):.0f}" height="22" rx="5"/>'
+            f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{escape(_format_row(row))}</text></g>'
         )
-    wide = max(place(row)[0] + _width(_shown(row)) for row in rows) + 20
+    wide = max(place(row)[0] + _width(_format_row(row)) for row in rows) + 20
     high = max(heights.values()) + ROW_HEIGHT
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" viewBox="0 0 {wide:.0f} {high:.0f}">',
             (
-                "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}path{fill:none;stroke:#8c959f}"
-                ".branch{font-size:11px;fill:#57606a}.question rect{fill:#ddf4ff;stroke:#54aeff}.leaf rect{fill:#dafbe1;stroke:#4ac26b}"
-                ".refused rect{fill:#ffebe9;stroke:#ff8182}.again rect{fill:#f6f8fa;stroke:#d0d7de;stroke-dasharray:3}</style>"
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" '
+                f'viewBox="0 0 {wide:.0f} {high:.0f}">'
+            ),
+            (
+                "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}"
+                "path{fill:none;stroke:#8c959f}"
+                ".branch{font-size:11px;fill:#57606a}.question rect{fill:#ddf4ff;stroke:#54aeff}"
+                ".leaf rect{fill:#dafbe1;stroke:#4ac26b}.refused rect{fill:#ffebe9;stroke:#ff8182}"
+                ".again rect{fill:#f6f8fa;stroke:#d0d7de;stroke-dasharray:3}</style>"
             ),
             f'<rect width="{wide:.0f}" height="{high:.0f}" fill="#fff"/>',
             *shapes,
@@ -214,7 +224,7 @@ def svg(root: Drawn, depth: int | None = None) -> str:
     )
 
 
-def _shown(row: Row) -> str:
+def _format_row(row: Row) -> str:
     if row.again is not None:
         return f"{row.title} as #{row.again}"
     return f"#{row.number} {row.title}" if row.is_question else row.title
@@ -225,7 +235,8 @@ def _width(words: str) -> float:
 
 
 def _heights(rows: list[Row], children: dict[int, list[Row]]) -> dict[int, float]:
-    """Leaves take the next row; a question stands in the middle of its branches. Rows list parents before children."""
+    """Leaves take the next row; a question stands in the middle of its branches. Rows list parents before
+    children."""
     heights: dict[int, float] = {}
     bottom = ROW_HEIGHT
     for row in rows:
@@ -243,7 +254,7 @@ def _columns(rows: list[Row]) -> list[float]:
     """Where each level begins: past the widest box before it and the widest branch label into it."""
     columns = [10.0]
     for level in range(1, max(row.level for row in rows) + 1):
-        boxes = max(_width(_shown(row)) for row in rows if row.level == level - 1)
+        boxes = max(_width(_format_row(row)) for row in rows if row.level == level - 1)
         labels = max(_width(row.branch) for row in rows if row.level == level)
         columns.append(columns[-1] + boxes + labels + 2 * GAP)
     return columns

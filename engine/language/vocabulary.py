@@ -1,9 +1,10 @@
 """What a policy may speak of: the facts of a task and its surroundings, the attributes of a model, and the
 names that a catalogue and its settings make known.
 
-One row a fact, one row an attribute. The resolver, the type checker, the decision's `Facts`, the profile's checks, the
-command line, every log and its schema, replay and the documentation are derived from these rows or checked against
-them at import. To add a fact, write its row here and, where its value comes from, the field that holds it.
+One row a fact, one row an attribute. The resolver, the type checker, the decision's `Facts`, the profile's
+checks, the command line, every log and its schema, replay and the documentation are derived from these rows
+or checked against them at import. To add a fact, write its row here and, where its value comes from, the
+field that holds it.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,8 +68,8 @@ TOOL_SUPPORT = ("yes", "no", "unknown")
 class Term:
     """One row of the fact table or of the attribute table.
 
-    `scale` lists the values of an ORDERED term from low to high, and those of a closed NAME term whose
-    values the language itself fixes (`universe` is then "scale"). Raises ValueError, with the row's name, for a
+    `scale` lists the values of an ORDERED term from low to high, and those of a closed NAME term whose values
+    the language itself fixes (`universe` is then "scale"). Raises ValueError, with the row's name, for a
     universe that is missing, or that the kind has no use for.
     """
 
@@ -92,9 +93,10 @@ class Term:
 class Fact(Term):
     """A term that conditions ask of the task or its surroundings.
 
-    `default` is what a test assumes where it says nothing. Every fact has one, except a derived fact and one that
-    `must_be_given`. `follows` names the facts a derived one is a function of; such a fact cannot be given, because it
-    could contradict them. Raises ValueError, with the row's name, for a default that is missing or impossible.
+    `default` is what a test assumes where it says nothing. Every fact has one, except a derived fact and one
+    that `must_be_given`. `follows` names the facts a derived one is a function of; such a fact cannot be
+    given, because it could contradict them. Raises ValueError, with the row's name, for a default that is
+    missing or impossible.
     """
 
     default: FactValue | None = None
@@ -116,9 +118,11 @@ class Fact(Term):
 
     @property
     def field(self) -> str:
-        """What Python calls it: its field in `Facts`, and in `TaskProfile` or `RuntimeFacts`, where it comes from.
+        """What Python calls it: its field in `Facts`, and in `TaskProfile` or `RuntimeFacts`, where it comes
+        from.
 
-        `task.type` is `task_type`, because `type` is Python's own; `task.labels` is `labels`, `clock.hour` is `clock_hour`.
+        `task.type` is `task_type`, because `type` is Python's own; `task.labels` is `labels`, `clock.hour` is
+        `clock_hour`.
         """
         bare = self.name.removeprefix("task.")
         return (self.name if bare == "type" else bare).replace(".", "_")
@@ -299,7 +303,8 @@ class ModeMeaning:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model as the language sees it: `key` is how it is written everywhere: the id where it is unique, else provider/id."""
+    """A model as the language sees it: `key` is how it is written everywhere: the id where it is unique, else
+    provider/id."""
 
     key: str
     id: str

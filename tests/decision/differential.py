@@ -74,7 +74,8 @@ def sample(seed: int, size: int) -> Sample:
 
 
 def samples(count: int, seed: int, size: int = FACTS_A_WORLD) -> Iterator[Sample]:
-    """Samples of `count` triples in all; every world has a seed of its own, so that one can be repeated alone."""
+    """Samples of `count` triples in all; every world has a seed of its own, so that one can be repeated
+    alone."""
     for number in range(-(-count // size)):
         yield sample(seed * 1_000_003 + number, min(size, count - number * size))
 

@@ -1,8 +1,8 @@
 """Plants one bug in the engine itself, and says how many random triples the harness needs to see it.
 
-A bug is a one-place edit of a module's text: what it replaces must stand there exactly once, so an edit that no longer
-fits fails loudly. The whole engine is loaded afresh with the edit and is gone afterwards. A crash counts as seen: what an
-edit makes of the engine's own assertions is a disagreement too.
+A bug is a one-place edit of a module's text: what it replaces must stand there exactly once, so an edit that
+no longer fits fails loudly. The whole engine is loaded afresh with the edit and is gone afterwards. A crash
+counts as seen: what an edit makes of the engine's own assertions is a disagreement too.
 """
 
 from __future__ import annotations
@@ -220,27 +220,32 @@ BUGS = (
     ),
     # cells
     _in(
-        "decision/cells",
+        "decision/partitions",
         "numbers-off-by-one-cell",
         "bisect_right(below, value) + bisect_left(above, value)",
         "bisect_left(below, value) + bisect_left(above, value)",
     ),
     _in(
-        "decision/cells",
+        "decision/partitions",
         "an-interval-outlives-its-end",
         "alive = (alive | mask_of(began)) & ~mask_of(ended)",
         "alive = alive | mask_of(began)",
     ),
-    _in("decision/cells", "sets-ignore-rejections", "alive &= ~self._rejecting.get(element, 0)", "pass"),
-    _in("decision/cells", "one-of-several-elements-suffices", "if elements <= cell:", "if elements & cell:"),
+    _in("decision/partitions", "sets-ignore-rejections", "alive &= ~self._rejecting.get(element, 0)", "pass"),
     _in(
-        "decision/cells",
+        "decision/partitions",
+        "one-of-several-elements-suffices",
+        "if elements <= cell:",
+        "if elements & cell:",
+    ),
+    _in(
+        "decision/partitions",
         "unmentioned-elements-vanish",
         "if self._minds_other and len(projected) < len(value):",
         "if False:",
     ),
-    _in("decision/cells", "other-names-survive-everywhere", "full & ~confined &", "full &"),
-    _in("decision/cells", "flags-turned-round", '{name == "yes": cell', '{name == "no": cell'),
+    _in("decision/partitions", "other-names-survive-everywhere", "full & ~confined &", "full &"),
+    _in("decision/partitions", "flags-turned-round", '{name == "yes": cell', '{name == "no": cell'),
     # rules to tables
     _in("decision/compiler", "require-as-forbid", "numbering, negated=True)", "numbering, negated=False)"),
     _in(

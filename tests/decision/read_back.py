@@ -19,7 +19,8 @@ from engine.policy import Policy, assume
 
 
 def read_back(shown: str, models: str, policies: str | None) -> Policy:
-    """The shown rules under the names of the two YAML files, with nothing lowered and no base.route beside them."""
+    """The shown rules under the names of the two YAML files, with nothing lowered and no base.route beside
+    them."""
     problems = Problems()
     folder = folder_in_memory(models, policies, {}, problems=problems)
     assert folder is not None

@@ -1,7 +1,9 @@
-"""Hypothesis strategies for policies, catalogues and facts: small, valid by the rulings, and shrinking piece by piece.
+"""Hypothesis strategies for policies, catalogues and facts: small, valid in the language, and shrinking piece
+by piece.
 
-A policy is a list of `Rule`s, each a piece of text with a place for its name, so that a property can add, drop, reorder,
-rename and watch rules. The vocabulary is the reference generator's; there are no floats anywhere.
+A policy is a list of `Rule`s, each a piece of text with a place for its name, so that a property can add,
+drop, reorder, rename and watch rules. The vocabulary is the reference generator's; there are no floats
+anywhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""A fact that exists only here passes through every record, added as a contributor adds it: a row, and a field that holds it.
+"""A fact that exists only here passes through every record, added as a contributor adds it: a row, and a
+field that holds it.
 
-The engine is copied, those two lines are written into the copy, `docs/generate.py` runs there, and one process of the copy
-makes every record. A record that lists facts by hand loses the new one, and its test says so.
+The engine is copied, those two lines are written into the copy, `docs/generate.py` runs there, and one
+process of the copy makes every record. A record that lists facts by hand loses the new one, and its test says
+so.
 """
 
 from __future__ import annotations
@@ -141,7 +143,8 @@ def test_a_batch_reads_it(records: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("record", "facts"), [("decision log", "facts"), ("shadow line", None)])
 def test_a_log_holds_it_as_its_schema_says(record: str, facts: str | None, records: dict[str, Any]) -> None:
-    """The line holds it, and the schema that `docs/generate.py` wrote, which allows no stranger, allows it."""
+    """The line holds it, and the schema that `docs/generate.py` wrote, which allows no stranger, allows
+    it."""
     line = records[record]
     assert (line if facts is None else line[facts])["task.urgency"] == "high"
     schema = records[f"{record.removesuffix(' line')} schema"]

@@ -1,4 +1,5 @@
-"""Policies made to blow up: they compile within the caps and decide as the reference does, or are refused at the rule.
+"""Policies made to blow up: they compile within the caps and decide as the reference does, or are refused at
+the rule.
 
 Each is also drawn, or said to be too large to draw, in bounded work.
 """
@@ -38,13 +39,16 @@ def labels(count: int) -> list[str]:
 
 
 def thirty_labels() -> Iterable[str]:
-    """Thirty independent labels, each with a preference, a guard and a route of its own: 2^30 combinations."""
+    """Thirty independent labels, each with a preference, a guard and a route of its own: 2^30
+    combinations."""
     for number, label in enumerate(labels(30)):
-        yield f"prefer p{number}: {'cloud' if number % 2 else 'local'} by {number + 1}.5 when task.labels has {label}"
+        selector = "cloud" if number % 2 else "local"
+        yield f"prefer p{number}: {selector} by {number + 1}.5 when task.labels has {label}"
         if number % 3 == 0:
             yield f"forbid f{number}: model.max_context < {8000 + number * 20} when task.labels has {label}"
         if number % 5 == 0:
-            yield f"route r{number}: use {'cloud, then local' if number % 2 else 'local'} when task.labels has {label}"
+            tiers = "cloud, then local" if number % 2 else "local"
+            yield f"route r{number}: use {tiers} when task.labels has {label}"
 
 
 def two_hundred_thresholds() -> Iterable[str]:
@@ -66,7 +70,7 @@ def three_hundred_labels() -> Iterable[str]:
 
 
 def deep_lets() -> Iterable[str]:
-    """Lets that double what they stand for, and a chain of `not` as deep as is allowed (64, ruling 68)."""
+    """Lets that double what they stand for, and a chain of `not` as deep as is allowed (64)."""
     yield "let d0 = task.labels has x or task.context_size > 100"
     for number in range(1, 12):
         yield f"let d{number} = d{number - 1} and d{number - 1}"
@@ -81,14 +85,16 @@ def wide_lists() -> Iterable[str]:
     """A thousand names in one condition, and a thousand routes that differ in one name."""
     yield f"forbid listed: cloud when task.type in [{', '.join(f't{number}' for number in range(1000))}]"
     for number in range(1000):
-        yield f"route r{number}: use {'local' if number % 2 else 'cloud, then any'} when task.type is t{number}"
+        tiers = "local" if number % 2 else "cloud, then any"
+        yield f"route r{number}: use {tiers} when task.type is t{number}"
 
 
 def crossed_routes() -> Iterable[str]:
     """Forty routes over independent facts, none of which shadows another wholly."""
     for number in range(40):
+        tiers = "cloud, then local" if number % 2 else "local, then cloud"
         yield (
-            f"route r{number}: use {'cloud, then local' if number % 2 else 'local, then cloud'} when task.labels has l{number} "
+            f"route r{number}: use {tiers} when task.labels has l{number} "
             f"and task.bucket < {number * 2 + 2} and clock.hour in {number % 24}..{(number + 7) % 24}"
         )
 
@@ -226,7 +232,8 @@ def product_of_sums(factors: int) -> str:
 )
 def test_a_condition_beyond_the_cap_is_refused_at_its_rule(keyword: str) -> None:
     """2^20 cubes: the diagnostic names the rule, the rest of the policy is still looked at."""
-    text = f"forbid fine: cloud when task.labels has a0\n{keyword.format('much')}\n    when {product_of_sums(20)}\n"
+    much = f"{keyword.format('much')}\n    when {product_of_sums(20)}"
+    text = f"forbid fine: cloud when task.labels has a0\n{much}\n"
     began = time.perf_counter()
     policy, errors = problems_of(text)
     assert policy is None
@@ -237,7 +244,8 @@ def test_a_condition_beyond_the_cap_is_refused_at_its_rule(keyword: str) -> None
 def test_two_rules_beyond_the_cap_are_both_told() -> None:
     """All independent problems in one run."""
     _, errors = problems_of(
-        f"forbid one: cloud when {product_of_sums(14)}\nweigh two: cost 1, quality 0, latency 0 when {product_of_sums(15)}\n"
+        f"forbid one: cloud when {product_of_sums(14)}\n"
+        f"weigh two: cost 1, quality 0, latency 0 when {product_of_sums(15)}\n"
     )
     assert [(slug, name) for slug, name, _ in errors] == [
         ("rule-too-complex", "one"),

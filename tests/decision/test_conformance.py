@@ -1,4 +1,5 @@
-"""The hand-computed cases, decided by the engine: by its evaluator with a whole explanation, and by its tree."""
+"""The hand-computed cases, decided by the engine: by its evaluator with a whole explanation, and by its
+tree."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def _told_by(leaf: Leaf, policy: Policy) -> Any:
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_what_is_not_given_is_assumed_as_the_reference_assumes_it(name: str) -> None:
-    """The default mode, nothing spent but what has a limit of zero, everything up, Monday noon (rulings 20, 45, 46)."""
+    """The default mode, nothing spent but what has a limit of zero, everything up, Monday noon."""
     assert assumed_facts(WORLDS[name].policy()) == _assumed(policy_of(name))
 
 

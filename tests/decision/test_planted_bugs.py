@@ -1,7 +1,8 @@
-"""A harness that finds nothing must be one that would have found something: it sees every bug that is planted.
+"""A harness that finds nothing must be one that would have found something: it sees every bug that is
+planted.
 
-Bugs are planted on both sides: in a copy of the reference (then the engine must be told from it), and in a copy of the
-engine (then the reference must tell it). Budgets are triples of policy, catalogue and facts.
+Bugs are planted on both sides: in a copy of the reference (then the engine must be told from it), and in a
+copy of the engine (then the reference must tell it). Budgets are triples of policy, catalogue and facts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What holds of every policy: locality, money, monotony, order, names, determinism; on structures that Hypothesis makes."""
+"""What holds of every policy: locality, money, monotony, order, names, determinism; on structures that
+Hypothesis makes."""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ def test_a_spent_budget_forces_local(written: Written, some_facts: list[dict[str
 def test_another_guard_never_lets_more_through(
     written: Written, some_facts: list[dict[str, Any]], guard: Rule, place: int
 ) -> None:
-    """A forbid or a require, put anywhere, only takes models out; what is left keeps its order and its scores."""
+    """A forbid or a require, put anywhere, only takes models out; what is left keeps its order and its
+    scores."""
     rules = list(written.rules)
     rules.insert(place, replace(guard, name="one-more"))
     before, after = written.compiled(), written.with_rules(rules).compiled()
@@ -122,7 +124,8 @@ def test_the_order_of_guards_and_preferences_changes_nothing(
 @examples
 @given(POLICIES, SOME_FACTS)
 def test_a_preference_never_escapes_eligibility(written: Written, some_facts: list[dict[str, Any]]) -> None:
-    """Without any preference the same models stand in the chain, tier by tier; only their order may differ."""
+    """Without any preference the same models stand in the chain, tier by tier; only their order may
+    differ."""
     before = written.compiled()
     after = written.with_rules(rule for rule in written.rules if rule.kind != "preference").compiled()
     for facts in some_facts:
@@ -137,7 +140,8 @@ def test_a_preference_never_escapes_eligibility(written: Written, some_facts: li
 @examples
 @given(POLICIES, SOME_FACTS)
 def test_renaming_changes_names_only(written: Written, some_facts: list[dict[str, Any]]) -> None:
-    """Every rule renamed, in an order that turns the alphabet round: the explanations differ in those names alone."""
+    """Every rule renamed, in an order that turns the alphabet round: the explanations differ in those names
+    alone."""
     renamed = tuple(replace(rule, name=f"z{99 - number}-other") for number, rule in enumerate(written.rules))
     before, after = written.compiled(), written.with_rules(renamed).compiled()
     names = {new.name: old.name for old, new in zip(written.rules, renamed, strict=True)}

@@ -196,7 +196,7 @@ async def test_a_broken_ledger_refuses_the_cloud_and_serves_locally(
         assert result["provider"] == "ollama"
         explanation = router.plan(TASK).explanation
         assert explanation.facts.budget_daily_used == 100
-        assert "counted as spent" in explanation.gathered.sources["budget.daily.used"]
+        assert "counted as spent" in explanation.facts_with_sources.sources["budget.daily.used"]
     async with ModelRouter.of(policy_of(routes=CLOUD_ONLY), providers=make, dry_run=False) as router:
         with pytest.raises(NoEligibleModel):
             await router.select_and_invoke(TASK, HELLO)
