@@ -75,7 +75,7 @@ def test_nothing_put_by_is_lost(end: str, tmp_path: Path) -> None:
     """A program that asks once and ends, with or without closing its router, leaves the row and the decision's line."""
     program = f"""
 import asyncio
-from tests.execution.test_ledger_desk import _router, HELLO, TASK
+from tests.execution.test_async_ledger import _router, HELLO, TASK
 async def main():
     router = _router()
     await router.select_and_invoke(TASK, HELLO)
