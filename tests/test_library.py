@@ -52,16 +52,15 @@ def router(**options: Any) -> ModelRouter:
 
 def test_a_profile_needs_no_more_than_its_type() -> None:
     """Everything else is medium, small and plain."""
-    task = TaskProfile("planning")
-    assert dataclasses.astuple(task) == (
+    assert TaskProfile("planning") == TaskProfile(
         "planning",
-        "medium",
-        "medium",
-        0,
-        False,
-        "medium",
-        frozenset(),
-        None,
+        criticality="medium",
+        latency_sensitivity="medium",
+        context_size=0,
+        tool_use_required=False,
+        budget_sensitivity="medium",
+        labels=frozenset(),
+        key=None,
     )
 
 

@@ -12,7 +12,7 @@ from engine.config.folder import folder_in_memory
 from engine.decision.decision_tree import Leaf
 from engine.decision.evaluator import Decision
 from engine.decision.explanation import Explanation
-from engine.decision.facts import INDEX, Facts, FactsWithSources
+from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources
 from engine.language.diagnostics import Problems
 from engine.policy import Policy, build
 from tests.reference.generator import World
@@ -29,8 +29,8 @@ def compiled(world: World) -> Policy:
 
 
 def facts_of(facts: dict[str, Any]) -> Facts:
-    """The reference's facts as the engine's."""
-    return Facts._make(facts[name] for name in INDEX)
+    """The reference's facts as the engine's; a fact that the reference does not know has its default."""
+    return Facts(*(facts.get(name, DEFAULTS[position]) for name, position in INDEX.items()))
 
 
 def result_of(policy: Policy, facts: dict[str, Any]) -> Result:
