@@ -14,11 +14,12 @@ from lark import Lark, Token, UnexpectedInput
 
 from engine.editor.hover import values_of
 from engine.editor.view import View
-from engine.editor.words import KEYWORDS, STATEMENTS
+from engine.editor.words import KEYWORDS
 from engine.language import syntax_tree as tree
 from engine.language.formatter import print_value
 from engine.language.grammar import load_grammar
 from engine.language.source import Source
+from engine.language.statement_forms import STATEMENTS, keywords
 from engine.language.vocabulary import ATTRIBUTES, FACTS, Kind
 
 Sort: TypeAlias = Literal["keyword", "fact", "attribute", "value", "model", "provider", "let", "rule"]
@@ -40,7 +41,7 @@ def _grammar() -> Lark:
 
 _PARTIAL = re.compile(r'"?[\w.:/+-]*\Z')
 _BEGINNING = re.compile(
-    r"(?m)^[ \t]*(?:(?:forbid|require|prefer|avoid|weigh|route|prove|let)\s+[\w-]+|test\b|language\b)"
+    rf"(?m)^[ \t]*(?:(?:{keywords('name and colon', 'name and equals')})\s+[\w-]+|(?:{keywords('title', 'number')})\b)"
 )
 _WORDS = {
     terminal: terminal.lower()

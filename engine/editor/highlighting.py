@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 from pygments.lexer import RegexLexer, bygroups
 from pygments.token import Comment, Error, Keyword, Name, Number, Operator, Punctuation, String, Text
 
+from engine.language.statement_forms import keywords
 from engine.language.vocabulary import ATTRIBUTES, FACTS, FOUR_LEVELS, QUALITIES, TOOL_SUPPORT, WEEKDAYS
 
 _groups: Callable[..., Any] = bygroups  # its stubs say nothing of it
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*"
+_WATCH = r"(?:\s*\(\s*watch\s*\))?"
 _RULE_NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _CONSTANTS = tuple(dict.fromkeys((*FOUR_LEVELS, *QUALITIES, *TOOL_SUPPORT)))
 
@@ -38,16 +40,16 @@ class RouteLexer(RegexLexer):
             (r"\s+", Text.Whitespace),
             (r"#.*", Comment.Single),
             (r'"(?:[^"\\\n]|\\.)*"?', String.Double),
-            (r"(language)(\s+)([0-9]+)", _groups(Keyword.Namespace, Text.Whitespace, Number)),
+            (rf"({keywords('number')})(\s+)([0-9]+)", _groups(Keyword.Namespace, Text.Whitespace, Number)),
             (
-                rf"(forbid|require|prefer|avoid|weigh|route|prove)(\s+)({_RULE_NAME})(?=\s*(?:\(\s*watch\s*\)\s*)?:)",
+                rf"({keywords('name and colon')})(\s+)({_RULE_NAME})(?={_WATCH}\s*:)",
                 _groups(Keyword.Declaration, Text.Whitespace, Name.Function),
             ),
             (
-                rf"(let)(\s+)({_RULE_NAME})(?=\s*=)",
+                rf"({keywords('name and equals')})(\s+)({_RULE_NAME})(?=\s*=)",
                 _groups(Keyword.Declaration, Text.Whitespace, Name.Constant),
             ),
-            (r'test(?=\s*")', Keyword.Declaration),
+            (rf'(?:{keywords("title")})(?=\s*")', Keyword.Declaration),
             (
                 rf"(because)(\s+)({_RULE_NAME})(?![A-Za-z0-9_.:-])",
                 _groups(Keyword, Text.Whitespace, Name.Function),

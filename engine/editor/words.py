@@ -1,16 +1,9 @@
 """What each word of the language does, in one line: for hovers and completions."""
 
+from engine.language.statement_forms import STATEMENT_FORMS
+
 KEYWORDS: dict[str, str] = {
-    "language": "the version of the language a file is written in; first in the file",
-    "let": "gives a condition, a selection of models or a list a name",
-    "forbid": "takes the selected models away; no other rule gives one back",
-    "require": "takes all models away but the selected ones",
-    "prefer": "adds points to the score of the selected models, within their tier",
-    "avoid": "takes points from the score of the selected models, within their tier",
-    "weigh": "says how much cost, quality and latency count; the first whose condition holds",
-    "route": "says which models come first, tier by tier; the first whose condition holds is taken",
-    "test": "an example that must stay true; `engine test` runs it",
-    "prove": "what must hold for every task there can be; `engine prove` decides it",
+    **{form.keyword: form.meaning for form in STATEMENT_FORMS},
     "when": "the rule applies when the condition holds",
     "unless": "the rule applies unless the condition holds",
     "because": "why; shown in every explanation",
@@ -37,5 +30,3 @@ KEYWORDS: dict[str, str] = {
     "has": "a set has this member",
     "empty": "a set has no members",
 }
-
-STATEMENTS = ("forbid", "require", "prefer", "avoid", "weigh", "route", "let", "test", "prove", "language")

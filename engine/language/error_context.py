@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from engine.language import messages
 from engine.language.source import Source, Span
+from engine.language.statement_forms import STATEMENTS
 
-STATEMENTS = ("forbid", "require", "prefer", "avoid", "weigh", "route", "let", "test", "prove", "language")
 CLAUSES = ("when", "unless", "because")
 _OTHER_WORDS = [
     "all",

@@ -19,6 +19,7 @@ from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
 from engine.language.error_context import Draft, Place, lexemes_of
 from engine.language.source import Source
+from engine.language.statement_forms import STATEMENTS, keywords
 
 # Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for the next run.
 MOST_BROKEN_STATEMENTS = 200
@@ -121,12 +122,11 @@ def _offset(stop: UnexpectedToken | UnexpectedCharacters, end: int) -> int:
 
 # --- Where statements begin -----------------------------------------------------------------------------
 
-_GUARD = r"(?:forbid|require|prefer|avoid|weigh|route|prove)"
 _BEGINNING = (
-    rf"(?i:{_GUARD})(?=\s+[\w.-]+\s*(?:\([^()\n]*\)\s*)?:)"
-    r"|(?i:let)(?=\s+[\w.-]+\s*:?=)"
-    r'|(?i:test)(?=\s*"[^"\n]*"\s*:)'
-    r"|(?i:language)(?=\s+\d)"
+    rf"(?i:{keywords('name and colon')})(?=\s+[\w.-]+\s*(?:\([^()\n]*\)\s*)?:)"
+    rf"|(?i:{keywords('name and equals')})(?=\s+[\w.-]+\s*:?=)"
+    rf'|(?i:{keywords("title")})(?=\s*"[^"\n]*"\s*:)'
+    rf"|(?i:{keywords('number')})(?=\s+\d)"
 )
 _SKIPPED = r'"(?:[^"\\\n]|\\.)*"?|\#[^\n]*'
 
@@ -136,7 +136,7 @@ _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})"
 # Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the slip.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
-      (?i:{_GUARD}|let|test|language)(?=[ \t]+["\w]|[ \t]*:)
+      (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*:)
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*(?:\(\w*\)[ \t]*)?:(?:\s|$))
     )""",
     re.ASCII | re.VERBOSE,
@@ -164,7 +164,7 @@ def _between(first: int, starts: list[int], end: int) -> Iterable[tuple[int, int
     return pairwise(bounds)
 
 
-_NAMED = re.compile(rf"\s*(?i:{_GUARD}|let)\s+([a-z][a-z0-9-]*)", re.ASCII)
+_NAMED = re.compile(rf"\s*(?i:{keywords('name and colon', 'name and equals')})\s+([a-z][a-z0-9-]*)", re.ASCII)
 
 
 def _name(text: str, start: int, end: int) -> str:

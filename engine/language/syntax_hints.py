@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from engine.language import messages
 from engine.language.diagnostics import Diagnostic
-from engine.language.error_context import CLAUSES, ENDINGS, STATEMENTS, VALUES, WORDS, Edit, Lexeme, Place
+from engine.language.error_context import CLAUSES, ENDINGS, VALUES, WORDS, Edit, Lexeme, Place
+from engine.language.statement_forms import STATEMENTS
 
 
 @dataclass(frozen=True, slots=True)

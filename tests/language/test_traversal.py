@@ -20,12 +20,12 @@ from engine.language.source import Source, Span
 _NOWHERE = Source("main.route", "").span(0, 0)
 
 
-def _flat(union: object) -> set[type]:
-    return {member for each in typing.get_args(union) for member in (_flat(each) or {each})}
+def flat(union: object) -> set[type]:
+    return {member for each in typing.get_args(union) for member in (flat(each) or {each})}
 
 
-NODES = sorted(_flat(syntax_tree.Node), key=lambda kind: kind.__name__)
-CONDITIONS = sorted(_flat(checked_policy.Condition), key=lambda kind: kind.__name__)
+NODES = sorted(flat(syntax_tree.Node), key=lambda kind: kind.__name__)
+CONDITIONS = sorted(flat(checked_policy.Condition), key=lambda kind: kind.__name__)
 
 
 class _Builder:
@@ -49,9 +49,9 @@ class _Builder:
         if origin is frozenset:
             return frozenset({"a", "b"})
         if origin in (typing.Union, types.UnionType):
-            flat = sorted(_flat(hint), key=lambda kind: kind.__name__)
-            leaves = [kind for kind in flat if not is_dataclass(kind) or not _holds_itself(kind)]
-            return self._value(self._random.choice(flat if depth > 0 else leaves), depth)
+            kinds = sorted(flat(hint), key=lambda kind: kind.__name__)
+            leaves = [kind for kind in kinds if not is_dataclass(kind) or not _holds_itself(kind)]
+            return self._value(self._random.choice(kinds if depth > 0 else leaves), depth)
         if is_dataclass(hint):
             return self.node(typing.cast(type, hint), depth)
         simple = {str: "x", bool: True, int: 1, Decimal: Decimal(1), types.NoneType: None}
