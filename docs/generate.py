@@ -1,5 +1,5 @@
-"""The pages of `docs/` -> the same pages, with every generated block brought up to date; and the lists of facts in the
-schemas of both logs and in the TextMate grammar.
+"""The pages of `docs/` -> the same pages, with every generated block brought up to date; and the lists of
+facts in the schemas of both logs and in the TextMate grammar.
 
     python docs/generate.py            writes the files
     python docs/generate.py --check    exit code 1 when a file is not up to date

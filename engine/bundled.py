@@ -1,7 +1,7 @@
 """Where the files that travel with the engine are: `grammar/`, `policies/` and `schemas/`.
 
-In a wheel they lie inside the package, under `engine/_data/`; in an editable install and in a bare checkout they are
-the folders beside it. This module imports nothing of the engine, so every wing may use it.
+In a wheel they lie inside the package, under `engine/_data/`; in an editable install and in a bare checkout
+they are the folders beside it. This module imports nothing of the engine, so every wing may use it.
 """
 
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""What a program holds in its hands: profiles, plans, refusals, the environment, the names that `engine` offers."""
+"""What a program holds in its hands: profiles, plans, refusals, the environment, the names that `engine`
+offers."""
 
 from __future__ import annotations
 
@@ -382,7 +383,8 @@ def test_planning_loads_no_provider_sdk(tmp_path: Path) -> None:
     """Neither importing nor deciding loads an SDK; importing not even the parser."""
     script = (
         "import sys, json, engine; light = sorted(sys.modules);"
-        f"from engine import ModelRouter, TaskProfile; ModelRouter({str(DEFAULT)!r}, dry_run=True).plan(TaskProfile('qa'));"
+        f"from engine import ModelRouter, TaskProfile; ModelRouter({str(DEFAULT)!r}, "
+        "dry_run=True).plan(TaskProfile('qa'));"
         "print(json.dumps([light, sorted(sys.modules)]))"
     )
     variables = {"PATH": os.environ["PATH"], "ENGINE_STATE_DIR": str(tmp_path)}

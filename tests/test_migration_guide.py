@@ -1,6 +1,6 @@
 """The migration guide's two YAML files, without any `.route` file, do what its reader is promised.
 
-Figures are language.md's and ruling 58's: scores of the two models by mode, and what a price 1000 times too high does.
+Scores of the two models by mode, and what a price 1000 times too high does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def scores(explanation: Explanation) -> dict[str, Decimal]:
     ],
 )
 def test_planning_of_high_criticality_is_chosen_by_mode(mode: str, expected: list[str]) -> None:
-    """As language.md's formula has it with the prices as they are written."""
+    """As the formula of docs/language.md has it with the prices as they are written."""
     assert chain(explain(type="planning", criticality="high", mode=mode)) == expected
 
 
@@ -92,7 +92,8 @@ def test_questions_stay_here_in_the_default_mode() -> None:
 
 
 def test_tools_that_nobody_knows_of_are_allowed_and_said() -> None:
-    """`routing` with tools required still finds a model: neither model's tools are known, which is not `no`."""
+    """`routing` with tools required still finds a model: neither model's tools are known, which is not
+    `no`."""
     explanation = explain(type="routing", tool_use_required=True)
     assert chain(explanation) == [LOCAL]
     assert {model.tools for model in guide().catalogue.models} == {"unknown"}
@@ -122,7 +123,7 @@ def test_a_spent_budget_never_holds_a_cloud_model(spent: str) -> None:
 
 
 def test_pattern_three_goes_local_as_written_and_to_the_cloud_at_the_true_price() -> None:
-    """Ruling 58: 89.41 to 52.60 with 3.0 per thousand tokens, 90.00 to 89.41 with 3.00 per million."""
+    """89.41 to 52.60 with 3.0 per thousand tokens, 90.00 to 89.41 with 3.00 per million."""
     facts = {"type": "planning", "criticality": "critical", "budget_sensitivity": "low"}
     written, true = explain(**facts), explain(**facts, true_price=True)
     assert (chain(written), rounded(written)) == ([LOCAL, CLOUD], {LOCAL: "89.41", CLOUD: "52.60"})

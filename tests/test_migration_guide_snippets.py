@@ -1,7 +1,9 @@
-"""Every Python snippet of the migration guide runs, with `core.` replaced by `engine.` and nothing else changed.
+"""Every Python snippet of the migration guide runs, with `core.` replaced by `engine.` and nothing else
+changed.
 
-The guide's own files are the policy, its own variables the environment; what it leaves to its reader (a Redis URL, the
-legacy key, an orchestrator's agent) is given here. Answers come from a server on loopback in Ollama's dialect.
+The guide's own files are the policy, its own variables the environment; what it leaves to its reader (a Redis
+URL, the legacy key, an orchestrator's agent) is given here. Answers come from a server on loopback in
+Ollama's dialect.
 """
 
 from __future__ import annotations
@@ -80,7 +82,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 async def ollama(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WireServer]:
-    """Ollama on loopback, where the guide's models.yaml is told to look. What the guide leaves open is closed after."""
+    """Ollama on loopback, where the guide's models.yaml is told to look.
+
+    What the guide leaves open is closed after.
+    """
     routers: list[ModelRouter] = []
     begin = ModelRouter._begin
     monkeypatch.setattr(
@@ -233,7 +238,8 @@ async def test_monitoring_usage(ollama: WireServer, capsys: pytest.CaptureFixtur
 
 
 def test_every_snippet_that_speaks_of_the_router_is_run() -> None:
-    """Nothing of the guide is left out: each Python snippet is run above, or is code of before or a shell command."""
+    """Nothing of the guide is left out: each Python snippet is run above, or is code of before or a shell
+    command."""
     before = ("from anthropic import AsyncAnthropic", "grep -r", "# Revert to direct client usage")
     run = (
         "class MyAgent",

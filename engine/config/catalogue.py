@@ -40,14 +40,14 @@ class Prices:
 
     @property
     def blended(self) -> Fraction:
-        """Three parts input to one part output (language.md, `model.price`)."""
+        """Three parts input to one part output (`model.price`)."""
         return (3 * Fraction(self.input) + Fraction(self.output)) / 4
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of one provider. `key` is how it is written everywhere: its id, or "PROVIDER/ID" when two
-    providers have that id (ruling 33)."""
+    providers have that id."""
 
     key: str
     id: str
@@ -67,7 +67,7 @@ class Model:
 
     @property
     def price(self) -> Fraction | None:
-        """`model.price`: blended US dollars per million tokens, 0 for a local model (ruling 24), None when unknown."""
+        """`model.price`: blended US dollars per million tokens, 0 for a local model, None when unknown."""
         if self.locality == "local":
             return Fraction(0)
         return self.prices.blended if self.prices else None
@@ -77,7 +77,8 @@ class Model:
 class Provider:
     """Where models are served. Keys and addresses are names of variables, or written out; never read here.
 
-    `api` is the name of a row of `engine.provider_apis`; `networks` are the CIDRs that count as local beside loopback.
+    `api` is the name of a row of `engine.provider_apis`; `networks` are the CIDRs that count as local beside
+    loopback.
     """
 
     name: str
@@ -125,7 +126,7 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
 # --- Providers ----------------------------------------------------------------------------------------
 
 RESERVED_NAMES = (*LOCALITIES, "any")
-"""What rules call whole classes of models; neither a provider nor a model is called so (ruling 8)."""
+"""What rules call whole classes of models; neither a provider nor a model is called so."""
 
 
 def _provider(name: str, section: Section, problems: Problems) -> Provider:
@@ -150,7 +151,8 @@ def _provider(name: str, section: Section, problems: Problems) -> Provider:
 
 
 def _api(name: str, locality: Locality, section: Section, problems: Problems) -> str:
-    """The API that is written, else the one that the name begins with: `ollama`, `ollama-gpu`, `openai_eu`."""
+    """The API that is written, else the one that the name begins with: `ollama`, `ollama-gpu`,
+    `openai_eu`."""
     written = "api" in section
     api = APIS.get(section.text("api") or "") if written else api_named(name)
     if api is None:
@@ -190,7 +192,7 @@ _WIDEST_NETWORK = {4: 8, 6: 7}
 def _check_is_local(
     name: str, section: Section, networks: "list[IPv4Network | IPv6Network]", problems: Problems
 ) -> None:
-    """Warns when what is called local has another address (ruling 49), and refuses models that are handed on."""
+    """Warns when what is called local has another address, and refuses models that are handed on."""
     host = _host(section.text("base_url") or "")
     if host is not None and not _is_local(host, networks):
         problems.add(messages.address_is_not_local(name, host, _is_public(host), section.at("base_url")))
@@ -206,7 +208,8 @@ def _host(address: str) -> str | None:
 
 
 def _is_local(host: str, networks: "list[IPv4Network | IPv6Network]") -> bool:
-    """This machine or one of the networks, as far as the text alone says: a name may be in any network listed."""
+    """This machine or one of the networks, as far as the text alone says: a name may be in any network
+    listed."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _ip_address(host)
@@ -283,7 +286,7 @@ def _tools(section: Section, capabilities: tuple[str, ...]) -> ToolSupport:
 
 
 def _prices(id: str, locality: Locality, model: Section, costs: Section, problems: Problems) -> Prices | None:
-    """Exactly one pair of prices, or None: unknown (ruling 25)."""
+    """Exactly one pair of prices, or None: unknown."""
     cost_type = costs.text("type")
     if cost_type is not None and (cost_type == "paid") != (locality == "cloud"):
         problems.add(messages.cost_type_contradicts(id, cost_type, locality, costs.at("type")))

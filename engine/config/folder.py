@@ -1,8 +1,8 @@
 """A policy folder on disk -> all of its files in memory, and their digests.
 
-Everything is read once and nothing afterwards, so that what is hashed, checked and compiled is the same text. Below
-the folder only plain files are opened, never through a link, and none that is too big. Nothing here is parsed, and
-nothing looks at the environment: the caller hands in what it found there.
+Everything is read once and nothing afterwards, so that what is hashed, checked and compiled is the same text.
+Below the folder only plain files are opened, never through a link, and none that is too big. Nothing here is
+parsed, and nothing looks at the environment: the caller hands in what it found there.
 """
 
 import hashlib
@@ -72,7 +72,8 @@ def folder_in_memory(
     problems: Problems,
     name: str = "in memory",
 ) -> PolicyFolder | None:
-    """A policy folder that was never on disk: for tests, editors and programs that hold their policy as text."""
+    """A policy folder that was never on disk: for tests, editors and programs that hold their policy as
+    text."""
     written: dict[str, str | bytes | None] = {CATALOGUE: models, SETTINGS: policies, **(routes or {})}
     files = {
         file: text.encode() if isinstance(text, str) else text
@@ -109,7 +110,8 @@ def _folder(name: str, files: Mapping[str, bytes], problems: Problems) -> Policy
 
 
 def _digest(files: Iterable[tuple[str, bytes]]) -> str:
-    """Over every name and content, each with its length before it, so that no two folders can run together."""
+    """Over every name and content, each with its length before it, so that no two folders can run
+    together."""
     digest = hashlib.sha256()
     for name, data in files:
         for part in (os.fsencode(name), data):
@@ -122,7 +124,8 @@ def _digest(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _read_files(path: Path, problems: Problems) -> dict[str, bytes] | None:
-    """The bytes of models.yaml, policies.yaml and every `*.route`, by name; what cannot be read is left out."""
+    """The bytes of models.yaml, policies.yaml and every `*.route`, by name; what cannot be read is left
+    out."""
     try:
         root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -170,7 +173,8 @@ def _warn_of_overlooked(names: list[str], problems: Problems) -> None:
 def _read_file(name: str, root: int, problems: Problems) -> bytes | None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        # Looked at before it is opened, because opening a device can act; and again after, because it can change.
+        # Looked at before it is opened, because opening a device can act; and again after, because it can
+        # change.
         if not _is_regular(name, os.stat(name, dir_fd=root, follow_symlinks=False), problems):
             return None
         file = os.open(name, flags, dir_fd=root)

@@ -1,8 +1,8 @@
 """Settings -> ordinary named rules, as if someone had written them behind the last `.route` file.
 
-"YAML is sugar" (language.md): a mode's strategy, its weights and a task type's overrides become statements whose
-spans are the places in policies.yaml, so that traces and findings point there. What they say can be printed and
-parsed again. Also: the names that the two files make known to a policy.
+YAML is sugar: a mode's strategy, its weights and a task type's overrides become statements whose spans are
+the places in policies.yaml, so that traces and findings point there. What they say can be printed and parsed
+again. Also: the names that the two files make known to a policy.
 """
 
 import re
@@ -34,7 +34,7 @@ from engine.language.syntax_tree import (
 from engine.language.vocabulary import ATTRIBUTES, FACTS, KnownModel, ModeMeaning, Names
 
 POINTS = Decimal(20)
-"""What a strategy, a list of capabilities and a list of providers weigh in all (language.md)."""
+"""What a strategy, a list of capabilities and a list of providers weigh in all."""
 
 
 def lower(settings: Settings) -> tuple[Rule, ...]:
@@ -153,7 +153,7 @@ def _of_providers(override: Override) -> Iterator[Rule]:
 
 
 def kebab(name: str) -> str:
-    """A name as part of a rule's: lower case, everything but letters and digits a hyphen (ruling 30).
+    """A name as part of a rule's: lower case, everything but letters and digits a hyphen.
 
     A name without any such letter is written by its code points: 日本 is `u65e5-u672c`.
     """

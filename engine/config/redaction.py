@@ -1,8 +1,8 @@
 """The text of a file -> the same text with every secret blanked, character by character.
 
-Keys do not belong in these files, and an error that says so must not print them: findings show the author's own
-line, and so do traces and pull requests. So the blanking comes before anything reads the text, and places stay
-where they were. It errs towards blanking: what is no secret but looks like one is refused all the same.
+Keys do not belong in these files, and an error that says so must not print them: findings show the author's
+own line, and so do traces and pull requests. So the blanking comes before anything reads the text, and places
+stay where they were. It errs towards blanking: what is no secret but looks like one is refused all the same.
 """
 
 import re
@@ -11,16 +11,21 @@ from engine.language.source import Source
 
 BLANK = "█"
 
-_SECRET_KEY = r"[\w-]*(?:api[_-]?key|secret|secret[_-]key|access[_-]key|password|passwd|token|credentials?|authorization)"
+_SECRET_KEY = (
+    r"[\w-]*(?:api[_-]?key|secret|secret[_-]key|access[_-]key|password|passwd|token|credentials?"
+    r"|authorization)"
+)
 
-# `api_key: VALUE`, `"token": VALUE`, `api_key_env: VALUE`; possessive, so that long lines cost no more than once.
+# `api_key: VALUE`, `"token": VALUE`, `api_key_env: VALUE`; possessive, so that long lines cost no more than
+# once.
 _ASSIGNMENT = re.compile(
     rf"""(?<![\w-])((?i:{_SECRET_KEY})|[\w-]*_env)(?![\w-])["']?[ \t]*+:[ \t]++"""
     r"""("(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[|>][-+0-9]*+[ \t]*+\r?\n[^\n]*+|[^\s,}\]#][^\n,}\]#]*+)"""
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 
-# What the common services hand out, wherever it stands. A digit is asked for, so that no word in hyphens is one.
+# What the common services hand out, wherever it stands. A digit is asked for, so that no word in hyphens is
+# one.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
     r"(?:sk|pk|rk|gsk|xai|pplx|nvapi|glpat|fw)[-_](?=[A-Za-z_-]*+[0-9])[A-Za-z0-9_-]{16,}+"

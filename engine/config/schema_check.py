@@ -1,8 +1,8 @@
 """A YAML document against its JSON Schema -> one finding an error, at the line and in the author's words.
 
-The schemas in `schemas/` are the single source of which keys exist and what they hold; editors read the same files.
-What a schema cannot say (sums, references, names that exist) is for the loaders. jsonschema is imported here, on the
-first check, and by nothing else.
+The schemas in `schemas/` are the single source of which keys exist and what they hold; editors read the same
+files. What a schema cannot say (sums, references, names that exist) is for the loaders. jsonschema is
+imported here, on the first check, and by nothing else.
 """
 
 import json

@@ -1,7 +1,7 @@
 """One mapping of a YAML document -> typed values with their places.
 
-A value of the wrong type reads as if it were absent: the schema has said so already, and what is left of the file
-is still worth checking.
+A value of the wrong type reads as if it were absent: the schema has said so already, and what is left of the
+file is still worth checking.
 """
 
 from collections.abc import Iterator

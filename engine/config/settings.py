@@ -1,7 +1,7 @@
 """policies.yaml -> modes, weights, overrides, budgets and timeouts, as typed values with their places.
 
-Names that exist in neither file are reported here; nothing becomes a rule yet (`lowering`), and nothing here looks
-at the environment or the clock.
+Names that exist in neither file are reported here; nothing becomes a rule yet (`lowering`), and nothing here
+looks at the environment or the clock.
 """
 
 import re
@@ -35,7 +35,8 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """`weights` are already the ones in force: its own, else local-preferred's, else the guide's (ruling 27)."""
+    """`weights` are already the ones in force: its own, else local-preferred's, else the migration
+    guide's."""
 
     name: str
     allow_cloud: bool
@@ -89,7 +90,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything policies.yaml says. `default_mode_span` is None when the default mode is the built-in one."""
+    """Everything policies.yaml says.
+
+    `default_mode_span` is None when the default mode is the built-in one.
+    """
 
     modes: Mapping[str, Mode]
     default_mode: str
@@ -131,10 +135,11 @@ DEFAULT_MODE = "local-preferred"
 
 
 def load_settings(document: Document | None, catalogue: Catalogue, problems: Problems) -> Settings:
-    """The settings of a policies.yaml, checked against the catalogue; the built-in ones where it says nothing.
+    """The settings of a policies.yaml, checked against the catalogue; the built-in ones where it says
+    nothing.
 
     Without the file, or without `routing.modes`, the migration guide's modes hold, with its weights unless
-    `routing.weights` is written (rulings 27 and 65).
+    `routing.weights` is written.
     """
     if document is None:
         document = Document(BUILT_IN, {}, {(): BUILT_IN.span(0, 0)}, {})

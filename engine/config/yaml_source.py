@@ -1,9 +1,9 @@
 """The text of a YAML file -> plain values, and the place of every key and every value.
 
-YAML 1.2's core scalars, read from the text: `yes`, `no`, `on`, dates and `08:30` are words, and a number is the
-decimal that was written. Anchors, aliases, tags, repeated keys, deep nesting and big files are
-refused on the way, in one pass over the parser's events: nothing is built that could grow beyond the file.
-Nothing here knows what the keys mean, and nothing raises for bad input.
+YAML 1.2's core scalars, read from the text: `yes`, `no`, `on`, dates and `08:30` are words, and a number is
+the decimal that was written. Anchors, aliases, tags, repeated keys, deep nesting and big files are refused on
+the way, in one pass over the parser's events: nothing is built that could grow beyond the file. Nothing here
+knows what the keys mean, and nothing raises for bad input.
 """
 
 import re
@@ -32,7 +32,10 @@ Path: TypeAlias = tuple[str | int, ...]
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Control characters but tab and line ends, line separators, what turns or hides text, half characters.
-_HIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
+_HIDDEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
+    "\ufeff\ud800-\udfff\ufffe\uffff"
+)
 _FORBIDDEN = re.compile(f"[{_HIDDEN}]|\r(?!\n)")
 _FORBIDDEN_IN_VALUE = re.compile(f"[{_HIDDEN}\t\r\n]")  # an escape or a block text can bring these in
 
@@ -63,7 +66,8 @@ class Document:
 
 
 def decode(name: str, data: bytes, problems: Problems) -> Source | None:
-    """The bytes of a file as text, without a byte-order mark; None, and a finding, when they are not UTF-8."""
+    """The bytes of a file as text, without a byte-order mark; None, and a finding, when they are not
+    UTF-8."""
     if len(data) > MOST_BYTES:
         problems.add(messages.file_too_big(Source(name, "").span(0, 0), MOST_BYTES))
         return None
@@ -264,7 +268,8 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 
-# libyaml's words -> the author's. The first that fits; the place is where reading stopped, or where the thing began.
+# libyaml's words -> the author's. The first that fits; the place is where reading stopped, or where the thing
+# began.
 _SYNTAX: tuple[tuple[str, str, str, str | None], ...] = (
     ("quoted scalar", "unexpected end", "this quotation mark is never closed", None),
     ("quoted scalar", "document indicator", "this quotation mark is never closed", None),
@@ -301,7 +306,10 @@ _SYNTAX: tuple[tuple[str, str, str, str | None], ...] = (
     (
         "block",
         "did not find expected",
-        "this does not belong to the lines above it: another indentation, or a quotation mark that ends early",
+        (
+            "this does not belong to the lines above it: another indentation, or a quotation mark that ends "
+            "early"
+        ),
         "indent it like its neighbours",
     ),
     ("simple key", "could not find expected ':'", "this line has no colon", "write `key: value`"),
@@ -309,10 +317,12 @@ _SYNTAX: tuple[tuple[str, str, str, str | None], ...] = (
 
 
 def _too_deep(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
-    """The finding for brackets that nest too deep, when the reader stopped at a limit of its own before it reported them.
+    """The finding for brackets that nest too deep, when the reader stopped at a limit of its own before it
+    reported them.
 
-    libyaml as of PyYAML 6.0.4 refuses the 1,001st open bracket while it still looks ahead for a colon behind the first.
-    What stands before the place where it stopped is within its limit, so that text shows where ours was passed.
+    libyaml as of PyYAML 6.0.4 refuses the 1,001st open bracket while it still looks ahead for a colon behind
+    the first. What stands before the place where it stopped is within its limit, so that text shows where
+    ours was passed.
     """
     if not isinstance(error, yaml.scanner.ScannerError) or error.problem_mark is None:
         return None

@@ -1,11 +1,11 @@
 """What a policy means: names resolved, lets put in place, types checked, constants read.
 
-Three statement families remain. A `Rule` is the one form that guards, preferences, weights, routes, lowered YAML
-and the engine's own rules all have; `PolicyTest` and `Proof` are questions to be asked of them.
+Three statement families remain. A `Rule` is the one form that guards, preferences, weights, routes, lowered
+YAML and the engine's own rules all have; `PolicyTest` and `Proof` are questions to be asked of them.
 
-A `Condition` is a formula over facts and one model. After `when` of a route, weigh or proof it holds no
-model test, in a selector no bare fact test (ruling 5); a cross test compares a fact with an attribute of the model and
-becomes a plain fact test once the model is known. Derived facts (`budget.exhausted`, `mode.allow_cloud`, ...) are
+A `Condition` is a formula over facts and one model. After `when` of a route, weigh or proof it holds no model
+test, in a selector no bare fact test; a cross test compares a fact with an attribute of the model and becomes
+a plain fact test once the model is known. Derived facts (`budget.exhausted`, `mode.allow_cloud`, ...) are
 already replaced by what they follow from. A let that is used twice is one shared node.
 """
 
@@ -85,8 +85,9 @@ class FactEmpty:
 
 @dataclass(frozen=True, slots=True)
 class ModelIn:
-    """A name attribute of the model is one of these: `model.id` (by key), `.provider`, `.zone`, `.quality`, `.latency`,
-    `.tools`, and `locality` ("local" or "cloud"), which has no name of its own in the language."""
+    """A name attribute of the model is one of these: `model.id` (by key), `.provider`, `.zone`, `.quality`,
+    `.latency`, `.tools`, and `locality` ("local" or "cloud"), which has no name of its own in the
+    language."""
 
     attribute: str
     names: frozenset[str]
@@ -97,7 +98,7 @@ class ModelIn:
 class ModelCompare:
     """`model.max_context` (int), `model.price` or `model.call_cost` (Decimal) against a constant.
 
-    An unknown price makes every such comparison false (ruling 29).
+    An unknown price makes every such comparison false.
     """
 
     attribute: str
@@ -209,7 +210,7 @@ def walk(conditions: Iterable[Condition], seen: set[int] | None = None) -> Itera
 
 
 class Origin(Enum):
-    """Whose rule it is; also the order in which rules stand (ruling 32)."""
+    """Whose rule it is; also the order in which rules stand."""
 
     USER = "user"
     YAML = "yaml"
@@ -283,7 +284,7 @@ class FirstIs:
 
 @dataclass(frozen=True, slots=True)
 class ChainIs:
-    """`only` and `never` hold for a refusal, `some` does not (ruling 38)."""
+    """`only` and `never` hold for a refusal, `some` does not."""
 
     quantifier: Quantifier
     selector: Condition

@@ -1,8 +1,9 @@
-"""Expressions as written -> conditions: each word resolved, each comparison typed, lets put in place, constants read.
+"""Expressions as written -> conditions: each word resolved, each comparison typed, lets put in place,
+constants read.
 
-An expression is read once and alike wherever it stands; what it speaks of (a fact, a model, both at once) is noted with
-it, and `type_checker` holds that against what may stand there (ruling 5). A let is therefore read once too, and every
-use of it is the same node: a policy's conditions are a graph no larger than its text.
+An expression is read once and alike wherever it stands; what it speaks of (a fact, a model, both at once) is
+noted with it, and `type_checker` holds that against what may stand there. A let is therefore read once too,
+and every use of it is the same node: a policy's conditions are a graph no larger than its text.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,7 +42,7 @@ from engine.language.source import Span
 from engine.language.vocabulary import LOCALITIES, WEEKDAYS, Fact, Kind, Term
 
 MOST_NESTING = 64
-"""How deep brackets and `not` may stand in each other once lets are in place (ruling 68)."""
+"""How deep brackets and `not` may stand in each other once lets are in place."""
 
 _NUMBERS = frozenset(BOUNDS)
 ListForm: TypeAlias = Literal["in", "any", "all"]
@@ -61,8 +62,8 @@ class Mention:
 class Checked:
     """One expression, read. `condition` is None when an error in it has been reported.
 
-    `fact`, `model` and `cross` are the first places that speak of a fact alone, of a model alone, and of a model
-    compared with a fact. `depth` counts the brackets and `not` that stand in each other.
+    `fact`, `model` and `cross` are the first places that speak of a fact alone, of a model alone, and of a
+    model compared with a fact. `depth` counts the brackets and `not` that stand in each other.
     """
 
     condition: Condition | None
@@ -193,7 +194,7 @@ class ConditionChecker:
         checked = self._lets.get(name, UNREADABLE)
         if checked.condition is None:
             return True, None
-        # A let stands for its expression in brackets (ruling 9).
+        # A let stands for its expression in brackets.
         depth += 1 + checked.depth
         if depth > MOST_NESTING:
             self.problems.add(messages.nesting_through_let(word.span, name, MOST_NESTING))
@@ -373,7 +374,7 @@ class ConditionChecker:
     # --- A model's attribute against a fact ---
 
     def _cross_test(self, left: Term, node: tree.Comparison, right: Term) -> Condition | None:
-        """Ruling 6: tokens with tokens, names with names, and always one of each side."""
+        """Tokens with tokens, names with names, and always one of each side."""
         operator, span = node.operator, node.span
         if isinstance(left, Fact) == isinstance(right, Fact):
             self.problems.add(messages.same_side(span, left, right, isinstance(left, Fact)))
@@ -564,7 +565,7 @@ class ConditionChecker:
         if term is None:
             return None
         if term.kind is not Kind.SET:
-            # Ruling 13: after anything but a set, `empty` is a value like any other.
+            # After anything but a set, `empty` is a value like any other.
             operator: tree.Operator = "is not" if node.negated else "is"
             return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
         self._speaks_of(term, node.span)
@@ -658,7 +659,7 @@ def _compare(term: Term, order: Order, value: int | Decimal, span: Span) -> Cond
 
 
 def _is_not(term: Term, condition: Condition, span: Span) -> Condition:
-    """`is not` and `not in` are comparisons too, and one with an unknown price is false (ruling 29)."""
+    """`is not` and `not in` are comparisons too, and one with an unknown price is false."""
     if term.kind in (Kind.PRICE, Kind.DOLLARS):
         return All((Not(PriceUnknown(span), span), Not(condition, span)), span)
     return Not(condition, span)

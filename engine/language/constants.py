@@ -1,7 +1,7 @@
 """What stands to the right of a fact or an attribute -> the value it means, or a diagnostic.
 
-Here a name is held against the list it must come from, and a number against its unit and its bounds. Numbers are
-read exactly: `32k` is the int 32000, `80%` the Decimal 80.
+Here a name is held against the list it must come from, and a number against its unit and its bounds. Numbers
+are read exactly: `32k` is the int 32000, `80%` the Decimal 80.
 """
 
 import re
@@ -39,11 +39,13 @@ _UNITS: Mapping[Kind, frozenset[str]] = {
 _WHOLE = frozenset({Kind.TOKENS, Kind.HOUR, Kind.BUCKET})
 _THOUSANDS = {"k": 1_000, "M": 1_000_000}
 _NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
-# Enough for any price, share or count of tokens, and so few that sums and products of these stay exact everywhere.
+# Enough for any price, share or count of tokens, and so few that sums and products of these stay exact
+# everywhere.
 _MOST_DIGITS = 18
 
-# Universes whose names must exist in the catalogue or the settings; None in `Names` leaves one open.
-# Names compared, over a whole run, to find similar ones: 20 microseconds each. After that the names are only listed.
+# Universes whose names must exist in the catalogue or the settings; None in `Names` leaves one open. Names
+# compared, over a whole run, to find similar ones: 20 microseconds each. After that the names are only
+# listed.
 _MOST_SIMILARITY = 50_000
 
 _OPEN_BUT_LISTED: frozenset[Universe] = frozenset({"capabilities", "zones", "tags"})
@@ -52,8 +54,8 @@ _OPEN_BUT_LISTED: frozenset[Universe] = frozenset({"capabilities", "zones", "tag
 class Constants:
     """Reads names and numbers as values of a term.
 
-    `forgiving` is set while lowered YAML is read: what it names is checked where the YAML is read, with that file's
-    rules (ruling 47), so that here a name nobody has is simply nobody's.
+    `forgiving` is set while lowered YAML is read: what it names is checked where the YAML is read, with that
+    file's rules, so that here a name nobody has is simply nobody's.
     """
 
     def __init__(self, names: Names, problems: Problems) -> None:
@@ -90,7 +92,8 @@ class Constants:
         return term.scale or self._listed.get(term.universe) or ()
 
     def name(self, term: Term, value: tree.Value) -> str | None:
-        """The name that `value` means as a value or an element of `term`; None when it is none, and that is said."""
+        """The name that `value` means as a value or an element of `term`; None when it is none, and that is
+        said."""
         if isinstance(value, tree.Number):
             self.problems.add(messages.number_for_name(value.span, term))
             return None
@@ -224,7 +227,7 @@ class Constants:
 
 
 def _models_by_spelling(models: tuple[KnownModel, ...]) -> dict[str, tuple[KnownModel, ...]]:
-    """Key, id and PROVIDER/ID of each model (ruling 33); what is the key of one model means no other."""
+    """Key, id and PROVIDER/ID of each model; what is the key of one model means no other."""
     spelt: dict[str, tuple[KnownModel, ...]] = {}
     for model in models:
         for text in {model.id, f"{model.provider}/{model.id}"}:

@@ -1,7 +1,8 @@
 """One statement as its author sees it: its words, what was mended in it, and the place where Lark stopped.
 
-Wider than the grammar on purpose: `==`, `32kb` and `meta/llama-3` are one word each here, so that a slip can be
-underlined and shown rightly written as a whole. Offsets in a draft are turned back into those of the source.
+Wider than the grammar on purpose: `==`, `32kb` and `meta/llama-3` are one word each here, so that a slip can
+be underlined and shown rightly written as a whole. Offsets in a draft are turned back into those of the
+source.
 """
 
 import re
@@ -40,7 +41,8 @@ WORDS = frozenset((*STATEMENTS, *CLAUSES, *_OTHER_WORDS))
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of one statement, perhaps already mended, and where each of its characters stood in the source."""
+    """The text of one statement, perhaps already mended, and where each of its characters stood in the
+    source."""
 
     source: Source
     text: str

@@ -1,9 +1,10 @@
 """A parsed file -> its canonical text, every comment kept, in order, next to what it stood next to.
 
-Formatting changes blank space and nothing else, so a place in a file is known by how many characters stand before it, blank space and
-comments apart (`layout.weight`): the same number finds it in the printed text. A comment inside a statement ends a line there if a line may
-end there; otherwise it moves to the end of its line, or above it when there is more than one. Between statements the author's
-blank lines are kept, up to two.
+Formatting changes blank space and nothing else, so a place in a file is known by how many characters stand
+before it, blank space and comments apart (`layout.weight`): the same number finds it in the printed text. A
+comment inside a statement ends a line there if a line may end there; otherwise it moves to the end of its
+line, or above it when there is more than one. Between statements the author's blank lines are kept, up to
+two.
 """
 
 from collections import deque
@@ -98,7 +99,8 @@ def _verify(file: tree.File, text: str) -> None:
 
 
 def _items(file: tree.File) -> list[_Item]:
-    """Statements and the comments between them, in order; a comment inside a statement, or behind it, is the statement's."""
+    """Statements and the comments between them, in order; a comment inside a statement, or behind it, is the
+    statement's."""
     text = file.source.text
     comments = deque(_comments(file))
     items: list[_Item] = []
@@ -155,7 +157,10 @@ def _comments(file: tree.File) -> list[_Comment]:
 
 
 def _keep_with_what_they_follow(items: Sequence[_Item], source: Source) -> None:
-    """Finds what each comment leads to. Indented ones right below a statement, and further in than what comes next, stay its own."""
+    """Finds what each comment leads to.
+
+    Indented ones right below a statement, and further in than what comes next, stay its own.
+    """
     next_columns = [1] * len(items)
     for place in range(len(items) - 2, -1, -1):
         following = items[place + 1]

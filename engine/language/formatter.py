@@ -1,7 +1,8 @@
 """The syntax tree -> `.route` text in the one canonical layout; what is printed parses to an equal tree.
 
-A statement is a header, `KEYWORD NAME: BODY`, and its clauses on lines of their own. What does not fit on a line is broken before
-`and`, `or` and `then`, and lists are filled. Comments are no part of a statement: `file_layout` puts them back.
+A statement is a header, `KEYWORD NAME: BODY`, and its clauses on lines of their own. What does not fit on a
+line is broken before `and`, `or` and `then`, and lists are filled. Comments are no part of a statement:
+`file_layout` puts them back.
 """
 
 import re
@@ -18,7 +19,8 @@ _UNBROKEN = 1 << 30
 
 
 def print_file(file: tree.File) -> str:
-    """Every statement in order, a blank line between them; neighbouring lets and proofs stand close and aligned."""
+    """Every statement in order, a blank line between them; neighbouring lets and proofs stand close and
+    aligned."""
     paragraphs = []
     for kind, run in groupby(file.statements, type):
         statements = list(run)
@@ -279,7 +281,8 @@ _BARE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*")
 
 
 def _value(value: tree.Value, *reserved: str) -> str:
-    """A name bare where it can be; quoted where it is no bare name, or a word of the language at this place."""
+    """A name bare where it can be; quoted where it is no bare name, or a word of the language at this
+    place."""
     match value:
         case tree.Number():
             return value.text

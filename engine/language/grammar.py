@@ -1,9 +1,9 @@
 """`grammar/route.lark` -> the parser Lark makes of it.
 
-Working out the parse tables takes Lark a quarter of a second, which every `engine explain` would pay. So the finished
-tables lie beside the grammar, under the digest of the grammar and the version of Lark they were made with. When the digest does not
-fit, because the grammar is being worked on or another Lark is installed, Lark reads the grammar itself: slower,
-never different.
+Working out the parse tables takes Lark a quarter of a second, which every `engine explain` would pay. So the
+finished tables lie beside the grammar, under the digest of the grammar and the version of Lark they were made
+with. When the digest does not fit, because the grammar is being worked on or another Lark is installed, Lark
+reads the grammar itself: slower, never different.
 
 `python -m engine.language.grammar` writes the tables anew; a test says when that was forgotten.
 """
@@ -24,12 +24,14 @@ _START = "file"
 
 
 def load_grammar(tree_builder: object | None) -> lark.Lark:
-    """A parser that builds its tree with the methods of `tree_builder`, named as the rules; Lark's own without."""
+    """A parser that builds its tree with the methods of `tree_builder`, named as the rules; Lark's own
+    without."""
     grammar = bundled_text("grammar", "route.lark")
     tables = _read_tables(digest(grammar))
     if tables is None:
         return compile_grammar(grammar, transformer=tree_builder)
-    # What Lark's own generated parsers call; the version in the digest keeps it to a Lark this was tried with.
+    # What Lark's own generated parsers call; the version in the digest keeps it to a Lark this was tried
+    # with.
     load: Callable[..., lark.Lark] = lark.Lark._load_from_dict
     return load(tables["data"], tables["memo"], transformer=tree_builder)
 

@@ -1,10 +1,11 @@
 """Text with the places where it may be broken -> lines of a bounded width.
 
-Wadler's "A prettier printer", as far as one-line-or-broken groups and fills go. It knows nothing of policies. Widths count code points.
+Wadler's "A prettier printer", as far as one-line-or-broken groups and fills go. It knows nothing of policies.
+Widths count code points.
 
-A place can also be broken because something stands there that ends a line: a comment. Places are told apart by how many
-characters stand before them, blank space apart (`weight`): that number is the same before and after formatting, since formatting
-changes nothing but blank space.
+A place can also be broken because something stands there that ends a line: a comment. Places are told apart
+by how many characters stand before them, blank space apart (`weight`): that number is the same before and
+after formatting, since formatting changes nothing but blank space.
 """
 
 import re
@@ -58,13 +59,15 @@ def weight(text: str, start: int = 0, end: int | None = None) -> int:
 
 
 def lay_out(layout: Layout, width: int, forced: Container[int] = ()) -> str:
-    """The lines, no wider than `width` where breaks allow it; broken wherever `forced` has the weight of what stands before."""
+    """The lines, no wider than `width` where breaks allow it; broken wherever `forced` has the weight of what
+    stands before."""
     marked, _, _ = _mark(layout, 0, forced)
     return _Writer(width).write(marked)
 
 
 def _mark(layout: Layout, before: int, forced: Container[int]) -> tuple[Layout, int, bool]:
-    """The layout with its forced breaks marked, the weight up to its end, and whether a break in it is forced."""
+    """The layout with its forced breaks marked, the weight up to its end, and whether a break in it is
+    forced."""
     match layout:
         case str():
             return layout, before + weight(layout), False

@@ -987,7 +987,7 @@ def same_side(span: Span, left: Term, right: Term, are_facts: bool) -> Diagnosti
 
 
 def cannot_be_compared(span: Span, left: Term, operator: str, right: Term) -> Diagnostic:
-    """A fact against an attribute of a model, in a way that has no meaning (ruling 6)."""
+    """A fact against an attribute of a model, in a way that has no meaning."""
     kinds = {left.kind, right.kind}
     if kinds == {Kind.TOKENS}:
         help = f"write {_tick(f'{left.name} <= {right.name}')}, with any of `<`, `<=`, `>`, `>=`, `is`"

@@ -1,7 +1,8 @@
-"""The text of one file -> the syntax tree of what is well formed in it, and a diagnostic for each thing that is not.
+"""The text of one file -> the syntax tree of what is well formed in it, and a diagnostic for each thing that
+is not.
 
-A file without errors costs one Lark parse, with the tree's nodes built on the way: no tree is ever walked afterwards,
-so no input can exhaust the stack. `grammar/route.lark` alone says what parses.
+A file without errors costs one Lark parse, with the tree's nodes built on the way: no tree is ever walked
+afterwards, so no input can exhaust the stack. `grammar/route.lark` alone says what parses.
 """
 
 import re
@@ -48,7 +49,10 @@ def parse(source: Source, problems: Problems) -> tree.File:
 def _statements(
     source: Source, unreadable: Sequence[int], problems: Problems
 ) -> tuple[list[tree.Statement], list[str]]:
-    """What Lark reads in one go; piece by piece when there is something wrong. And the names of what was left out."""
+    """What Lark reads in one go; piece by piece when there is something wrong.
+
+    And the names of what was left out.
+    """
     _BUILDER.source = source
     if not unreadable:
         try:
@@ -62,7 +66,8 @@ def _statements(
 
 # --- Characters -------------------------------------------------------------------------------------
 
-# Besides control characters: what turns or hides text, so that a policy reads otherwise than it is (CVE-2021-42574).
+# Besides control characters: what turns or hides text, so that a policy reads otherwise than it is
+# (CVE-2021-42574).
 _UNREADABLE = re.compile(
     r"(?P<carriage_return>\r(?!\n))"
     r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff])"
@@ -195,7 +200,8 @@ Children: TypeAlias = list[Any]
 
 
 class _TreeBuilder(threading.local):
-    """What each rule of the grammar becomes: one method a rule, called by Lark as soon as the rule is complete.
+    """What each rule of the grammar becomes: one method a rule, called by Lark as soon as the rule is
+    complete.
 
     Thread-local, because all threads share one Lark and each parses a source of its own.
     """

@@ -1,6 +1,6 @@
 """A file Lark refused -> its well-formed statements, and a diagnostic for each slip in the others.
 
-The text is cut where statements begin (ruling 70) and every piece is parsed by itself. A piece that fails is
+The text is cut where statements begin and every piece is parsed by itself. A piece that fails is
 left out of the tree; it is mended in a draft as often as the slip is plain, so that its other slips
 are found in the same run. No mended text ever becomes a statement.
 """
@@ -21,7 +21,8 @@ from engine.language.error_context import Draft, Place, lexemes_of
 from engine.language.source import Source
 from engine.language.statement_forms import STATEMENTS, keywords
 
-# Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for the next run.
+# Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for
+# the next run.
 MOST_BROKEN_STATEMENTS = 200
 _MOST_EDITS_A_STATEMENT = 20
 _MOST_CHARACTERS_REPARSED = 1_000_000
@@ -76,7 +77,8 @@ class Recovery:
                 return
             slip = syntax_hints.explain(place)
             start = slip.diagnostic.span.start
-            # Stopped by an edit: what was meant was something else, and what follows from it is no slip of the author's.
+            # Stopped by an edit: what was meant was something else, and what follows from it is no slip of
+            # the author's.
             stop = place.here if place.here.kind != "end" else place.previous
             if draft.is_inserted(stop.start, stop.end) or (start in struck and slip.edit is None):
                 return
@@ -104,8 +106,8 @@ class Recovery:
     def _accepts(self, beginning: str) -> frozenset[str]:
         """The terminals that can really follow.
 
-        Lark reads up to the offending token only: `expected` of its exception holds a whole row of the table, and the
-        state it stops in has already closed what the token would have closed.
+        Lark reads up to the offending token only: `expected` of its exception holds a whole row of the table,
+        and the state it stops in has already closed what the token would have closed.
         """
         reader = self.grammar.parse_interactive(beginning)
         reader.exhaust_lexer()
@@ -130,10 +132,12 @@ _BEGINNING = (
 )
 _SKIPPED = r'"(?:[^"\\\n]|\\.)*"?|\#[^\n]*'
 
-# A keyword and what its statement begins with, outside texts and comments. Case is forgiven here and reported later.
+# A keyword and what its statement begins with, outside texts and comments. Case is forgiven here and reported
+# later.
 _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})", re.ASCII)
 
-# Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the slip.
+# Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the
+# slip.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
       (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*:)

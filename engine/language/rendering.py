@@ -1,7 +1,8 @@
 """A diagnostic -> the lines that show it to a person: the place, the text under it, notes and help.
 
-Plain text unless a styler is handed in. Nothing of the author's reaches a terminal unescaped, and columns are counted as a terminal shows
-them, so that the carets stand under what they mean also behind tabs and wide characters.
+Plain text unless a styler is handed in. Nothing of the author's reaches a terminal unescaped, and columns are
+counted as a terminal shows them, so that the carets stand under what they mean also behind tabs and wide
+characters.
 """
 
 import unicodedata
@@ -59,7 +60,8 @@ def _snippet(span: Span, margin: int, width: int, caret: Part, style: Styler) ->
 
 
 def _excerpt(span: Span, line: int, column: int, width: int) -> tuple[str, int, int]:
-    """The line as shown, cut around the span; how many columns come before the carets, and how many carets."""
+    """The line as shown, cut around the span; how many columns come before the carets, and how many
+    carets."""
     text = span.source.line_text(line)
     start = min(column - 1, len(text))
     end = min(max(span.end - span.start + start, start), len(text))

@@ -1,6 +1,7 @@
-"""Statements of all files -> one namespace: who declares which name, and lets in an order in which each can be read.
+"""Statements of all files -> one namespace: who declares which name, and lets in an order in which each can
+be read.
 
-Rules, lets and proofs share the namespace, those of base.route and of lowered YAML included (ruling 8). Nothing here
+Rules, lets and proofs share the namespace, those of base.route and of lowered YAML included. Nothing here
 looks at what an expression means; of a let it only asks which other lets it is made of.
 """
 
@@ -45,9 +46,9 @@ class Declaration:
 class Namespace:
     """Every name of a policy, once.
 
-    `lets` holds each let that can be read, after the lets it is made of; `made_of` says which these are. Names in
-    `unreadable` were declared by a statement that an error left out, or by lets that go round in a cycle: whoever
-    speaks of them is left alone.
+    `lets` holds each let that can be read, after the lets it is made of; `made_of` says which these are.
+    Names in `unreadable` were declared by a statement that an error left out, or by lets that go round in a
+    cycle: whoever speaks of them is left alone.
     """
 
     declared: Mapping[str, Declaration]
@@ -70,7 +71,8 @@ def resolve(
     names: Names,
     problems: Problems,
 ) -> Namespace:
-    """Gather every declaration; a name declared twice, a let that may not be called so, lets in a cycle are problems."""
+    """Gather every declaration; a name declared twice, a let that may not be called so, lets in a cycle are
+    problems."""
     declared = _declarations(user, lowered, base, names, problems)
     lets = [
         statement
@@ -124,7 +126,7 @@ def _declarations(
 
 
 def _names_no_let_may_have(names: Names) -> dict[str, str]:
-    """Each such name with what it already is (ruling 8)."""
+    """Each such name with what it already is."""
     return {
         **{model.id: "model" for model in names.models},
         **dict.fromkeys(names.providers, "provider"),

@@ -1,7 +1,7 @@
 """A file's text -> places in it that can be shown to a person.
 
-Nothing here reads a file; a `Source` is handed its text. Offsets and columns count code points
-(language-rulings 64); lines and columns are 1-based, as editors show them.
+Nothing here reads a file; a `Source` is handed its text. Offsets and columns count code points;
+lines and columns are 1-based, as editors show them.
 """
 
 from bisect import bisect_right

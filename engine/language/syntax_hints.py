@@ -1,8 +1,9 @@
 """Where Lark stopped in one statement -> which slip it is, and what the author most likely meant.
 
 Each function below knows one common slip: it looks at the words around the place and answers with a
-diagnostic, or with None when it sees something else. Where the right form is plain, it comes with an edit, so that the
-parser can go on behind it and find the next slip of the same statement. Nothing here parses; `recovery` does.
+diagnostic, or with None when it sees something else. Where the right form is plain, it comes with an edit, so
+that the parser can go on behind it and find the next slip of the same statement. Nothing here parses;
+`recovery` does.
 """
 
 import re
@@ -17,7 +18,8 @@ from engine.language.statement_forms import STATEMENTS
 
 @dataclass(frozen=True, slots=True)
 class SyntaxHint:
-    """What went wrong, and the edit behind which parsing can go on; None when what was meant is not certain."""
+    """What went wrong, and the edit behind which parsing can go on; None when what was meant is not
+    certain."""
 
     diagnostic: Diagnostic
     edit: Edit | None = None
@@ -90,7 +92,8 @@ _NUMBER_LIKE = re.compile(r"\$?[\d_]*\.?[\d_]+(?:e[+-]?\d+|[kKmMgG][bB]?|%|[tT]o
 
 
 def _right_number(text: str) -> str | None:
-    """The number an author meant by `32K`, `1_000`, `1e3`, `08`, `.5`, `32kb`; None when that is not plain."""
+    """The number an author meant by `32K`, `1_000`, `1e3`, `08`, `.5`, `32kb`; None when that is not
+    plain."""
     match = re.fullmatch(
         r"(\$?)(\d*)(?:\.(\d+))?(?:e\+?(\d))?([km]?)b?(?:tokens?)?(%?)", text.replace("_", "").lower()
     )
@@ -454,7 +457,8 @@ def _what(lexeme: Lexeme) -> str:
     return f"`{lexeme.text}`" if lexeme.text else "the end"
 
 
-# What an author must write after a word or sign that cannot stand last: what it is, an example, a placeholder.
+# What an author must write after a word or sign that cannot stand last: what it is, an example, a
+# placeholder.
 _CONDITION = ("a condition", "task.type is planning", "x")
 _MODELS = ("a choice of models", "cloud", "x")
 _VALUE = ("a value", "", "x")

@@ -22,7 +22,10 @@ def span_field() -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A bare name: a fact, an attribute, a let, a provider, a model or a value. `task.type`, `llama3.1:8b`."""
+    """A bare name: a fact, an attribute, a let, a provider, a model or a value.
+
+    `task.type`, `llama3.1:8b`.
+    """
 
     text: str
     span: Span = span_field()
@@ -108,7 +111,7 @@ class HasSome:
 
 @dataclass(frozen=True, slots=True)
 class IsEmpty:
-    """`X is empty`, `X is not empty`. After a fact that is no set, `empty` is a value (ruling 13)."""
+    """`X is empty`, `X is not empty`. After a fact that is no set, `empty` is a value."""
 
     left: Value
     negated: bool
@@ -356,7 +359,8 @@ class File:
     """One `*.route` file: its well-formed statements in order, and every comment.
 
     `broken` holds the name of each statement that an error left out ("" where it had none that could be read;
-    a test's title does not count), so that later phases do not call a name unknown that was merely written badly.
+    a test's title does not count), so that later phases do not call a name unknown that was merely written
+    badly.
     """
 
     source: Source
@@ -400,9 +404,11 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def rewrite(node: AnyNode, change: Callable[[Node], Node]) -> AnyNode:
-    """The tree with `change` applied to every node, the inner ones first; what is left as it was stays the same object.
+    """The tree with `change` applied to every node, the inner ones first; what is left as it was stays the
+    same object.
 
-    `change` answers with a node that may stand where its argument stood. Recursive: the parser bounds the nesting.
+    `change` answers with a node that may stand where its argument stood. Recursive: the parser bounds the
+    nesting.
     """
     changed: dict[str, object] = {}
     for name, held in _held(node):

@@ -1,7 +1,8 @@
 """Syntax trees of a whole policy -> the checked policy: every statement held against what may stand in it.
 
-The last phase of the language; what it returns means something whole. A statement with an error is left out of the
-result and said; the rest is checked all the same, so that one run reports every independent problem. Nothing is decided here.
+The last phase of the language; what it returns means something whole. A statement with an error is left out
+of the result and said; the rest is checked all the same, so that one run reports every independent problem.
+Nothing is decided here.
 """
 
 from collections.abc import Sequence
@@ -56,10 +57,11 @@ def check(
     names: Names,
     problems: Problems,
 ) -> CheckedPolicy:
-    """Check a policy: the user's files in order, the rules that policies.yaml stands for, the engine's own files.
+    """Check a policy: the user's files in order, the rules that policies.yaml stands for, the engine's own
+    files.
 
     The result holds every statement that has no error, rules in the order that decides. Whether a policy with
-    problems may decide anything is for the caller to say (it may not, ruling 70).
+    problems may decide anything is for the caller to say (it may not).
     """
     something_was_left_out = problems.has_errors or any(file.broken for file in (*user, *base))
     namespace = resolve(user, lowered, base, names, problems)
@@ -184,7 +186,7 @@ class _StatementChecker:
         return points if rule.kind == "prefer" else -points
 
     def _weights(self, rule: tree.Weigh) -> Weigh | None:
-        """All three, once each, summing to 1 (ruling 26)."""
+        """All three, once each, summing to 1."""
         written: dict[str, tuple[Decimal | None, Span]] = {}
         is_good = True
         for share in rule.shares:
@@ -212,7 +214,7 @@ class _StatementChecker:
             return None
         return Weigh(cost, quality, latency)
 
-    # --- What may be asked where (ruling 5) ---
+    # --- What may be asked where ---
 
     def _selector(self, expression: tree.Expression, in_test: bool = False) -> Condition | None:
         checked = self.conditions.check(expression)
@@ -285,7 +287,7 @@ class _StatementChecker:
         return TestCase(given, expectation, case.because.text if case.because else None, case.span)
 
     def _given(self, case: tree.Case) -> dict[str, FactValue] | None:
-        """The facts a case gives. Members of a set add up; anything else is given once (ruling 44)."""
+        """The facts a case gives. Members of a set add up; anything else is given once."""
         facts: dict[str, FactValue] = {}
         places: dict[str, Span] = {}
         is_good = True

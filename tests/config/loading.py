@@ -63,5 +63,6 @@ def one_model(lines: str, provider: str = "ollama", provider_lines: str = "type:
     """A models.yaml of one provider with one model `m`, whose further keys are given as flow text."""
     return (
         f"providers:\n  {provider}:\n    {provider_lines}\n    models:\n"
-        f"      - {{id: m, max_context: 8192, quality_tier: low, latency_tier: low{lines and ', ' + lines}}}\n"
+        f"      - {{id: m, max_context: 8192, quality_tier: low, latency_tier: "
+        f"low{lines and ', ' + lines}}}\n"
     )

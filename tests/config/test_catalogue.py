@@ -54,7 +54,7 @@ def test_the_guides_two_files_have_no_error_and_three_warnings() -> None:
     ],
 )
 def test_tools_are_what_is_written_else_what_a_capability_says_else_unknown(lines: str, tools: str) -> None:
-    """interfaces.md: `tools` (yes|no; else inferred: a capability `tool_use*`, discovery, else unknown)."""
+    """`tools` (yes|no; else inferred: a capability `tool_use*`, discovery, else unknown)."""
     assert model(lines).tools == tools
 
 
@@ -73,7 +73,7 @@ def test_tools_are_what_is_written_else_what_a_capability_says_else_unknown(line
     ],
 )
 def test_a_cloud_price_is_one_pair_in_one_unit_or_unknown(profile: str, price: Fraction | None) -> None:
-    """A missing price is unknown, never zero; a written 0 is a price (ruling 25)."""
+    """A missing price is unknown, never zero; a written 0 is a price."""
     assert model(f"cost_profile: {profile}", "x", CLOUD).price == price
 
 
@@ -91,7 +91,7 @@ def test_an_unpriced_cloud_model_is_a_warning(profile: str, slug: str) -> None:
 
 
 def test_a_local_model_costs_no_dollars() -> None:
-    """`model.price` is 0 and `relative_cost` 1 where nothing is said (rulings 24, 25)."""
+    """`model.price` is 0 and `relative_cost` 1 where nothing is said."""
     assert model("").price == 0
     assert model("").relative_cost == Decimal(1)
     assert model("cost_profile: {type: local_cpu, relative_cost: 2.5}").relative_cost == Decimal("2.5")
@@ -136,7 +136,7 @@ def test_zone_and_tags_of_a_provider_hold_for_its_models() -> None:
     ],
 )
 def test_the_api_is_what_is_written_else_what_the_name_begins_with(name: str, lines: str, api: str) -> None:
-    """interfaces.md: guessed from the name, needed for any other server."""
+    """Guessed from the name, needed for any other server."""
     assert provider(name, lines).api == api
 
 
@@ -165,7 +165,7 @@ def test_the_api_is_what_is_written_else_what_the_name_begins_with(name: str, li
 def test_what_is_called_local_and_has_another_address_is_a_warning(
     address: str, networks: str, warning: str
 ) -> None:
-    """`local` means declared local; the address can contradict it (ruling 49)."""
+    """`local` means declared local; the address can contradict it."""
     found = load(
         one_model("", "ollama", f"type: local\n    base_url: {address}\n    networks: {networks}")
     ).found
@@ -194,15 +194,17 @@ providers:
     base_url_env: AZURE_BASE_URL
     models:
       - &
-      - {id: own, max_context: 1, quality_tier: low, latency_tier: low, cost_profile: {input_per_1m: 1, output_per_1m: 1}}
+      - {id: own, max_context: 1, quality_tier: low, latency_tier: low,
+         cost_profile: {input_per_1m: 1, output_per_1m: 1}}
 """.replace(
     "&",
-    "{id: gpt-4o, max_context: 1, quality_tier: low, latency_tier: low, cost_profile: {input_per_1m: 1, output_per_1m: 1}}",
+    "{id: gpt-4o, max_context: 1, quality_tier: low, latency_tier: low, cost_profile: {input_per_1m: 1, "
+    "output_per_1m: 1}}",
 )
 
 
 def test_an_id_that_two_providers_have_is_written_with_the_provider() -> None:
-    """ "PROVIDER/ID" everywhere, and the plain id where it is the only one (ruling 33)."""
+    """ "PROVIDER/ID" everywhere, and the plain id where it is the only one."""
     loaded = load(TWO_PROVIDERS)
     assert loaded.found == []
     assert loaded.catalogue is not None

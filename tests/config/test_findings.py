@@ -452,7 +452,7 @@ WARNINGS = [
 def test_where_one_file_may_be_ahead_of_the_other_it_is_a_warning(
     policies: str, slug: str, under: str, help: str
 ) -> None:
-    """Names the other file lacks, and lists with doubtful members, do not stop a policy (ruling 47)."""
+    """Names the other file lacks, and lists with doubtful members, do not stop a policy."""
     (found,) = load(policies=policies).found
     assert (found.slug, found.level, found.span.text) == (slug, Level.WARNING, under)
     assert help in (found.help or "")

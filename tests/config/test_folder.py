@@ -35,7 +35,7 @@ def test_models_yaml_alone_is_a_policy_folder(policy: Path) -> None:
 
 
 def test_routes_are_read_in_the_order_of_the_bytes_of_their_names(policy: Path) -> None:
-    """`10-a` before `9-b`, `Z` before `a`; no dot files, nothing of a subfolder (ruling 3)."""
+    """`10-a` before `9-b`, `Z` before `a`; no dot files, nothing of a subfolder."""
     for name in ("9-b.route", "10-a.route", "a.route", "Z.route", ".hidden.route", "notes.txt", "ü.route"):
         (policy / name).write_text("")
     (policy / "sub").mkdir()
@@ -53,7 +53,7 @@ def test_routes_are_read_in_the_order_of_the_bytes_of_their_names(policy: Path) 
 
 
 def test_base_route_among_the_users_files_is_an_error(policy: Path) -> None:
-    """It cannot replace the engine's own guards (ruling 3)."""
+    """It cannot replace the engine's own guards."""
     (policy / "base.route").write_text("language 1\n")
     folder, found = read(policy)
     assert found == ["base.route: base-route"]
@@ -62,7 +62,7 @@ def test_base_route_among_the_users_files_is_an_error(policy: Path) -> None:
 
 
 def test_a_folder_without_models_yaml_is_an_error(tmp_path: Path) -> None:
-    """Ruling 65; a name that is nearly right is offered."""
+    """A name that is nearly right is offered."""
     (tmp_path / "models.yml").write_text(ONE_MODEL)
     problems = Problems()
     assert read_folder(tmp_path, problems) is None

@@ -21,7 +21,7 @@ def printed(rule: Rule) -> str:
 
 
 def test_the_guide_lowers_to_these_rules() -> None:
-    """Strategies, weights and overrides, named as ruling 30 says, in the order of the file."""
+    """Strategies, weights and overrides, with their names, in the order of the file."""
     assert [rule.name.text for rule in load_guide().rules] == [
         "mode-local-preferred",
         "mode-performance",
@@ -40,7 +40,7 @@ def test_the_guide_lowers_to_these_rules() -> None:
 
 
 def test_fallback_critical_only_is_a_route() -> None:
-    """Local, then cloud, unless much is at stake and budget sensitivity is low (language.md)."""
+    """Local, then cloud, unless much is at stake and budget sensitivity is low."""
     route = printed(rules(None)["mode-local-preferred"])
     assert route.splitlines()[:3] == [
         "route mode-local-preferred: use local, then cloud",
@@ -65,7 +65,7 @@ def test_weights_are_a_weigh_for_each_mode() -> None:
     ("count", "points"), [(1, "20"), (2, "10"), (3, "6.67"), (6, "3.33"), (7, "2.86"), (8, "2.5")]
 )
 def test_twenty_points_are_shared_among_the_capabilities_listed(count: int, points: str) -> None:
-    """Each its own rule, half up to two decimals (ruling 23)."""
+    """Each its own rule, half up to two decimals."""
     names = ", ".join(f"c{number}" for number in range(count))
     lowered = rules(f"task_overrides: {{qa: {{preferred_capabilities: [{names}]}}}}\n")
     overrides = [rule for name, rule in lowered.items() if name.startswith("override-qa-capability-")]
@@ -135,7 +135,7 @@ def test_every_rule_prints_and_parses_to_the_same_rule(policies: str | None) -> 
     ],
 )
 def test_a_name_becomes_part_of_a_rules_name(name: str, part: str) -> None:
-    """Lower case, everything but letters and digits a hyphen (ruling 30), never two and never none."""
+    """Lower case, everything but letters and digits a hyphen, never two and never none."""
     assert kebab(name) == part
     assert parse(Source("x", f"prefer mode-{part}: cloud by 20"), Problems()).statements[
         0

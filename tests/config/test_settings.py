@@ -42,7 +42,7 @@ def test_the_guides_settings_are_read_as_written() -> None:
     "policies", [None, "", "# nothing\n", "routing:\n", "{}\n", "routing: {weights: }\n"]
 )
 def test_the_guides_modes_weights_and_default_hold_without_the_file(policies: str | None) -> None:
-    """Ruling 65; also when the file says nothing of them."""
+    """Also when the file says nothing of them."""
     guide = load_guide().settings
     assert guide is not None
     read = settings(policies)
@@ -50,19 +50,19 @@ def test_the_guides_modes_weights_and_default_hold_without_the_file(policies: st
 
 
 def test_a_mode_without_weights_uses_those_of_local_preferred() -> None:
-    """The guide's `local-only` (ruling 27)."""
+    """The guide's `local-only`."""
     read = settings("routing: {weights: {local-preferred: {cost: 0.1, quality: 0.2, latency: 0.7}}}\n")
     assert {shares(mode.weights) for mode in read.modes.values()} == {("0.1", "0.2", "0.7")}
 
 
 def test_without_weights_for_local_preferred_the_guides_hold() -> None:
-    """Else cost 0.6, quality 0.25, latency 0.15 (ruling 27), also for modes of the author's own."""
+    """Else cost 0.6, quality 0.25, latency 0.15, also for modes of the author's own."""
     own = "routing: {default_mode: a, modes: {a: {allow_cloud: true}, balanced: {allow_cloud: true}}}\n"
     assert {shares(mode.weights) for mode in settings(own).modes.values()} == {("0.6", "0.25", "0.15")}
 
 
 def test_a_mode_without_a_strategy_is_balanced_or_none() -> None:
-    """As cloud is allowed or not (ruling 28); yes and no are understood."""
+    """As cloud is allowed or not; yes and no are understood."""
     read = settings("routing: {default_mode: a, modes: {a: {allow_cloud: yes}, b: {allow_cloud: no}}}\n")
     assert [(mode.allow_cloud, mode.cloud_usage) for mode in read.modes.values()] == [
         (True, "balanced"),
@@ -105,14 +105,15 @@ def test_lists_are_closed_when_written() -> None:
 
 
 def test_a_zero_limit_is_zero_and_none_is_no_limit() -> None:
-    """`0` is not `no limit` (language.md, "A zero budget means zero")."""
+    """`0` is not `no limit`: a zero budget means zero."""
     budgets = settings("budgets: {daily: {total_usd: 0, per_provider: {ollama: 0.00}}}\n").budgets
     assert (budgets.daily.total_usd, budgets.monthly.total_usd) == (Decimal(0), None)
     assert budgets.daily.per_provider == {"ollama": Decimal("0.00")}
 
 
 def test_names_that_models_yaml_lacks_are_dropped() -> None:
-    """An unknown provider limits nothing and is preferred by nothing; an unknown capability still counts as one of n."""
+    """An unknown provider limits nothing and is preferred by nothing; an unknown capability still counts as
+    one of n."""
     read = settings(
         "budgets: {daily: {per_provider: {x: 5, ollama: 1}}}\n"
         "task_overrides: {qa: {preferred_providers: [x, ollama], preferred_capabilities: [y, qa]}}\n"
@@ -124,7 +125,7 @@ def test_names_that_models_yaml_lacks_are_dropped() -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
 def test_a_time_zone_is_an_iana_name(zone: str) -> None:
-    """The zone of budget days and of the clock (ruling 66)."""
+    """The zone of budget days and of the clock."""
     assert settings(f"budgets: {{time_zone: {zone}}}\n").budgets.time_zone == zone
 
 

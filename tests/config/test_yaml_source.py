@@ -56,7 +56,7 @@ def values(text: str) -> object:
     ],
 )
 def test_scalars_are_read_as_yaml_1_2_says(written: str, value: object) -> None:
-    """yes, no, times and dates are words; numbers are the decimals written (ruling 63)."""
+    """yes, no, times and dates are words; numbers are the decimals written."""
     assert values(f"key: {written}\n") == {"key": value}
     assert type(values(f"key: {written}\n")["key"]) is type(value)  # type: ignore[index]
 
@@ -216,7 +216,7 @@ def test_32_brackets_are_allowed() -> None:
 
 
 def test_a_repeated_key_is_an_error_that_shows_both_places() -> None:
-    """`budget: 5` and then `budget: 500` is not 500 (reliability.md)."""
+    """`budget: 5` and then `budget: 500` is not 500."""
     _, (found,) = read("a: 5\nb: {c: 1}\na: 500\n")
     assert (found.slug, str(found.span), str(found.notes[0].span)) == (
         "repeated-key",

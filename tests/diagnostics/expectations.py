@@ -1,7 +1,8 @@
 """Diagnostics as data: a `.route` file that carries each expected diagnostic on the line it strikes.
 
-`forbid a: cloud when task.kind is agent  #! unknown-fact "task.kind"` expects there one diagnostic of this slug that
-underlines exactly this text (of a longer stretch, its first line). Several on a line follow each other, each with its own `#!`.
+`forbid a: cloud when task.kind is agent  #! unknown-fact "task.kind"` expects there one diagnostic of this
+slug that underlines exactly this text (of a longer stretch, its first line). Several on a line follow each
+other, each with its own `#!`.
 """
 
 import re

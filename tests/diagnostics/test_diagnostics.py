@@ -1,4 +1,5 @@
-"""What is said about policies that were written badly: the files of `syntax/` carry their own expectations."""
+"""What is said about policies that were written badly: the files of `syntax/` carry their own
+expectations."""
 
 from pathlib import Path
 

@@ -119,7 +119,8 @@ def test_layout(written: str, expected: str) -> None:
 
 
 def test_a_comment_around_every_token_survives_in_order(policies: list[str]) -> None:
-    """500 policies, before and behind every token at once: all there, in order, and formatted once is formatted for good."""
+    """500 policies, before and behind every token at once: all there, in order, and formatted once is
+    formatted for good."""
     generator = random.Random(SEED)
     grammar = load_grammar(None)
     count = 0

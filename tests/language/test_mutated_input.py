@@ -1,4 +1,5 @@
-"""Ten thousand policies with something broken in them get clean answers: no exception, no silence, no endless work."""
+"""Ten thousand policies with something broken in them get clean answers: no exception, no silence, no endless
+work."""
 
 import random
 import re
@@ -23,15 +24,18 @@ _EVERY_FORM = """\
 language 1
 let phi = [phi, "psychotherapy notes", health] # a named list
 let heavy = task.type in [planning, agent] or not (task.context_size > 32k and private)
-forbid private-stays (watch): cloud when task.labels has any phi unless mode is local-only because "stays \\"here\\""
+forbid private-stays (watch): cloud when task.labels has any phi unless mode is local-only
+    because "stays \\"here\\""
 require can-do: model.capabilities has task.type and model.price is not unknown
 prefer night: local by 5.5 when clock.hour in 22..6 or clock.weekday not in mon..fri
 avoid dear: model.call_cost > $0.05 by 20 because "dear"
 weigh critical: cost 0.1, quality 0.7, latency 0.2 when task.criticality is critical
 route big: use cloud and model.quality >= very_high, then llama3.1:8b or "meta/llama-3", then any when heavy
-test "pii stays": given task.type is planning, task.labels has pii, not task.tool_use_required expect local because big
+test "pii stays": given task.type is planning, task.labels has pii, not task.tool_use_required
+    expect local because big
     given task.type is qa, budget.daily.used is 80%, provider.down is empty expect chain a, "b/c", ...
-    given task.type is qa expect route big given task.type is qa expect refused given task.type is qa expect never cloud
+    given task.type is qa expect route big given task.type is qa expect refused
+    given task.type is qa expect never cloud
 prove quiet: some local when provider.down is empty and task.labels is not empty
 """
 POLICIES = [_EVERY_FORM, bundled_path("policies", "base.route").read_text(encoding="utf-8")]
@@ -123,7 +127,8 @@ MUTATIONS: list[Callable[[str, random.Random], bytes]] = [flip_bytes, cut, shuff
 
 @pytest.mark.parametrize("round_number", range(ROUNDS))
 def test_a_broken_policy_gets_a_clean_answer(round_number: int) -> None:
-    """No exception, every span inside the file, an error for whatever was left out, and each within two seconds."""
+    """No exception, every span inside the file, an error for whatever was left out, and each within two
+    seconds."""
     generator = random.Random(SEED + round_number)
     for _ in range(INPUTS_A_ROUND):
         data = generator.choice(MUTATIONS)(sample(generator), generator)

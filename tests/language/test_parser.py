@@ -290,7 +290,7 @@ def test_an_unclosed_text_ends_with_its_line() -> None:
 
 
 def test_a_keyword_among_values_begins_no_statement() -> None:
-    """`[planning route]` is one slip (ruling 70)."""
+    """`[planning route]` is one slip."""
     assert slugs("forbid a: cloud when task.type in [planning route]\nroute b: use cloud") == [
         "missing-comma"
     ]
@@ -335,7 +335,7 @@ def test_characters_that_hide_something_are_errors_everywhere(character: str, sl
     ],
 )
 def test_language_stands_first_or_not_at_all(text: str, expected: list[str]) -> None:
-    """Once, as the first statement, and only version 1 (ruling 4)."""
+    """Once, as the first statement, and only version 1."""
     assert expected == slugs(text)
 
 

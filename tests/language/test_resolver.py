@@ -62,7 +62,7 @@ def test_an_author_cannot_take_the_name_of_a_rule_of_policies_yaml() -> None:
 
 
 def test_a_let_may_be_called_like_no_provider_model_or_selector() -> None:
-    """Where such a word stands alone it already means something (ruling 8)."""
+    """Where such a word stands alone it already means something."""
     _, problems = resolved(
         "let cloud = local let any = local let mode = local let openai = local let mistral-large = local"
     )

@@ -1,7 +1,7 @@
 """The traversals of both trees reach every node, whatever its form.
 
-Random nodes are built from the annotations of the classes, and looked into field by field. A new form of node that a
-traversal does not know fails here without a line of test being written for it.
+Random nodes are built from the annotations of the classes, and looked into field by field. A new form of node
+that a traversal does not know fails here without a line of test being written for it.
 """
 
 import random
@@ -126,7 +126,8 @@ def test_walk_reaches_every_part_of_a_condition(kind: type) -> None:
 
 
 def test_walk_visits_a_shared_condition_once() -> None:
-    """A chain of lets that each use the one before twice is walked in steps of its length, not of its size as text."""
+    """A chain of lets that each use the one before twice is walked in steps of its length, not of its size as
+    text."""
     node: checked_policy.Condition = checked_policy.Constant(True, _NOWHERE)
     for form in (form for form, _ in zip(cycle([checked_policy.All, checked_policy.Any]), range(200))):
         node = form((node, node), _NOWHERE)

@@ -272,7 +272,7 @@ def test_a_strategy_that_no_mode_has_is_never() -> None:
 
 
 def test_empty_is_a_value_of_a_name() -> None:
-    """After a set `is empty` asks for members; after a name it is a value like any other (ruling 13)."""
+    """After a set `is empty` asks for members; after a name it is a value like any other."""
     assert condition("task.type is empty", GUIDE) == fact_in("task.type", "empty")
     assert condition("task.type is not empty", GUIDE) == no(fact_in("task.type", "empty"))
 
@@ -343,7 +343,7 @@ def test_a_selector_is_read_exactly(text: str, meaning: Condition) -> None:
     ],
 )
 def test_a_fact_against_an_attribute_stands_the_same_way_round(text: str, meaning: Condition) -> None:
-    """However it is written, the fact comes first (ruling 6)."""
+    """However it is written, the fact comes first."""
     assert selector(text) == meaning
 
 
@@ -360,7 +360,8 @@ def test_a_let_that_is_used_twice_is_one_node() -> None:
 def test_a_named_list_that_is_used_twice_is_one_node() -> None:
     """A long list in many rules costs its length once."""
     policy = good(
-        "let care = [pii, phi]\nforbid a: cloud when task.labels has any care\nforbid b: local when task.labels has any care"
+        "let care = [pii, phi]\nforbid a: cloud when task.labels has any care\nforbid b: local when "
+        "task.labels has any care"
     )
 
     assert policy.rules[0].condition is policy.rules[1].condition
@@ -398,7 +399,8 @@ def test_a_let_with_a_grammar_error_is_not_called_unknown() -> None:
     broken = tree.File(
         Source("a.route", ""),
         file(
-            'forbid a: half when half and task.type in half\ntest "t": given task.type is qa expect refused because half'
+            'forbid a: half when half and task.type in half\ntest "t": given task.type is qa expect refused '
+            "because half"
         ).statements,
         broken=("half",),
     )
@@ -424,7 +426,8 @@ def test_lets_are_not_called_unused_when_a_statement_was_left_out() -> None:
 def test_a_let_used_only_by_a_test_or_proof_is_used() -> None:
     """Questions about a policy are part of it."""
     good(
-        'let a = cloud let b = task.type is qa prove x: never a when b test "t": given task.type is qa expect a'
+        'let a = cloud let b = task.type is qa prove x: never a when b test "t": given task.type is qa '
+        "expect a"
     )
 
 
@@ -439,7 +442,7 @@ def test_the_lets_of_base_may_stay_unused() -> None:
 
 
 def test_rules_stand_in_the_order_that_decides() -> None:
-    """User files in their order, then lowered YAML, then the engine's own (ruling 32)."""
+    """User files in their order, then lowered YAML, then the engine's own."""
     problems = Problems()
     users = [file("forbid b: cloud", "1.route"), file("forbid a: cloud", "2.route")]
     policy = check(users, lowered(LOWERED), [base_file()], GUIDE, problems)
@@ -465,7 +468,7 @@ def test_the_parts_of_a_rule_are_all_there() -> None:
 
 
 def test_without_when_a_rule_always_holds() -> None:
-    """No `when` is the condition that is always true (ruling 2)."""
+    """No `when` is the condition that is always true."""
     assert good("forbid x: cloud").rules[0].condition == constant(True)
 
 
@@ -480,7 +483,7 @@ def test_unless_is_and_not() -> None:
 
 
 def test_avoid_is_prefer_with_the_sign_turned() -> None:
-    """Points are exact decimals, below zero for `avoid` (ruling 1)."""
+    """Points are exact decimals, below zero for `avoid`."""
     policy = good("prefer a: local by 2.5 avoid b: cloud by 0.1")
 
     assert [rule.effect.points for rule in policy.rules[:2] if isinstance(rule.effect, Prefer)] == [
@@ -490,7 +493,7 @@ def test_avoid_is_prefer_with_the_sign_turned() -> None:
 
 
 def test_weights_are_exact_in_any_order() -> None:
-    """0.1 + 0.2 + 0.7 is 1 here, as it is for people (ruling 26)."""
+    """0.1 + 0.2 + 0.7 is 1 here, as it is for people."""
     policy = good("weigh w: latency 0.2, cost 0.1, quality 0.7")
 
     assert policy.rules[0].effect == Weigh(Decimal("0.1"), Decimal("0.7"), Decimal("0.2"))
@@ -506,7 +509,7 @@ def test_a_route_keeps_its_tiers_in_order() -> None:
 
 
 def test_lowered_rules_may_name_what_nobody_has() -> None:
-    """What policies.yaml names is checked where it is read, with that file's rules (ruling 47)."""
+    """What policies.yaml names is checked where it is read, with that file's rules."""
     problems = Problems()
     rules = lowered(
         "prefer override-x-providers: model.provider in [nobody] by 20 when task.type is other\n"
@@ -531,7 +534,7 @@ def test_more_rules_than_a_policy_may_have() -> None:
 
 
 def test_what_a_case_gives_is_read_as_values() -> None:
-    """Members of a set add up; numbers are exact; yes/no facts are true or false (ruling 44)."""
+    """Members of a set add up; numbers are exact; yes/no facts are true or false."""
     policy = good(
         'test "t": given task.type is qa, task.labels has pii, task.labels has phi, provider.down is empty, '
         "budget.daily.used is 80%, clock.hour is 3, not task.tool_use_required, mode is balanced expect local"
