@@ -7,8 +7,8 @@ import ast
 import re
 from dataclasses import dataclass
 
-from engine.migration.call_finder import Found
-from engine.migration.known_calls import Library
+from engine.migration.found_calls import FoundCall
+from engine.migration.libraries import Library
 from engine.migration.values import Argument, Constant, Values
 
 PROMPTS = ("messages", "input", "prompt", "contents")
@@ -74,7 +74,7 @@ class Profile:
 class CallSite:
     """One direct call. Lines are 1-based, columns too. `models` are the names that could be traced to a constant."""
 
-    found: Found
+    found: FoundCall
     file: str
     line: int
     column: int
@@ -95,14 +95,14 @@ class CallSite:
     remarks: tuple[str, ...]
 
 
-def site_of(found: Found) -> CallSite:
+def site_of(found: FoundCall) -> CallSite:
     """Everything about a call that its text says."""
     keywords = dict(found.keywords)
     node = found.node
     model = next((keywords[name] for name in MODELS if name in keywords), None)
     limit = next((keywords[name] for name in LIMITS if name in keywords), None)
     tools = any(_is_something(keywords.get(name)) for name in ("tools", "functions"))
-    streaming = found.asked.streams or _is_something(keywords.get("stream"))
+    streaming = found.kind.streams or _is_something(keywords.get("stream"))
     limits = [value for value in _constants(limit) if type(value) is int]
     max_tokens = max(limits) if limits else None
     profile = _profile(found, max_tokens, tools)
@@ -112,14 +112,14 @@ def site_of(found: Found) -> CallSite:
         line=node.lineno,
         column=node.col_offset + 1,
         end_line=node.end_lineno or node.lineno,
-        library=found.asked.library,
+        library=found.kind.library,
         call=_short(ast.unparse(node.func)),
         models=tuple(sorted({value for value in _constants(model) if isinstance(value, str)})),
         model_written=None if model is None else written(model, found),
         max_tokens=max_tokens,
         max_tokens_written=None if limit is None else written(limit, found),
         tools=tools,
-        asynchronous=found.asked.asynchronous,
+        asynchronous=found.kind.asynchronous,
         streaming=streaming,
         function=found.function,
         traced=found.traced,
@@ -129,7 +129,7 @@ def site_of(found: Found) -> CallSite:
     )
 
 
-def written(argument: Argument, found: Found) -> str:
+def written(argument: Argument, found: FoundCall) -> str:
     """The argument as its author wrote it, on one line."""
     if argument.file == found.module.file:
         text = ast.get_source_segment(found.module.text, argument.node)
@@ -138,14 +138,14 @@ def written(argument: Argument, found: Found) -> str:
     return _short(ast.unparse(argument.node))
 
 
-def messages_code(found: Found, keywords: dict[str, Argument], of: str | None = None) -> str:
+def messages_code(found: FoundCall, keywords: dict[str, Argument], of: str | None = None) -> str:
     """The `messages` for the router, from whatever the call had."""
     prompt = next((keywords[name] for name in PROMPTS if name in keywords), None)
     if prompt is None:
         return "messages"
     text = of if of is not None else written(prompt, found)
     takes_text = "messages" not in keywords and not isinstance(prompt.node, ast.List)
-    if takes_text and found.asked.library != "langchain":
+    if takes_text and found.kind.library != "langchain":
         text = f'[{{"role": "user", "content": {text}}}]'
     system = keywords.get("system") or keywords.get("instructions")
     if system is not None:
@@ -156,14 +156,14 @@ def messages_code(found: Found, keywords: dict[str, Argument], of: str | None = 
 
 
 def _suggestion(
-    found: Found,
+    found: FoundCall,
     profile: Profile,
     keywords: dict[str, Argument],
     limit: Argument | None,
     streaming: bool,
     tools: bool,
 ) -> str:
-    arguments = ["task", "messages" if found.asked.library == "langchain" else messages_code(found, keywords)]
+    arguments = ["task", "messages" if found.kind.library == "langchain" else messages_code(found, keywords)]
     if limit is not None:
         arguments.append(f"max_tokens={written(limit, found)}")
     if tools:
@@ -175,40 +175,40 @@ def _suggestion(
     lines = [f"task = {profile.code()}"]
     if streaming:
         lines.append(f"async for chunk in {router}.stream({', '.join(arguments)}): ...")
-    elif found.in_async or found.asked.asynchronous:
+    elif found.in_async or found.kind.asynchronous:
         lines.append(f"result = await {router}.select_and_invoke({', '.join(arguments)})")
     else:
         lines.append(f"result = asyncio.run({router}.select_and_invoke({', '.join(arguments)}))")
     return "\n".join(lines)
 
 
-def _remarks(found: Found, keywords: dict[str, Argument], tools: bool) -> tuple[str, ...]:
+def _remarks(found: FoundCall, keywords: dict[str, Argument], tools: bool) -> tuple[str, ...]:
     remarks = []
     if not found.traced:
         remarks.append("known by its shape: where the client comes from could not be traced")
-    if found.in_async and not found.asked.asynchronous and found.traced:
+    if found.in_async and not found.kind.asynchronous and found.traced:
         remarks.append("a synchronous call in an asynchronous function: it blocks the event loop")
-    if tools and found.asked.library == "anthropic":
+    if tools and found.kind.library == "anthropic":
         remarks.append("Anthropic's tool shape: write each tool as an OpenAI-style function tool")
     if "functions" in keywords:
         remarks.append("`functions` became `tools` in the OpenAI API")
-    if found.asked.library == "langchain":
+    if found.kind.library == "langchain":
         remarks.append("the router takes role/content messages: format the prompt first")
-    if found.asked.form in ("completions.create", "Completion.create", "Completion.acreate"):
+    if found.kind.form in ("completions.create", "Completion.create", "Completion.acreate"):
         remarks.append("a plain completion: the router asks chat models")
     if "**" in keywords:
         remarks.append("more keywords come from `**`, and could not be traced")
     return tuple(remarks)
 
 
-def _profile(found: Found, max_tokens: int | None, tools: bool) -> Profile:
+def _profile(found: FoundCall, max_tokens: int | None, tools: bool) -> Profile:
     task_type, why = _task_type(found, tools)
     if task_type == "planning":
         return Profile(task_type, "high", max_tokens, tools, "low", why)
     return Profile(task_type, "medium", None, tools, None, why)
 
 
-def _task_type(found: Found, tools: bool) -> tuple[str, str]:
+def _task_type(found: FoundCall, tools: bool) -> tuple[str, str]:
     function = found.function.rpartition(".")[2]
     for names, what in ((function, "function"), (found.function.rpartition(".")[0], "class")):
         guess = _by_words(names)
@@ -235,7 +235,7 @@ def _by_words(names: str) -> str | None:
     return None
 
 
-def _in_method(found: Found) -> bool:
+def _in_method(found: FoundCall) -> bool:
     return isinstance(found.node.func, ast.Attribute) and ast.unparse(found.node.func).startswith("self.")
 
 

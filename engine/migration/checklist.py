@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.migration.call_site import CallSite
-from engine.migration.known_calls import OTHER_VENDORS, library_of
+from engine.migration.libraries import OTHER_VENDORS, library_of
 from engine.migration.python_files import Module, Note, read_plain
 from engine.provider_apis import sdk_packages
 

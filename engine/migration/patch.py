@@ -112,8 +112,8 @@ class _Reader:
             return f"the file has a {ROUTER} already"
         if not site.traced:
             return "where its client comes from could not be traced"
-        if found.asked.form not in FORMS or site.library not in ("anthropic", "openai"):
-            return f"a {site.library} {found.asked.form} call has no router call of the same shape"
+        if found.kind.form not in FORMS or site.library not in ("anthropic", "openai"):
+            return f"a {site.library} {found.kind.form} call has no router call of the same shape"
         if site.streaming:
             return "it streams: the router's stream gives other chunks"
         awaited = self.parents.get(node)
@@ -148,7 +148,7 @@ class _Reader:
         made = self._making(site)
         if isinstance(made, str):
             return made
-        reads = self._reads(awaited, FORMS[found.asked.form])
+        reads = self._reads(awaited, FORMS[found.kind.form])
         if isinstance(reads, str):
             return reads
         return _Plain(site, *made, reads)
@@ -176,16 +176,19 @@ class _Reader:
         """Where the client is made: `self.x = Client(...)` in the same class, or `x = Client(...)` at module level."""
         elsewhere = "its client is not made in this file's `__init__` or at module level"
         client = site.found.client
-        if client is None or client.born is None or client.born[0] != site.file:
+        if client is None or client.created_at is None or client.created_at[0] != site.file:
             return elsewhere
         for node in ast.walk(self.module.tree):
-            if isinstance(node, ast.Assign) and (node.value.lineno, node.value.col_offset) == client.born[1:]:
+            if (
+                isinstance(node, ast.Assign)
+                and (node.value.lineno, node.value.col_offset) == client.created_at[1:]
+            ):
                 break
         else:
             return elsewhere
         if len(node.targets) != 1:
             return elsewhere
-        used = ast.unparse(site.found.node.func).removesuffix("." + site.found.asked.form)
+        used = ast.unparse(site.found.node.func).removesuffix("." + site.found.kind.form)
         if used != ast.unparse(node.targets[0]):
             return elsewhere
         owner = self.enclosing(site.found.node, ast.ClassDef)

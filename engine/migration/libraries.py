@@ -1,16 +1,23 @@
-"""Which names of the Anthropic SDK, the OpenAI SDK, LangChain and LiteLLM make a client, and which ask a model.
+"""Which names of the Anthropic SDK, the OpenAI SDK, LangChain and LiteLLM create a client, and which call a model.
 
-Data, and the few questions that the call finder has about it. Names are dotted paths as Python code imports them.
+Tables first, then the few functions that look something up in them. Names are dotted paths, as Python code imports
+them. A new library, client class or method is a new row here and nothing else.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Library: TypeAlias = Literal["anthropic", "openai", "langchain", "litellm"]
 LIBRARIES: tuple[Library, ...] = ("anthropic", "openai", "langchain", "litellm")
 
-# Drop-in modules that serve the same names.
-SAME_AS = {"langfuse.openai": "openai", "ddtrace.openai": "openai", "posthog.ai.openai": "openai"}
+# A file without any of these names cannot call a model by itself.
+MENTIONS_A_LIBRARY = re.compile(
+    r"anthropic|openai|langchain|langgraph|litellm|messages\.create|messages\.stream|completions\.|responses\.create"
+)
+
+# Drop-in modules that provide the same names.
+DROP_INS = {"langfuse.openai": "openai", "ddtrace.openai": "openai", "posthog.ai.openai": "openai"}
 
 ANTHROPIC_CLIENTS = frozenset(
     prefix + name
@@ -21,7 +28,7 @@ OPENAI_CLIENTS = frozenset(
     {"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI", "Client", "AsyncClient"}
 )
 
-# Trail behind a client -> whether the call streams whatever its arguments say.
+# Attributes of a client -> whether the call streams whatever its arguments are.
 ANTHROPIC_CALLS: dict[str, bool] = {
     "messages.create": False,
     "messages.parse": False,
@@ -44,7 +51,7 @@ OPENAI_CALLS: dict[str, bool] = {
     "responses.stream": True,
     "completions.create": False,
 }
-# The module of openai is a client itself; before version 1 it had classes in their place.
+# The module `openai` is a client itself; before version 1 it had classes instead.
 OPENAI_OLD_CALLS: dict[str, bool] = {  # path -> whether it is asynchronous
     "ChatCompletion.create": False,
     "ChatCompletion.acreate": True,
@@ -118,9 +125,9 @@ LANGCHAIN_MODELS = frozenset(
     }
 )
 
-# What hands a client or a model on, with more arguments.
-KEEPS_THE_CLIENT = frozenset({"with_options", "copy", "__enter__", "__aenter__"})
-KEEPS_THE_MODEL = KEEPS_THE_CLIENT | {
+# Methods that return the same client or model with more arguments.
+CLIENT_COPIES = frozenset({"with_options", "copy", "__enter__", "__aenter__"})
+MODEL_COPIES = CLIENT_COPIES | {
     "bind",
     "bind_functions",
     "bind_tools",
@@ -132,30 +139,82 @@ KEEPS_THE_MODEL = KEEPS_THE_CLIENT | {
     "with_structured_output",
     "with_types",
 }
-TRANSPARENT = frozenset({"with_raw_response", "with_streaming_response"})
-# Functions of other packages whose answer is, for our purpose, their first argument.
-WRAPPERS = frozenset(
+# Attributes that stand for the client itself.
+CLIENT_VIEWS = frozenset({"with_raw_response", "with_streaming_response"})
+# What calling a function of another package means for the values that pass through it.
+Effect: TypeAlias = Literal[
+    "returns its first argument",
+    "calls its first argument",
+    "binds its first argument",
+    "calls its factory",
+    "returns its default",
+    "makes a dict",
+    "imports",
+]
+EFFECTS: dict[str, Effect] = {
+    "copy.copy": "returns its first argument",
+    "instructor.from_anthropic": "returns its first argument",
+    "instructor.from_litellm": "returns its first argument",
+    "instructor.from_openai": "returns its first argument",
+    "instructor.patch": "returns its first argument",
+    "langsmith.wrappers.wrap_anthropic": "returns its first argument",
+    "langsmith.wrappers.wrap_openai": "returns its first argument",
+    "braintrust.wrap_anthropic": "returns its first argument",
+    "braintrust.wrap_openai": "returns its first argument",
+    "asyncio.to_thread": "calls its first argument",
+    "anyio.to_thread.run_sync": "calls its first argument",
+    "asgiref.sync.sync_to_async": "calls its first argument",
+    "starlette.concurrency.run_in_threadpool": "calls its first argument",
+    "fastapi.concurrency.run_in_threadpool": "calls its first argument",
+    "functools.partial": "binds its first argument",
+    "functools.partialmethod": "binds its first argument",
+    "fastapi.Depends": "calls its factory",
+    "fastapi.params.Depends": "calls its factory",
+    "dataclasses.field": "calls its factory",
+    "pydantic.Field": "calls its factory",
+    "os.getenv": "returns its default",
+    "os.environ.get": "returns its default",
+    "builtins.dict": "makes a dict",
+    "importlib.import_module": "imports",
+    "__import__": "imports",
+}
+CASTS = frozenset({"typing.cast", "typing_extensions.cast"})
+# Builtins and modules that receive a function and do not call it.
+INSPECTORS = frozenset(
     {
-        "copy.copy",
-        "instructor.from_anthropic",
-        "instructor.from_litellm",
-        "instructor.from_openai",
-        "instructor.patch",
-        "langsmith.wrappers.wrap_anthropic",
-        "langsmith.wrappers.wrap_openai",
-        "braintrust.wrap_anthropic",
-        "braintrust.wrap_openai",
+        "callable",
+        "functools",
+        "getattr",
+        "hasattr",
+        "id",
+        "inspect",
+        "isinstance",
+        "mock",
+        "print",
+        "repr",
+        "setattr",
+        "type",
+        "wraps",
     }
 )
-# Functions that call what they are given: path -> which positional argument is called.
-CALLERS = {
-    "asyncio.to_thread": 0,
-    "anyio.to_thread.run_sync": 0,
-    "asgiref.sync.sync_to_async": 0,
-    "starlette.concurrency.run_in_threadpool": 0,
-    "fastapi.concurrency.run_in_threadpool": 0,
-}
-# Clients that look like OpenAI's or Anthropic's and are somebody else's, or nobody's.
+PROPERTIES = frozenset({"property", "cached_property", "functools.cached_property"})
+# Generic types whose argument says what the value is, or what it yields.
+TRANSPARENT_TYPES = frozenset(
+    {
+        "Annotated",
+        "AsyncGenerator",
+        "AsyncIterator",
+        "Awaitable",
+        "ClassVar",
+        "Final",
+        "Generator",
+        "Iterator",
+        "Optional",
+        "Type",
+        "Union",
+    }
+)
+# Packages whose clients look like OpenAI's or Anthropic's: other vendors, then test doubles and messengers.
 OTHER_VENDORS = frozenset(
     {
         "aleph_alpha_client",
@@ -183,8 +242,8 @@ NOT_CLIENTS = OTHER_VENDORS | {
     "telegram",
     "slack_sdk",
 }
-# Calls of the four libraries that the router does not make: said in a note.
-NOT_ROUTED = frozenset(
+# Calls of the four libraries that the router cannot make; the report has a note on each.
+UNSUPPORTED_CALLS = frozenset(
     {
         "embeddings.create",
         "images.generate",
@@ -199,7 +258,7 @@ NOT_ROUTED = frozenset(
         "fine_tuning.jobs.create",
     }
 )
-NOT_ROUTED_FUNCTIONS = frozenset(
+UNSUPPORTED_FUNCTIONS = frozenset(
     {
         "litellm.embedding",
         "litellm.aembedding",
@@ -211,7 +270,7 @@ NOT_ROUTED_FUNCTIONS = frozenset(
     }
 )
 
-# Calls known by their shape alone, where the receiver cannot be traced: trail -> library, and the keywords it must have.
+# Calls recognized by shape where the receiver cannot be traced: attributes -> library, and the required keywords.
 SHAPES: dict[str, tuple[Library, frozenset[str]]] = {
     "messages.create": ("anthropic", frozenset({"model", "messages"})),
     "messages.stream": ("anthropic", frozenset({"model", "messages"})),
@@ -222,8 +281,8 @@ SHAPES: dict[str, tuple[Library, frozenset[str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A call that asks a model. `form` is its trail or name, such as `messages.create`."""
+class CallKind:
+    """One way to call a model. `form` is its attributes or name, such as `messages.create`."""
 
     library: Library
     form: str
@@ -233,9 +292,9 @@ class Asked:
 
 def canonical(path: str) -> str:
     """The path under its own library's name: `langfuse.openai.OpenAI` is `openai.OpenAI`."""
-    for module, same in SAME_AS.items():
+    for module, original in DROP_INS.items():
         if path == module or path.startswith(module + "."):
-            return same + path[len(module) :]
+            return original + path[len(module) :]
     return path
 
 
@@ -247,8 +306,8 @@ def library_of(path: str) -> Library | None:
     return next((library for library in LIBRARIES if library == top), None)
 
 
-def makes_a_client(path: str) -> bool:
-    """Whether calling this makes a client of one of the four libraries, or a LangChain model."""
+def creates_client(path: str) -> bool:
+    """Whether calling this path creates a client of one of the four libraries, or a LangChain model."""
     last = path.rpartition(".")[2]
     match library_of(path):
         case "anthropic":
@@ -263,45 +322,45 @@ def makes_a_client(path: str) -> bool:
             return False
 
 
-def asked_by_client(path: str, trail: tuple[str, ...]) -> Asked | None:
-    """What calling `trail` of an instance of `path` asks, if it asks a model."""
-    form = ".".join(trail)
+def client_call(path: str, attributes: tuple[str, ...]) -> CallKind | None:
+    """The model call that `attributes` of an instance of `path` is, if it is one."""
+    form = ".".join(attributes)
     last = path.rpartition(".")[2]
     match library_of(path):
         case "anthropic" if form in ANTHROPIC_CALLS:
-            return Asked("anthropic", form, last.startswith("Async"), ANTHROPIC_CALLS[form])
+            return CallKind("anthropic", form, last.startswith("Async"), ANTHROPIC_CALLS[form])
         case "openai" if form in OPENAI_CALLS:
-            return Asked("openai", form, last.startswith("Async"), OPENAI_CALLS[form])
+            return CallKind("openai", form, last.startswith("Async"), OPENAI_CALLS[form])
         case "litellm" if form in LITELLM_CALLS:
-            return Asked("litellm", form, LITELLM_CALLS[form], False)
+            return CallKind("litellm", form, LITELLM_CALLS[form], False)
         case "langchain" if (form or "__call__") in LANGCHAIN_CALLS:
             name = form or "__call__"
-            return Asked("langchain", name, name.startswith("a"), LANGCHAIN_CALLS[name])
+            return CallKind("langchain", name, name.startswith("a"), LANGCHAIN_CALLS[name])
         case _:
             return None
 
 
-def asked_by_name(path: str) -> Asked | None:
-    """What calling a function or class method of a library asks: `litellm.acompletion`, `openai.ChatCompletion.create`."""
+def function_call(path: str) -> CallKind | None:
+    """The model call that a function or class method of a library is: `litellm.acompletion`."""
     path = canonical(path)
     top, _, rest = path.partition(".")
     if top == "litellm":
         name = rest.rpartition(".")[2]
-        return Asked("litellm", name, LITELLM_CALLS[name], False) if name in LITELLM_CALLS else None
+        return CallKind("litellm", name, LITELLM_CALLS[name], False) if name in LITELLM_CALLS else None
     if top == "openai":
         if rest in OPENAI_OLD_CALLS:
-            return Asked("openai", rest, OPENAI_OLD_CALLS[rest], False)
+            return CallKind("openai", rest, OPENAI_OLD_CALLS[rest], False)
         if rest in OPENAI_CALLS:
-            return Asked("openai", rest, False, OPENAI_CALLS[rest])
+            return CallKind("openai", rest, False, OPENAI_CALLS[rest])
     return None
 
 
-def asked_by_shape(trail: tuple[str, ...], keywords: frozenset[str]) -> Asked | None:
-    """What a call on an unknown receiver asks, judged by its last names and its keywords."""
+def call_by_shape(attributes: tuple[str, ...], keywords: frozenset[str]) -> CallKind | None:
+    """The model call that a call on an unknown receiver looks like, by its last attributes and its keywords."""
     for length in (3, 2):
-        form = ".".join(trail[-length:])
-        if form in SHAPES and len(trail) > length - 1:
+        form = ".".join(attributes[-length:])
+        if form in SHAPES and len(attributes) > length - 1:
             library, needed = SHAPES[form]
             if needed <= keywords:
-                return Asked(library, form, False, form.endswith(".stream"))
+                return CallKind(library, form, False, form.endswith(".stream"))
     return None
