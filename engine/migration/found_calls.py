@@ -58,6 +58,7 @@ class FoundCalls:
             if before.kind.library != kind.library or before.traced > traced:
                 return
             keywords = _either(before.keywords, keywords)
+            client = min(filter(None, (before.client, client)), key=_creation, default=None)
         self._calls[place] = FoundCall(
             scope.module, node, kind, keywords, traced, scope.function, scope.in_async, client
         )
@@ -79,13 +80,18 @@ class FoundCalls:
 
 
 def _either(first: Keywords, second: Keywords) -> Keywords:
-    """The keywords of a call whose client may be one or the other."""
+    """The keywords of a call whose client may be one or the other; the expression is that which stands first.
+
+    Sets of values have no order that two runs would share, so the place in the code decides.
+    """
     both = dict(first)
     for name, argument in second:
-        known = both.get(name)
-        both[name] = (
-            argument
-            if known is None
-            else Argument(known.node, known.file, union(known.values, argument.values))
-        )
+        known = both.get(name, argument)
+        shown = min(known, argument, key=lambda one: (one.file, one.node.lineno, one.node.col_offset))
+        both[name] = Argument(shown.node, shown.file, union(known.values, argument.values))
     return tuple(both.items())
+
+
+def _creation(client: ExternalObject) -> tuple[str, int, int]:
+    """Where a client is created; one that only an annotation names sorts last."""
+    return client.created_at or ("\U0010ffff", 0, 0)
