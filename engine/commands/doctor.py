@@ -10,7 +10,7 @@ from engine.commands.loading import add_config_argument, add_format_argument
 from engine.commands.terminal import Style, Terminal
 
 if TYPE_CHECKING:
-    from engine.migration.checkup import Check
+    from engine.migration.doctor_checks import Check
 
 SUMMARY = "check whether this machine is ready to route: configuration, selection, budgets, keys, state"
 DESCRIPTION = """Checks the policy folder and this machine: configuration, selection for every task type,
@@ -31,23 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    from engine.migration.checkup import BY_HAND, examine, report_json, worst
+    from engine.migration.doctor_checks import MANUAL_CHECKS, report_json, run_checks, worst
 
     apply_env_file(arguments)
-    checks = examine(arguments.config, os.environ, live=arguments.live)
+    checks = run_checks(arguments.config, os.environ, live=arguments.live)
     if arguments.format == "json":
         terminal.say(json.dumps(report_json(checks), indent=1))
     else:
         for check in checks:
             _stream(check, terminal)
         terminal.say("")
-        terminal.say("to look at yourself: " + "; ".join(BY_HAND))
+        terminal.say("to look at yourself: " + "; ".join(MANUAL_CHECKS))
     verdict = worst(checks)
     return FAILED if verdict == "fail" or (arguments.strict and verdict == "warn") else 0
 
 
 def _stream(check: "Check", terminal: Terminal) -> None:
     word = terminal.styled(f"{check.verdict:<7}", STYLES[check.verdict], terminal.out)
-    terminal.say(f"{word} {check.name}: {check.seen}")
-    if check.todo:
-        terminal.say(f"          {check.todo}")
+    terminal.say(f"{word} {check.name}: {check.detail}")
+    if check.advice:
+        terminal.say(f"          {check.advice}")

@@ -24,7 +24,7 @@ from engine.language.diagnostics import Level, Problems
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.migration.flags import read_flags
-from tests.migration.surroundings import vendor
+from tests.migration.fixtures import vendor
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

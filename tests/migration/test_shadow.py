@@ -18,7 +18,7 @@ from engine import ModelRouter, TaskProfile
 from engine.bundled import bundled_text
 from engine.migration import Shadow
 
-from .surroundings import SECRET, policy_folder, router
+from .fixtures import SECRET, policy_folder, router
 
 CLAUDE = "claude-3-sonnet-20240229"
 

@@ -19,7 +19,7 @@ from engine.model_router import ModelRouter
 from engine.task_profiles import TaskProfile
 from tests.providers.wire_server import WireServer
 
-from .surroundings import router, vendor
+from .fixtures import router, vendor
 
 # The guide's own model, which its vendor has retired.
 pytestmark = pytest.mark.filterwarnings("ignore:The model 'claude-3-sonnet-20240229' is deprecated")

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 
 from engine.bundled import bundled_path, bundled_text
 from engine.cli import main
-from engine.migration.checkup import examine
+from engine.migration.doctor_checks import run_checks
 from tests.providers.dialects import OLLAMA
 from tests.providers.wire_server import wire_server
 
-from .surroundings import MODELS, policy_folder
+from .fixtures import MODELS, policy_folder
 
 
 @pytest.fixture(autouse=True)
@@ -203,18 +203,18 @@ async def test_health_is_asked_only_live(folder: Path, tmp_path: Path) -> None:
     async with wire_server(OLLAMA.handler()) as served:
         variables = {"ENGINE_STATE_DIR": str(tmp_path / "state"), "OLLAMA_BASE_URL": served.url}
         (folder / "models.yaml").write_text(MODELS.partition("  anthropic:")[0])
-        quiet = await asyncio.to_thread(examine, str(folder), variables, live=False)
+        quiet = await asyncio.to_thread(run_checks, str(folder), variables, live=False)
         assert ([check.verdict for check in quiet if check.name == "health"], served.connections) == (
             ["skipped"],
             0,
         )
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("OLLAMA_BASE_URL", served.url)
-            up = await asyncio.to_thread(examine, str(folder), variables, live=True)
+            up = await asyncio.to_thread(run_checks, str(folder), variables, live=True)
         assert [check.verdict for check in up if check.name == "health"] == ["ok"]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("OLLAMA_BASE_URL", served.url)
-        down = await asyncio.to_thread(examine, str(folder), variables, live=True)
+        down = await asyncio.to_thread(run_checks, str(folder), variables, live=True)
     assert [check.verdict for check in down if check.name == "health"] == ["fail"]
 
 
