@@ -35,10 +35,10 @@ from engine.execution.prompt import Prompt
 from engine.execution.provider_factory import Given
 from engine.execution.provider_health import HealthTracker
 from engine.execution.reload import Candidate, ReloadStatus, read_candidate, widened
-from engine.execution.requests import Order, carry_out, refuse, rehearse
+from engine.execution.requests import Order, dry_run, execute, log_refusal
 from engine.execution.retries import RetryBudget
 from engine.execution.runtime import Runtime
-from engine.execution.runtime_facts import LiveFacts, RuntimeFacts
+from engine.execution.runtime_facts import RuntimeFacts, RuntimeFactsCache
 from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy, find_folder, load_or_raise
@@ -123,12 +123,12 @@ class ModelRouter:
         ledger: Ledger | None = None,
         clock: Callable[[], datetime] | None = None,
         providers: Given | None = None,
-        surroundings: Runtime | None = None,
+        runtime: Runtime | None = None,
     ) -> "ModelRouter":
-        """A router for a policy that is loaded already. `surroundings` replaces time, chance and sleep too, for programs
+        """A router for a policy that is loaded already. `runtime` replaces time, chance and sleep too, for programs
         that simulate them; then `clock` is not asked."""
         router = cls.__new__(cls)
-        options = _Options(mode, dry_run, ledger, clock, providers, surroundings)
+        options = _Options(mode, dry_run, ledger, clock, providers, runtime)
         router._begin(policy, Environment.read(os.environ), options)
         return router
 
@@ -137,19 +137,19 @@ class ModelRouter:
             log_events.set_level(environment.log_level)
         self.dry_run = environment.dry_run if options.dry_run is None else options.dry_run
         self._environment, self._options = environment, options
-        world = options.surroundings or _surroundings(options.clock or _now)
-        self._now = world.now
-        edition = PolicySnapshot(policy, environment, options.providers, world.monotonic)
-        standing, slots = HealthTracker(world, self._moved), Slots(self._moved)
-        desk = AsyncLedger(self._open_ledger, edition.limits())
-        self._live = LiveFacts(desk, standing, slots, world.monotonic)
-        self._machine = SharedState(
-            standing, slots, desk, RetryBudget(world.monotonic), open_telemetry(), world
+        world = options.runtime or _runtime(options.clock or _now)
+        self._runtime, self._now = world, world.now
+        snapshot = PolicySnapshot(policy, environment, options.providers, world.monotonic)
+        tracker, slots = HealthTracker(world, self._moved), Slots(self._moved)
+        async_ledger = AsyncLedger(self._open_ledger, snapshot.limits())
+        self._runtime_facts = RuntimeFactsCache(async_ledger, tracker, slots, world.monotonic)
+        self._shared = SharedState(
+            tracker, slots, async_ledger, RetryBudget(world.monotonic), open_telemetry(), world
         )
         self._log = None if environment.state_dir is None else DecisionLog(environment.state_dir)
-        self._planner = self._planner_of(edition)
+        self._planner = self._planner_of(snapshot)
         self._reloading = threading.Lock()
-        self._status = ReloadStatus(edition.digest, None, None, world.now())
+        self._status = ReloadStatus(snapshot.digest, None, None, world.now())
         self._retired: list[PolicySnapshot] = []
         self._looked_at: dict[str, float] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -159,7 +159,7 @@ class ModelRouter:
     @property
     def policy(self) -> Policy:
         """The policy in force."""
-        return self._planner.edition.policy
+        return self._planner.snapshot.policy
 
     def plan(self, task: TaskProfile) -> Choice:
         """The model for this task and the fallbacks behind it; calls nothing.
@@ -167,8 +167,8 @@ class ModelRouter:
         Raises NoEligibleModel when nothing is eligible, InvalidTask for a type or label that the policy does not know.
         """
         planner = self._planner
-        live = self._live.known(planner.edition) or self._live_now(planner.edition)
-        explanation = planner.explainer.explain(planner.gathered(task, live))
+        runtime_facts = self._runtime_facts.known(planner.snapshot) or self._current_facts(planner.snapshot)
+        explanation = planner.explainer.explain(planner.gathered(task, runtime_facts))
         chain = explanation.decision.chain
         if not chain:
             raise NoEligibleModel(explanation)
@@ -177,9 +177,9 @@ class ModelRouter:
         return Choice(models[0], tuple(models[1:]), explanation)
 
     def explain(self, given: Mapping[str, FactValue]) -> Explanation:
-        """The decision for given facts, with this machine's live facts for the rest. Raises InvalidFact."""
+        """The decision for given facts, with this machine's runtime facts for the rest. Raises InvalidFact."""
         planner = self._planner
-        return self.policy.explain(*planner.given(given, self._live_now(planner.edition)))
+        return self.policy.explain(*planner.given(given, self._current_facts(planner.snapshot)))
 
     # -- carrying out
 
@@ -252,31 +252,40 @@ class ModelRouter:
             raise InvalidTask(f"max_tokens is a whole number from 1 up, not {max_tokens!r}")
         if deadline_s is not None and not 0 < deadline_s <= LONGEST_DEADLINE_S:
             raise InvalidTask(f"deadline_s is a number of seconds above 0, not {deadline_s!r}")
-        # INVARIANT: the edition read here is this request's to its end, whatever is loaded meanwhile.
+        # INVARIANT: the snapshot read here is this request's to its end, whatever is loaded meanwhile.
         planner = self._planner
-        edition, machine = planner.edition, self._machine
-        edition.begin()
+        snapshot, shared = planner.snapshot, self._shared
+        snapshot.begin()
         try:
-            live = self._live.known(edition) or await self._live.soon(edition, needs_keys=not self.dry_run)
-            explanation = planner.explainer.explain(planner.gathered_for(task, live, prompt, max_tokens))
-            limit_s = edition.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
+            runtime_facts = self._runtime_facts.known(snapshot) or await self._runtime_facts.soon(
+                snapshot, needs_keys=not self.dry_run
+            )
+            explanation = planner.explainer.explain(
+                planner.gathered_for(task, runtime_facts, prompt, max_tokens)
+            )
+            limit_s = snapshot.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
             order = Order(prompt, max_tokens, temperature, float(limit_s), streamed)
             if not self.dry_run:
-                self._send_errands(planner, live)
+                self._send_errands(planner, runtime_facts)
             if not explanation.chain:
-                refuse(machine, edition, explanation, order, log=self._log)
+                log_refusal(shared, snapshot, explanation, order, log=self._log)
                 raise NoEligibleModel(explanation)
             if self.dry_run:
-                pieces = rehearse(machine, edition, explanation, order, log=self._log)
+                pieces = dry_run(shared, snapshot, explanation, order, log=self._log)
             else:
-                pieces = carry_out(
-                    machine, edition, explanation, order, log=self._log, on_charge=self._live.forget_books
+                pieces = execute(
+                    shared,
+                    snapshot,
+                    explanation,
+                    order,
+                    log=self._log,
+                    on_charge=self._runtime_facts.forget_books,
                 )
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
         finally:
-            edition.end()
+            snapshot.end()
             if self._retired:
                 await self._close_retired()
 
@@ -285,10 +294,10 @@ class ModelRouter:
     async def health_check(self) -> dict[str, dict[str, Any]]:
         """Every provider's `status` (up, down, misconfigured; unknown in a dry run), `latency_s`, `models`, `version` and
         `error`, all asked at once. Never raises because one is down."""
-        edition = self._planner.edition
+        snapshot = self._planner.snapshot
         if self.dry_run:
-            return health.not_checked(edition)
-        return await health.check(edition, self._machine.standing, self._machine.slots)
+            return health.not_checked(snapshot)
+        return await health.check(snapshot, self._shared.tracker, self._shared.slots)
 
     def get_available_models(self, *, discover: bool = True) -> list[dict[str, Any]]:
         """Every model of the catalogue and what was discovered beside it, as plain values: prices in US dollars per million
@@ -296,15 +305,15 @@ class ModelRouter:
 
         Providers with `discover: true` are asked unless they were within a minute; this waits for up to two seconds.
         """
-        edition, standing = self._planner.edition, self._machine.standing
+        snapshot, tracker = self._planner.snapshot, self._shared.tracker
         unknown = [
             name
-            for name, one in edition.configured.items()
-            if one.discover and standing.models_at(name) is None
+            for name, one in snapshot.configured.items()
+            if one.discover and tracker.models_at(name) is None
         ]
         if discover and unknown and not self.dry_run:
-            _in_a_loop_of_its_own(edition, standing)
-        return listed_models(edition, standing, self._live_now(edition))
+            _in_a_loop_of_its_own(snapshot, tracker)
+        return listed_models(snapshot, tracker, self._current_facts(snapshot))
 
     def get_usage_summary(self) -> dict[str, Any]:
         """What was spent and saved today and this month, by provider, against every limit, and when it resets.
@@ -319,8 +328,8 @@ class ModelRouter:
     @property
     def ledger(self) -> Ledger:
         """The ledger this router books on, with all that is done written down. Raises LedgerUnavailable."""
-        self._machine.desk.flush()
-        return self._machine.desk.ledger()
+        self._shared.async_ledger.flush()
+        return self._shared.async_ledger.ledger()
 
     # -- the policy's own changes
 
@@ -334,7 +343,7 @@ class ModelRouter:
         the status says why. Requests under way keep the policy they began with. Without `allow_widen` a policy that
         lets more out, or spends more, is not taken."""
         with self._reloading:
-            running = self._planner.edition
+            running = self._planner.snapshot
             candidate = read_candidate(Path(running.policy.folder.name), running.policy)
             self._take(running, candidate, allow_widen=allow_widen)
             return self._status
@@ -342,11 +351,11 @@ class ModelRouter:
     async def watch(self, every_s: float = 2.0, *, allow_widen: bool = False) -> None:
         """Reload whenever the folder has changed, until cancelled."""
         while True:
-            await self._machine.surroundings.sleep(every_s)
+            await self._shared.runtime.sleep(every_s)
             await asyncio.to_thread(self.reload, allow_widen=allow_widen)
 
     def _take(self, running: PolicySnapshot, candidate: Candidate, *, allow_widen: bool) -> None:
-        now = self._machine.surroundings.now()
+        now = self._shared.runtime.now()
         if candidate.policy is running.policy:
             if self._status.candidate is not None or self._status.error is not None:
                 self._status = ReloadStatus(running.digest, None, None, now)
@@ -358,7 +367,7 @@ class ModelRouter:
                 error = f"it lets more through: {'; '.join(wider)}"
             else:
                 try:
-                    planner = self._planner_of(self._edition_of(candidate.policy))
+                    planner = self._planner_of(self._snapshot_of(candidate.policy))
                 except EngineError as refused:
                     error = str(refused)
         if planner is None:
@@ -369,10 +378,10 @@ class ModelRouter:
         self._planner = planner
         self._retired.append(running)
         if self._options.ledger is None:
-            self._machine.desk.use_limits(planner.edition.limits())
-        self._live.forget_books()
-        self._status = ReloadStatus(planner.edition.digest, None, None, now, wider)
-        log_events.reloaded(planner.edition.digest)
+            self._shared.async_ledger.use_limits(planner.snapshot.limits())
+        self._runtime_facts.forget_books()
+        self._status = ReloadStatus(planner.snapshot.digest, None, None, now, wider)
+        log_events.reloaded(planner.snapshot.digest)
 
     # -- its own life
 
@@ -380,9 +389,9 @@ class ModelRouter:
         """Close every connection and finish what is being written. The router may be used again."""
         for errand in tuple(self._errands):
             errand.cancel()
-        await self._planner.edition.aclose()
+        await self._planner.snapshot.aclose()
         await self._close_retired()
-        await self._machine.desk.aclose(close_ledger=self._options.ledger is None)
+        await self._shared.async_ledger.aclose(close_ledger=self._options.ledger is None)
 
     async def __aenter__(self) -> "ModelRouter":
         return self
@@ -393,44 +402,44 @@ class ModelRouter:
         await self.aclose()
 
     async def _close_retired(self) -> None:
-        for edition in [edition for edition in self._retired if edition.is_idle]:
-            self._retired.remove(edition)
-            await edition.aclose()
+        for snapshot in [snapshot for snapshot in self._retired if snapshot.is_idle]:
+            self._retired.remove(snapshot)
+            await snapshot.aclose()
 
     def _moved(self) -> None:
-        self._live.forget()
+        self._runtime_facts.forget()
 
-    def _live_now(self, edition: PolicySnapshot) -> RuntimeFacts:
-        return self._live.now(edition, needs_keys=not self.dry_run)
+    def _current_facts(self, snapshot: PolicySnapshot) -> RuntimeFacts:
+        return self._runtime_facts.now(snapshot, needs_keys=not self.dry_run)
 
-    def _send_errands(self, planner: "_Planner", live: RuntimeFacts) -> None:
+    def _send_errands(self, planner: "_Planner", runtime_facts: RuntimeFacts) -> None:
         """Look, beside the request, whether a provider that was given up on is back, and what is loaded if a rule asks."""
-        standing, now = self._machine.standing, self._machine.surroundings.monotonic()
-        edition = planner.edition
-        for name in live.provider_down:
+        tracker, now = self._shared.tracker, self._shared.runtime.monotonic()
+        snapshot = planner.snapshot
+        for name in runtime_facts.provider_down:
             if (
-                standing.state(name) != "closed"
+                tracker.state(name) != "closed"
                 and now - self._looked_at.get(name, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S
             ):
                 self._looked_at[name] = now
-                self._send(health.look_again(edition, standing, name))
+                self._send(health.look_again(snapshot, tracker, name))
         if planner.asks_what_is_warm and now - self._looked_at.get("", -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S:
             self._looked_at[""] = now
-            self._send(health.discover(edition, standing))
+            self._send(health.discover(snapshot, tracker))
 
     def _send(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    def _edition_of(self, policy: Policy) -> PolicySnapshot:
+    def _snapshot_of(self, policy: Policy) -> PolicySnapshot:
         return PolicySnapshot(
-            policy, self._environment, self._options.providers, self._machine.surroundings.monotonic
+            policy, self._environment, self._options.providers, self._shared.runtime.monotonic
         )
 
-    def _planner_of(self, edition: PolicySnapshot) -> "_Planner":
-        mode = mode_in_force(edition.policy, self._environment, self._options.mode)
-        return _Planner(edition, mode, self._now)
+    def _planner_of(self, snapshot: PolicySnapshot) -> "_Planner":
+        mode = mode_in_force(snapshot.policy, self._environment, self._options.mode)
+        return _Planner(snapshot, mode, self._runtime)
 
     def _open_ledger(self, limits: Limits) -> Ledger:
         if self._options.ledger is not None:
@@ -448,9 +457,9 @@ class ModelRouter:
 class _Planner(Planner):
     """A planner that also knows how its models are shown."""
 
-    def __init__(self, edition: PolicySnapshot, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
-        super().__init__(edition, mode, clock)
-        self.planned = {model.key: _planned(model) for model in edition.policy.catalogue.models}
+    def __init__(self, snapshot: PolicySnapshot, mode: tuple[str, str], runtime: Runtime) -> None:
+        super().__init__(snapshot, mode, runtime)
+        self.planned = {model.key: _planned(model) for model in snapshot.policy.catalogue.models}
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,10 +471,10 @@ class _Options:
     ledger: Ledger | None
     clock: Callable[[], datetime] | None
     providers: Given | None
-    surroundings: Runtime | None = None
+    runtime: Runtime | None = None
 
 
-def _surroundings(now: Callable[[], datetime]) -> Runtime:
+def _runtime(now: Callable[[], datetime]) -> Runtime:
     return Runtime(now, time.monotonic, asyncio.sleep, random.random, lambda: uuid.uuid4().hex)
 
 
@@ -492,10 +501,10 @@ def _ledger_clock(now: Callable[[], datetime]) -> Clock:
     return Clock(time.time_ns, uptime_ns, boot_id)
 
 
-def _in_a_loop_of_its_own(edition: PolicySnapshot, standing: HealthTracker) -> None:
+def _in_a_loop_of_its_own(snapshot: PolicySnapshot, tracker: HealthTracker) -> None:
     """Discover from synchronous code, which may itself run inside an event loop."""
     thread = threading.Thread(
-        target=lambda: asyncio.run(health.discover(edition, standing, own_connections=True)),
+        target=lambda: asyncio.run(health.discover(snapshot, tracker, own_connections=True)),
         name="engine-discovery",
         daemon=True,
     )

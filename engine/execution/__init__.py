@@ -1,8 +1,7 @@
-"""A decision -> an answer: the chain walked, the money held and settled, and what happened written down.
+"""Executes decisions: calls the chain's models in order, bounded by one deadline and paid for from the ledger.
 
-`attempts` is where to start: it walks one decided chain for one request. What it may call now is `standing`'s to say, what it
-may spend the ledger's (through `async_ledger`), how a failure is met is the taxonomy's (`engine.providers.errors.CONDUCT`).
-`edition` is one policy in force with its providers, `live_facts` what a decision is told of this machine, `reload` how one edition
-follows another, `decision_log` what stays. INVARIANT: nothing here calls a model outside the decided chain.
-Clocks, chance and the environment are handed in by `engine.model_router`.
+`requests` turns one decision into a result; `attempts` walks the chain. `planning` gathers the facts of a decision,
+`runtime_facts` those that this machine knows. `policy_snapshot` is one policy in force with its providers; `reload`
+replaces it by the next one. Only `settlement` ends a reservation, and how a failure is met is read from one table,
+`engine.providers.errors.CONDUCT`.
 """

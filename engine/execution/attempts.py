@@ -4,7 +4,7 @@ Each attempt holds its worst case at the ledger before its first byte is sent, a
 failure is met by the same target, the next one or nobody is read from the taxonomy (`ProviderError.conduct`); a stream
 and a whole answer go through the same lines. One deadline holds for the whole chain: every wait below is cut to it.
 
-INVARIANT: only members of `chain` are called, in its order, each under a permit of the edition that decided it.
+INVARIANT: only members of `chain` are called, in its order, each under a permit of the snapshot that decided it.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -61,12 +61,12 @@ _WHOLE_PROVIDER = (ErrorClass.UNREACHABLE, ErrorClass.QUOTA)
 class SharedState:
     """What all requests of one router share."""
 
-    standing: HealthTracker
+    tracker: HealthTracker
     slots: Slots
-    desk: AsyncLedger
+    async_ledger: AsyncLedger
     retries: RetryBudget
     telemetry: Telemetry
-    surroundings: Runtime
+    runtime: Runtime
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ class RequestExecution:
 
     def __init__(
         self,
-        machine: SharedState,
-        edition: PolicySnapshot,
+        shared: SharedState,
+        snapshot: PolicySnapshot,
         chain: Sequence[Model],
         prompt: Prompt,
         *,
@@ -108,12 +108,12 @@ class RequestExecution:
         max_tokens: int,
         temperature: float | None,
     ) -> None:
-        self._machine, self._edition, self._prompt = machine, edition, prompt
+        self._shared, self._snapshot, self._prompt = shared, snapshot, prompt
         self._chain = tuple(chain)
-        self._alternative = edition.alternative(self._chain)
+        self._alternative = snapshot.alternative(self._chain)
         self._decision_id = decision_id
         self._max_tokens, self._temperature = max_tokens, temperature
-        self._now = machine.surroundings.monotonic
+        self._now = shared.runtime.monotonic
         self._began_at = self._now()
         self._deadline_at = self._began_at + deadline_s
         self._lease_s = ceil(deadline_s) + 2 * LEASE_GRACE_S
@@ -143,7 +143,7 @@ class RequestExecution:
         Raises the provider's error where the next member may not be asked, a BudgetError when only money was missing,
         DeadlineExceeded, else ChainExhausted.
         """
-        self._machine.retries.earn()
+        self._shared.retries.deposit()
         tried = 0
         for place, model in enumerate(self._chain):
             reason = self._unfit(model)
@@ -175,7 +175,7 @@ class RequestExecution:
                     self._pass_on(model, failure)
                     break
                 if pause_s > 0:
-                    await self._machine.surroundings.sleep(pause_s)
+                    await self._shared.runtime.sleep(pause_s)
         raise self._exhausted()
 
     # -- who may be called
@@ -186,11 +186,11 @@ class RequestExecution:
             return self._passed_over[model.provider]
         if model.max_context <= self._larger_than:
             return "its window is no larger than the one that was too small"
-        if self._edition.asks_for_models(model.provider):
-            known = self._machine.standing.models_at(model.provider)
+        if self._snapshot.asks_for_models(model.provider):
+            known = self._shared.tracker.models_at(model.provider)
             if known is not None and not is_among(model.id, known):
                 return "its provider does not have it"
-        return self._machine.standing.why_not((model.provider, model.id))
+        return self._shared.tracker.why_not((model.provider, model.id))
 
     async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
         """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no time left."""
@@ -199,18 +199,18 @@ class RequestExecution:
             raise DeadlineExceeded(self._told(), self._decision_id)
         if self._calls >= MOST_ATTEMPTS:
             return None
-        standing, slots = self._machine.standing, self._machine.slots
-        admission = standing.admit((model.provider, model.id), left + LEASE_GRACE_S)
+        tracker, slots = self._shared.tracker, self._shared.slots
+        admission = tracker.admit((model.provider, model.id), left + LEASE_GRACE_S)
         if isinstance(admission, str):
             self._skip(model, admission)
             return None
         has_turn = False
         try:
-            limit = self._edition.configured[model.provider].max_concurrent
+            limit = self._snapshot.configured[model.provider].max_concurrent
             has_turn = await slots.take(model.provider, limit, self._share_s(is_followed))
         finally:
             if not has_turn:
-                standing.gave_up(admission)
+                tracker.release(admission)
         if not has_turn:
             self._skip(model, "every place at its provider was taken, and no turn came in time")
             return None
@@ -230,18 +230,18 @@ class RequestExecution:
     ) -> AsyncGenerator[Chunk, None]:
         """Reserve, call, settle; gives back the admission and the place. Raises BudgetError, then nothing was sent, or
         ProviderError."""
-        machine, began_at = self._machine, self._now()
+        shared, began_at = self._shared, self._now()
         self._calls += 1
         record = AttemptRecord(model, attempt_id=f"{self._decision_id}-{self._calls}")
         self.attempts.append(record)
-        span = machine.telemetry.attempt(model, self._max_tokens, self._temperature, streamed=streamed)
+        span = shared.telemetry.attempt(model, self._max_tokens, self._temperature, streamed=streamed)
         is_reported = False
         try:
             call = _Call(await self._reserved(model, record), record)
             failure: ProviderError | None = None
             try:
                 request = self._request(call, is_followed)
-                provider = self._edition.provider(model.provider)
+                provider = self._snapshot.provider(model.provider)
                 async with aclosing(_answers(provider, request, streamed=streamed)) as pieces:
                     async for piece in pieces:
                         if piece.reply is not None:
@@ -259,11 +259,11 @@ class RequestExecution:
             is_reported = True
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
-                machine.standing.answered(admission)
+                shared.tracker.record_success(admission)
                 self._end(call, of_reply(call.reply, self._most_input(), record.max_tokens or 0))
                 self._note_answer(record, call.reply)
             else:
-                machine.standing.failed(admission, failure, self._window_over_in_s)
+                shared.tracker.record_failure(admission, failure, self._window_over_in_s)
                 record.failed_with(failure)
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
@@ -276,8 +276,8 @@ class RequestExecution:
         finally:
             record.duration_s = self._now() - began_at
             if not is_reported:
-                machine.standing.gave_up(admission)
-            machine.slots.give_back(model.provider)
+                shared.tracker.release(admission)
+            shared.slots.give_back(model.provider)
             log_events.attempted(self._decision_id, record)
             span.end(record, self.reply)
         if failure is not None:
@@ -291,12 +291,12 @@ class RequestExecution:
         def on_dispatch() -> None:
             # A free local attempt has no row yet, and none that could forbid it.
             if not call.reservation.free_and_local:
-                self._machine.desk.ledger().dispatched(call.reservation)
+                self._shared.async_ledger.ledger().dispatched(call.reservation)
             call.record.dispatched = True
 
         return Request(
             model=model.id,
-            permit=self._edition.permit(model.provider),
+            permit=self._snapshot.permit(model.provider),
             messages=self._prompt.messages,
             tools=self._prompt.tools,
             max_tokens=call.record.max_tokens,
@@ -324,7 +324,7 @@ class RequestExecution:
     async def _reserved(self, model: Model, record: AttemptRecord) -> Reservation:
         """Hold the worst case, of a shorter answer when the budget has less left. Raises BudgetError."""
         wanted = self._max_tokens
-        prices = self._edition.prices[model.key]
+        prices = self._snapshot.prices[model.key]
         is_free = prices is not None and prices.free and model.locality == "local"
         while True:
             amount = 0
@@ -332,7 +332,7 @@ class RequestExecution:
                 amount = worst_case_micro_usd(prices, self._prompt.most_tokens, wanted)
             exceeded: BudgetExceeded | None = None
             try:
-                reservation = await self._machine.desk.reserve(
+                reservation = await self._shared.async_ledger.reserve(
                     self._attempt_of(record, amount), max(0.001, self.remaining_s)
                 )
             except BudgetExceeded as error:
@@ -362,17 +362,17 @@ class RequestExecution:
             model=model.id,
             local=model.locality == "local",
             amount_micro_usd=amount,
-            prices=self._edition.prices[model.key],
+            prices=self._snapshot.prices[model.key],
             lease_s=self._lease_s,
             alternative_model=None if alternative is None else alternative.key,
-            alternative_prices=None if alternative is None else self._edition.prices[alternative.key],
-            policy_digest=self._edition.policy.folder.policy_digest,
+            alternative_prices=None if alternative is None else self._snapshot.prices[alternative.key],
+            policy_digest=self._snapshot.policy.folder.policy_digest,
         )
 
     def _end(self, call: _Call, settlement: Settlement) -> None:
         """End the reservation, by nobody waited for: the ledger writes down what is known here already."""
         record, reservation = call.record, call.reservation
-        prices = self._edition.prices[record.model.key]
+        prices = self._snapshot.prices[record.model.key]
         record.usage = settlement.usage if settlement.act == "settle" else None
         record.basis = settlement.charged_by
         record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
@@ -381,8 +381,8 @@ class RequestExecution:
                 "it cost more than its reservation; its budgets are closed until somebody looks"
             )
             log_events.breached(record)
-        self._machine.desk.post(
-            lambda ledger: settlement.carry_out(ledger, reservation),
+        self._shared.async_ledger.post(
+            lambda ledger: settlement.apply(ledger, reservation),
             # The reservation stays held then, and is charged when its lease ends.
             lambda error: log_events.unsettled(record, type(error).__name__),
             behind=reservation.free_and_local,
@@ -401,8 +401,8 @@ class RequestExecution:
 
     def _window_over_in_s(self) -> float:
         """Seconds until the budget's next day, which stands in for the provider's own window."""
-        ends = [account.window.end_s for account in self._machine.desk.last_snapshot.accounts]
-        left_s = min(ends) - self._machine.surroundings.now().timestamp() if ends else 3600.0
+        ends = [account.window.end_s for account in self._shared.async_ledger.last_snapshot.accounts]
+        left_s = min(ends) - self._shared.runtime.now().timestamp() if ends else 3600.0
         return max(60.0, left_s)
 
     # -- after a failure
@@ -426,12 +426,12 @@ class RequestExecution:
             case SameTarget.AT_ONCE:
                 pause_s = 0.0
             case SameTarget.WITH_JITTER:
-                pause_s = jittered_pause_s(self._pauses, self._machine.surroundings.chance)
+                pause_s = jittered_pause_s(self._pauses, self._shared.runtime.chance)
             case SameTarget.AFTER_RETRY_AFTER:
                 if failure.retry_after_s is None:
                     return None
                 pause_s = failure.retry_after_s
-        if self.remaining_s - pause_s < LEAST_S or not self._machine.retries.spend():
+        if self.remaining_s - pause_s < LEAST_S or not self._shared.retries.withdraw():
             return None
         self._pauses += 1
         return pause_s

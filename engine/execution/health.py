@@ -13,96 +13,96 @@ PROBE_S = 5.0
 DISCOVER_S = 2.0
 
 
-async def check(edition: PolicySnapshot, standing: HealthTracker, slots: Slots) -> dict[str, dict[str, Any]]:
+async def check(snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots) -> dict[str, dict[str, Any]]:
     """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like any other."""
-    rows = await asyncio.gather(*(_check_one(edition, standing, slots, name) for name in edition.configured))
-    return dict(zip(edition.configured, rows, strict=True))
+    rows = await asyncio.gather(*(_check_one(snapshot, tracker, slots, name) for name in snapshot.configured))
+    return dict(zip(snapshot.configured, rows, strict=True))
 
 
-def not_checked(edition: PolicySnapshot) -> dict[str, dict[str, Any]]:
+def not_checked(snapshot: PolicySnapshot) -> dict[str, dict[str, Any]]:
     """The same without looking, for a dry run."""
     return {
-        name: _row(edition, name, "unknown", error="dry run: nothing is called")
-        for name in edition.configured
+        name: _row(snapshot, name, "unknown", error="dry run: nothing is called")
+        for name in snapshot.configured
     }
 
 
 async def discover(
-    edition: PolicySnapshot, standing: HealthTracker, *, own_connections: bool = False
+    snapshot: PolicySnapshot, tracker: HealthTracker, *, own_connections: bool = False
 ) -> None:
     """Ask every provider that is to be asked for its models; what fails leaves what was known. `own_connections`: with
     adapters of its own, for another event loop than the router's."""
 
     async def ask(name: str) -> None:
         try:
-            provider = edition.new_provider(name) if own_connections else edition.provider(name)
+            provider = snapshot.new_provider(name) if own_connections else snapshot.provider(name)
             try:
-                found = await provider.discover(edition.permit(name), timeout_s=DISCOVER_S)
-                standing.discovered(name, found)
+                found = await provider.discover(snapshot.permit(name), timeout_s=DISCOVER_S)
+                tracker.record_models(name, found)
             finally:
-                if own_connections and not edition.is_given(name):
+                if own_connections and not snapshot.is_given(name):
                     await provider.aclose()
         except Unreachable as gone:
-            standing.heard(name, Health("down", error=gone))
+            tracker.record_probe(name, Health("down", error=gone))
         except ProviderError:
             return
 
     await asyncio.gather(
-        *(ask(name) for name, configured in edition.configured.items() if configured.discover)
+        *(ask(name) for name, configured in snapshot.configured.items() if configured.discover)
     )
 
 
-async def look_again(edition: PolicySnapshot, standing: HealthTracker, name: str) -> None:
+async def look_again(snapshot: PolicySnapshot, tracker: HealthTracker, name: str) -> None:
     """Probe one provider that was given up on, so that it is back as soon as it is up."""
     try:
-        health = await edition.provider(name).probe(edition.permit(name), timeout_s=PROBE_S)
+        health = await snapshot.provider(name).probe(snapshot.permit(name), timeout_s=PROBE_S)
     except ProviderError:
         return
     if health.status == "up":
-        standing.heard(name, health)
+        tracker.record_probe(name, health)
 
 
 async def _check_one(
-    edition: PolicySnapshot, standing: HealthTracker, slots: Slots, name: str
+    snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots, name: str
 ) -> dict[str, Any]:
-    missing = edition.missing_variables().get(name)
+    missing = snapshot.missing_variables().get(name)
     if missing is not None:
-        return _row(edition, name, "misconfigured", error=f"{missing} is not set")
+        return _row(snapshot, name, "misconfigured", error=f"{missing} is not set")
     provider: Provider | None = None
     refused: ProviderError | None = None
     try:
-        provider = edition.provider(name)
-        health = await provider.probe(edition.permit(name), timeout_s=PROBE_S)
+        provider = snapshot.provider(name)
+        health = await provider.probe(snapshot.permit(name), timeout_s=PROBE_S)
     except EgressRefused as error:  # its address is not taken
         refused = error
     if refused is not None or provider is None:
         health = Health("misconfigured", error=refused)
-    standing.heard(name, health)
-    row = _row(edition, name, health.status, error=None if health.error is None else str(health.error))
+    tracker.record_probe(name, health)
+    row = _row(snapshot, name, health.status, error=None if health.error is None else str(health.error))
     row |= {"latency_s": health.latency_s, "version": health.version, "calls_under_way": slots.taken(name)}
-    configured = edition.configured[name]
+    configured = snapshot.configured[name]
     if (
         provider is not None
         and health.status == "up"
         and (configured.discover or configured.locality == "local")
     ):
-        row["models"] = await _models(edition, standing, provider, name)
+        row["models"] = await _models(snapshot, tracker, provider, name)
     return row
 
 
 async def _models(
-    edition: PolicySnapshot, standing: HealthTracker, provider: Provider, name: str
+    snapshot: PolicySnapshot, tracker: HealthTracker, provider: Provider, name: str
 ) -> list[str]:
     try:
-        found = await provider.discover(edition.permit(name), timeout_s=PROBE_S)
+        found = await provider.discover(snapshot.permit(name), timeout_s=PROBE_S)
     except ProviderError:
         return []
-    standing.discovered(name, found)
+    tracker.record_models(name, found)
     return [model.id for model in found]
 
 
-def _row(edition: PolicySnapshot, name: str, status: str, *, error: str | None) -> dict[str, Any]:
-    configured = edition.configured[name]
+def _row(snapshot: PolicySnapshot, name: str, status: str, *, error: str | None) -> dict[str, Any]:
+    configured = snapshot.configured[name]
     return {
         "status": status,
         "latency_s": None,

@@ -13,28 +13,28 @@ from engine.providers.base import DiscoveredModel
 
 
 def listed_models(
-    edition: PolicySnapshot, standing: HealthTracker, live: RuntimeFacts
+    snapshot: PolicySnapshot, tracker: HealthTracker, runtime_facts: RuntimeFacts
 ) -> list[dict[str, Any]]:
     """The catalogue in its order, then what was discovered beside it (shown, and never eligible)."""
-    rows = [_listed(model, edition, standing, live) for model in edition.policy.catalogue.models]
-    for name, configured in edition.configured.items():
+    rows = [_listed(model, snapshot, tracker, runtime_facts) for model in snapshot.policy.catalogue.models]
+    for name, configured in snapshot.configured.items():
         known = {model.id for model in configured.models}
-        for found in (standing.models_at(name) or {}).values():
+        for found in (tracker.models_at(name) or {}).values():
             if found.id not in known and found.id.removesuffix(":latest") not in known:
                 rows.append(_discovered(name, configured.locality, found))
     return rows
 
 
 def _listed(
-    model: Model, edition: PolicySnapshot, standing: HealthTracker, live: RuntimeFacts
+    model: Model, snapshot: PolicySnapshot, tracker: HealthTracker, runtime_facts: RuntimeFacts
 ) -> dict[str, Any]:
-    known = standing.models_at(model.provider)
+    known = tracker.models_at(model.provider)
     found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
-    why_not = _why_not(model, edition, standing, live, known)
+    why_not = _why_not(model, snapshot, tracker, runtime_facts, known)
     return model_values(model) | {
         "source": "catalogue",
         "discovered": None if known is None else found is not None,
-        "warm": model.key in live.models_warm,
+        "warm": model.key in runtime_facts.models_warm,
         "window_in_effect": None if found is None else found.loaded_context_tokens or found.context_tokens,
         "eligible": why_not is None,
         "why_not": why_not,
@@ -43,27 +43,30 @@ def _listed(
 
 def _why_not(
     model: Model,
-    edition: PolicySnapshot,
-    standing: HealthTracker,
-    live: RuntimeFacts,
+    snapshot: PolicySnapshot,
+    tracker: HealthTracker,
+    runtime_facts: RuntimeFacts,
     known: Mapping[str, DiscoveredModel] | None,
 ) -> str | None:
     """What keeps any task from this model now; a task's own guards come on top."""
     if model.locality == "cloud" and model.price is None:
         return "no price is written for it"
-    if model.provider in live.provider_down:
-        missing = edition.missing_variables().get(model.provider)
-        return f"{missing} is not set" if missing else standing.down(model.provider) or "its provider is down"
-    if model.provider in live.budget_exhausted_providers:
+    if model.provider in runtime_facts.provider_down:
+        missing = snapshot.missing_variables().get(model.provider)
+        return f"{missing} is not set" if missing else tracker.down(model.provider) or "its provider is down"
+    if model.provider in runtime_facts.budget_exhausted_providers:
         return "its provider's budget is spent"
-    if model.locality == "cloud" and max(live.budget_daily_used, live.budget_monthly_used) >= 100:
+    if (
+        model.locality == "cloud"
+        and max(runtime_facts.budget_daily_used, runtime_facts.budget_monthly_used) >= 100
+    ):
         return "the budget is spent"
     found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
-    if known is not None and edition.asks_for_models(model.provider) and not is_among(model.id, known):
+    if known is not None and snapshot.asks_for_models(model.provider) and not is_among(model.id, known):
         return "its provider does not have it"
     if found is not None and found.remote_host and model.locality == "local":
         return "its provider would pass it on to a remote host"
-    return standing.resting((model.provider, model.id))
+    return tracker.resting((model.provider, model.id))
 
 
 def _discovered(provider: str, locality: str, found: DiscoveredModel) -> dict[str, Any]:

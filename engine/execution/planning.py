@@ -1,8 +1,6 @@
-"""A task, the live facts and an edition -> the facts one decision falls on, each with its source."""
+"""A task, the runtime facts and a snapshot -> the facts one decision falls on, each with its source."""
 
-import random
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
@@ -10,6 +8,7 @@ from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
 from engine.environment import Environment
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
+from engine.execution.runtime import Runtime
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
@@ -30,16 +29,16 @@ _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "
 
 
 class Planner:
-    """Gathers facts for one edition. Raises InvalidFact for a mode it does not have."""
+    """Gathers facts for one snapshot. Raises InvalidFact for a mode it does not have."""
 
-    def __init__(self, edition: PolicySnapshot, mode: tuple[str, str], clock: Callable[[], datetime]) -> None:
-        self.edition = edition
-        policy = edition.policy
+    def __init__(self, snapshot: PolicySnapshot, mode: tuple[str, str], runtime: Runtime) -> None:
+        self.snapshot = snapshot
+        policy = snapshot.policy
         self.explainer = policy.explainer
         self.mode, mode_source = mode
         if self.mode not in policy.settings.modes:
             raise InvalidFact(f"{_unknown('mode', self.mode, policy.settings.modes)} (from {mode_source})")
-        self._clock = clock
+        self._runtime = runtime
         self._zone = ZoneInfo(policy.settings.budgets.time_zone)
         self._task_types = None if policy.names.task_types is None else frozenset(policy.names.task_types)
         self._labels = None if policy.names.labels is None else frozenset(policy.names.labels)
@@ -51,44 +50,44 @@ class Planner:
         self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
         self._merged: tuple[RuntimeFacts, Mapping[str, str]] | None = None
 
-    def gathered(self, task: TaskProfile, live: RuntimeFacts) -> FactsWithSources:
+    def gathered(self, task: TaskProfile, runtime_facts: RuntimeFacts) -> FactsWithSources:
         """What is known when a task is planned. Raises InvalidTask for a type or label that the policy does not know."""
-        return FactsWithSources(self._facts(task, live), self._sources_with(live))
+        return FactsWithSources(self._facts(task, runtime_facts), self._sources_with(runtime_facts))
 
     def gathered_for(
-        self, task: TaskProfile, live: RuntimeFacts, prompt: Prompt, max_tokens: int
+        self, task: TaskProfile, runtime_facts: RuntimeFacts, prompt: Prompt, max_tokens: int
     ) -> FactsWithSources:
         """The same for a task that is to be carried out: its window is raised to what the prompt needs."""
         needed = prompt.context_size(max_tokens)
-        sources = {**self._sources_with(live), "task.context_size": "task"}
+        sources = {**self._sources_with(runtime_facts), "task.context_size": "task"}
         if needed > task.context_size:
             sources["task.context_size"] = "estimate of messages, tools and max_tokens"
         if prompt.tools:
             sources["task.tool_use_required"] = "tools were passed"
         facts = self._facts(
-            task, live, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
+            task, runtime_facts, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
         )
         return FactsWithSources(facts, sources)
 
     def given(
-        self, given: Mapping[str, FactValue], live: RuntimeFacts
+        self, given: Mapping[str, FactValue], runtime_facts: RuntimeFacts
     ) -> tuple[dict[str, FactValue], dict[str, str]]:
         """Given facts, with this machine's for the rest, and their sources."""
         here: dict[str, FactValue] = {"mode": self.mode}
-        here |= zip(_RUNTIME, live[:-1], strict=True)
+        here |= zip(_RUNTIME, runtime_facts[:-1], strict=True)
         here |= zip(_CLOCK, self._read_clock(), strict=True)
-        sources = {fact: source for fact, source in self._sources_with(live).items() if fact in here}
+        sources = {fact: source for fact, source in self._sources_with(runtime_facts).items() if fact in here}
         return {**here, **given}, sources | dict.fromkeys(given, "command line")
 
     def _facts(
         self,
         task: TaskProfile,
-        live: RuntimeFacts,
+        runtime_facts: RuntimeFacts,
         context_size: int | None = None,
         uses_tools: bool | None = None,
     ) -> Facts:
         """The task's facts, less those that a prompt has raised, and this machine's."""
-        policy = self.edition.policy
+        policy = self.snapshot.policy
         if self._task_types is not None and task.task_type not in self._task_types:
             raise InvalidTask(_unknown("task type", task.task_type, policy.names.task_types or ()))
         labels = task.labels
@@ -96,21 +95,21 @@ class Planner:
         if labels and self._labels is not None and not labels <= self._labels:
             raise InvalidTask(_unknown("label", min(labels - self._labels), policy.names.labels or ()))
         # In the order of `GIVEN`: profile, mode, runtime (whose last field is no fact), clock.
-        values = [*_of_profile(task), self.mode, *live[:-1], *self._read_clock()]
+        values = [*_of_profile(task), self.mode, *runtime_facts[:-1], *self._read_clock()]
         if values[_BUCKET] is None:
-            values[_BUCKET] = random.randrange(100)
+            values[_BUCKET] = int(self._runtime.chance() * 100)
         if context_size is not None:
             values[_CONTEXT_SIZE], values[_TOOL_USE_REQUIRED] = context_size, uses_tools
         return tuple.__new__(Facts, values)
 
     def _read_clock(self) -> tuple[int, str]:
-        now = self._clock().astimezone(self._zone)
+        now = self._runtime.now().astimezone(self._zone)
         return now.hour, WEEKDAYS[now.weekday()]
 
-    def _sources_with(self, live: RuntimeFacts) -> Mapping[str, str]:
+    def _sources_with(self, runtime_facts: RuntimeFacts) -> Mapping[str, str]:
         merged = self._merged
-        if merged is None or merged[0] is not live:
-            merged = self._merged = live, {**self._sources, **live.sources}
+        if merged is None or merged[0] is not runtime_facts:
+            merged = self._merged = runtime_facts, {**self._sources, **runtime_facts.sources}
         return merged[1]
 
 

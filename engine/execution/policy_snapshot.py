@@ -1,5 +1,5 @@
-"""One policy in force, with the providers, prices and time limits that follow from it. A request keeps the edition it
-began with to its end, whatever is loaded meanwhile; the connections of an old edition close with its last request."""
+"""One policy in force, with the providers, prices and time limits that follow from it. A request keeps the snapshot it
+began with to its end, whatever is loaded meanwhile; the connections of an old snapshot close with its last request."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -108,7 +108,7 @@ class PolicySnapshot:
     # -- its own life
 
     def begin(self) -> None:
-        """A request pins this edition."""
+        """A request pins this snapshot."""
         with self._lock:
             self._requests += 1
 

@@ -9,6 +9,7 @@ found a provider down counts for half a minute. All of it outlives a reload.
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
@@ -46,10 +47,11 @@ class _Discovery:
 
 
 class HealthTracker:
-    """Thread-safe. `changed` is called when something a decision is told of may have moved."""
+    """Thread-safe: every read and write of its state holds the lock. `changed` is called, without the lock, when a
+    fact of a decision may have changed."""
 
-    def __init__(self, surroundings: Runtime, changed: Callable[[], None]) -> None:
-        self._surroundings = surroundings
+    def __init__(self, runtime: Runtime, changed: Callable[[], None]) -> None:
+        self._runtime = runtime
         self._changed = changed
         self._lock = threading.Lock()
         self._providers: dict[str, Circuit] = {}
@@ -64,24 +66,17 @@ class HealthTracker:
 
     def why_not(self, key: Key) -> str | None:
         """Why this member may not be called now; None when it may."""
-        now = self._surroundings.monotonic()
-        if key in self._quarantined:
-            return "it answered through a remote host and is quarantined"
-        down = self._down(key[0], now)
-        if down is not None:
-            return down
-        circuit = self._models.get(key)
-        if circuit is not None and not circuit.admits(now):
-            return _resting(circuit, now)
-        return None
+        with self._lock:
+            now = self._runtime.monotonic()
+            return self._down(key[0], now) or self._resting(key, now)
 
     def admit(self, key: Key, lease_s: float) -> Admission | str:
         """The right to make one call that lasts no longer than `lease_s`, or why there is none."""
         with self._lock:
-            reason = self.why_not(key)
+            now = self._runtime.monotonic()
+            reason = self._down(key[0], now) or self._resting(key, now)
             if reason is not None:
                 return reason
-            now = self._surroundings.monotonic()
             of_provider = self._circuit_of(key[0]).admit(now, lease_s)
             of_model = self._circuit_of_model(key).admit(now, lease_s)
             assert of_provider is not None
@@ -93,61 +88,76 @@ class HealthTracker:
 
     # -- after a call
 
-    def answered(self, admission: Admission) -> None:
+    def record_success(self, admission: Admission) -> None:
         """The call went well."""
-        provider, _ = admission.key
-        self._report(admission, Verdict.WELL, Verdict.WELL)
-        self._warm_until[admission.key] = self._surroundings.monotonic() + WARM_S
-        if self._seen_down.pop(provider, None):
+        with self._lock:
+            now = self._runtime.monotonic()
+            has_changed = self._report(admission, Verdict.WELL, Verdict.WELL, now)
+            self._warm_until[admission.key] = now + WARM_S
+            was_down = self._seen_down.pop(admission.key[0], None) is not None
+        if has_changed or was_down:
             self._changed()
 
-    def failed(
+    def record_failure(
         self, admission: Admission, error: ProviderError, window_over_in_s: Callable[[], float]
     ) -> None:
-        """The call failed; the taxonomy says what that means for its target."""
+        """The call failed; the taxonomy says what that means for its target.
+
+        `window_over_in_s` gives the seconds for which a spent quota closes a provider that does not say so itself.
+        """
         provider, _ = admission.key
+        of_provider = of_model = Verdict.NOTHING
+        closed_s: float | None = None
         match error.conduct.health:
             case HealthMark.FAILING if error.kind is ErrorClass.UNREACHABLE:
-                self._report(admission, Verdict.FAILED, Verdict.NOTHING)
+                of_provider = Verdict.FAILED
             case HealthMark.FAILING:
-                reached = Verdict.NOTHING if error.kind is ErrorClass.UNKNOWN else Verdict.WELL
-                self._report(admission, reached, Verdict.FAILED)
-            case HealthMark.NEUTRAL | HealthMark.MISCONFIGURED:
-                self.gave_up(admission)
+                of_provider = Verdict.NOTHING if error.kind is ErrorClass.UNKNOWN else Verdict.WELL
+                of_model = Verdict.FAILED
             case HealthMark.CLOSED:
                 closed_s = error.retry_after_s if error.retry_after_s is not None else window_over_in_s()
-                self._closed_until[provider] = self._surroundings.monotonic() + closed_s
-                self.gave_up(admission)
-            case HealthMark.QUARANTINED:
+            case HealthMark.NEUTRAL | HealthMark.MISCONFIGURED | HealthMark.QUARANTINED:
+                pass
+            case _:
+                assert_never(error.conduct.health)
+        with self._lock:
+            now = self._runtime.monotonic()
+            self._report(admission, of_provider, of_model, now)
+            if closed_s is not None:
+                self._closed_until[provider] = now + closed_s
+            if error.conduct.health is HealthMark.QUARANTINED:
                 self._quarantined.add(admission.key)
-                self.gave_up(admission)
         self._changed()
 
-    def gave_up(self, admission: Admission) -> None:
+    def release(self, admission: Admission) -> None:
         """The call says nothing about its target: the caller's own mistake, or a cancel. A probe's lease is free again."""
-        self._report(admission, Verdict.NOTHING, Verdict.NOTHING)
+        with self._lock:
+            now = self._runtime.monotonic()
+            has_changed = self._report(admission, Verdict.NOTHING, Verdict.NOTHING, now)
+        if has_changed:
+            self._changed()
 
-    # -- what others have seen
+    # -- results of probes and discovery
 
-    def heard(self, provider: str, health: Health) -> None:
-        """A probe's result: one that is up is tried again at once, one that is down is left alone for half a minute."""
-        now = self._surroundings.monotonic()
+    def record_probe(self, provider: str, health: Health) -> None:
+        """A provider that is up is tried again at once; one that is down is left alone for half a minute."""
         with self._lock:
             self._seen_down.pop(provider, None)
             match health.status:
                 case "up":
                     self._circuit_of(provider).retry_now()
                 case "down":
-                    self._seen_down[provider] = now + SEEN_DOWN_S, "its health check failed"
+                    until = self._runtime.monotonic() + SEEN_DOWN_S
+                    self._seen_down[provider] = until, "its health check failed"
                 case "misconfigured":
                     pass  # it is there; each call will say what is wrong with the key
         self._changed()
 
-    def discovered(self, provider: str, models: Iterable[DiscoveredModel]) -> None:
-        """The models a provider says it has."""
-        now = self._surroundings.monotonic()
+    def record_models(self, provider: str, models: Iterable[DiscoveredModel]) -> None:
+        """Remember the models that a provider lists, and which of them are loaded."""
         found = {model.id: model for model in models}
         with self._lock:
+            now = self._runtime.monotonic()
             self._discovered[provider] = _Discovery(now, found)
             for key in [key for key in self._warm_until if key[0] == provider]:
                 del self._warm_until[key]
@@ -160,31 +170,35 @@ class HealthTracker:
 
     def down(self, provider: str) -> str | None:
         """Why nothing at this provider may be called now; None when it is up."""
-        return self._down(provider, self._surroundings.monotonic())
+        with self._lock:
+            return self._down(provider, self._runtime.monotonic())
 
     def resting(self, key: Key) -> str | None:
         """Why this one model may not be called now, its provider aside."""
-        if key in self._quarantined:
-            return "it answered through a remote host and is quarantined"
-        circuit, now = self._models.get(key), self._surroundings.monotonic()
-        return None if circuit is None or circuit.admits(now) else _resting(circuit, now)
+        with self._lock:
+            return self._resting(key, self._runtime.monotonic())
 
     def state(self, provider: str) -> State:
-        """The provider's circuit."""
-        circuit = self._providers.get(provider)
-        return "closed" if circuit is None else circuit.state(self._surroundings.monotonic())
+        """The state of the provider's circuit."""
+        with self._lock:
+            circuit = self._providers.get(provider)
+            return "closed" if circuit is None else circuit.state(self._runtime.monotonic())
 
     def warm(self) -> list[Key]:
         """The models known to be loaded."""
-        now = self._surroundings.monotonic()
-        return [key for key, until in tuple(self._warm_until.items()) if now < until]
+        with self._lock:
+            now = self._runtime.monotonic()
+            return [key for key, until in self._warm_until.items() if now < until]
 
     def models_at(self, provider: str) -> Mapping[str, DiscoveredModel] | None:
-        """What was last discovered there; None when nothing was, or long ago."""
-        found = self._discovered.get(provider)
-        if found is None or self._surroundings.monotonic() - found.at > DISCOVERED_S:
-            return None
-        return found.models
+        """The models last discovered there; None when none were, or more than a minute ago."""
+        with self._lock:
+            found = self._discovered.get(provider)
+            if found is None or self._runtime.monotonic() - found.at > DISCOVERED_S:
+                return None
+            return found.models
+
+    # -- under the lock, all of them
 
     def _down(self, provider: str, now: float) -> str | None:
         until = self._closed_until.get(provider, 0.0)
@@ -198,22 +212,25 @@ class HealthTracker:
             return seen[1]
         return None
 
+    def _resting(self, key: Key, now: float) -> str | None:
+        if key in self._quarantined:
+            return "it answered through a remote host and is quarantined"
+        circuit = self._models.get(key)
+        return None if circuit is None or circuit.admits(now) else _resting(circuit, now)
+
     def _circuit_of(self, provider: str) -> Circuit:
-        return self._providers.setdefault(provider, Circuit(self._surroundings.chance))
+        return self._providers.setdefault(provider, Circuit(self._runtime.chance))
 
     def _circuit_of_model(self, key: Key) -> Circuit:
-        return self._models.setdefault(key, Circuit(self._surroundings.chance))
+        return self._models.setdefault(key, Circuit(self._runtime.chance))
 
-    def _report(self, admission: Admission, of_provider: Verdict, of_model: Verdict) -> None:
-        now = self._surroundings.monotonic()
-        with self._lock:
-            provider, model = self._circuit_of(admission.key[0]), self._circuit_of_model(admission.key)
-            before = provider.state(now), model.state(now)
-            provider.report(admission.of_provider, of_provider, now)
-            model.report(admission.of_model, of_model, now)
-            moved = before != (provider.state(now), model.state(now)) or admission.is_probe
-        if moved:
-            self._changed()
+    def _report(self, admission: Admission, of_provider: Verdict, of_model: Verdict, now: float) -> bool:
+        """Tell both circuits; True when one of them has changed, or the call was a probe."""
+        provider, model = self._circuit_of(admission.key[0]), self._circuit_of_model(admission.key)
+        before = provider.state(now), model.state(now)
+        provider.report(admission.of_provider, of_provider, now)
+        model.report(admission.of_model, of_model, now)
+        return before != (provider.state(now), model.state(now)) or admission.is_probe
 
 
 def _resting(circuit: Circuit, now: float) -> str:

@@ -1,6 +1,6 @@
-"""A changed policy folder -> the next edition, or what keeps it from being one.
+"""A changed policy folder -> the next snapshot, or what keeps it from being one.
 
-The folder is read once and whole, compiled and checked beside the running edition, and swapped in as one reference. A
+The folder is read once and whole, compiled and checked beside the running snapshot, and swapped in as one reference. A
 bad candidate changes nothing and is remembered in the status. Nothing is ever written to the folder.
 """
 

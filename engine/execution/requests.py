@@ -33,9 +33,9 @@ class Order:
     streamed: bool
 
 
-async def carry_out(
-    machine: SharedState,
-    edition: PolicySnapshot,
+async def execute(
+    shared: SharedState,
+    snapshot: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     *,
@@ -43,12 +43,12 @@ async def carry_out(
     on_charge: Callable[[], None],
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as `RequestExecution.run`."""
-    decision_id = machine.surroundings.new_id()
+    decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
-    route = machine.telemetry.route(explanation)
+    route = shared.telemetry.route(explanation)
     exchange = RequestExecution(
-        replace(machine, telemetry=machine.telemetry.within(route)),
-        edition,
+        replace(shared, telemetry=shared.telemetry.within(route)),
+        snapshot,
         explanation.chain,
         order.prompt,
         decision_id=decision_id,
@@ -69,32 +69,32 @@ async def carry_out(
         if exchange.charge_micro_usd:
             on_charge()
         route.end(decision_id, exchange.charge_micro_usd, ended_by)
-        write_down(
-            log, machine, edition, explanation, order, decision_id, exchange.attempts, _outcome(ended_by)
+        log_decision(
+            log, shared, snapshot, explanation, order, decision_id, exchange.attempts, _outcome(ended_by)
         )
     assert exchange.reply is not None
     assert exchange.served_by is not None
     yield piece_of(Chunk(), result_of(exchange, exchange.reply, exchange.served_by, decision_id))
 
 
-async def rehearse(
-    machine: SharedState,
-    edition: PolicySnapshot,
+async def dry_run(
+    shared: SharedState,
+    snapshot: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     *,
     log: DecisionLog | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """A dry run: nothing is called, nothing is held, and the result says what would be."""
-    decision_id = machine.surroundings.new_id()
+    decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
-    costs = [_worst_case(edition, model, order) for model in explanation.chain]
+    costs = [_worst_case(snapshot, model, order) for model in explanation.chain]
     attempts = []
     for model, cost in zip(explanation.chain, costs, strict=True):
         record = AttemptRecord(model, "skipped", max_tokens=order.max_tokens)
         record.reason = f"dry run: {_at_most(model, cost)}"
         attempts.append(record)
-    write_down(log, machine, edition, explanation, order, decision_id, attempts, "dry_run")
+    log_decision(log, shared, snapshot, explanation, order, decision_id, attempts, "dry_run")
     first, *behind = explanation.chain
     told = f"dry run: {first.key} ({first.provider}) would be called, {_at_most(first, costs[0])}"
     if behind:
@@ -118,18 +118,18 @@ async def rehearse(
     yield piece_of(Chunk(), result)
 
 
-def refuse(
-    machine: SharedState,
-    edition: PolicySnapshot,
+def log_refusal(
+    shared: SharedState,
+    snapshot: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     *,
     log: DecisionLog | None,
 ) -> None:
     """Write down a decision whose chain is empty."""
-    decision_id = machine.surroundings.new_id()
+    decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, (), explanation.facts.mode)
-    write_down(log, machine, edition, explanation, order, decision_id, [], "refused")
+    log_decision(log, shared, snapshot, explanation, order, decision_id, [], "refused")
 
 
 def piece_of(piece: Chunk, result: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -175,8 +175,8 @@ def _usage_json(reply: Reply | None, charged: Charged | None) -> dict[str, Any]:
     }
 
 
-def _worst_case(edition: PolicySnapshot, model: Model, order: Order) -> int | None:
-    prices = edition.prices[model.key]
+def _worst_case(snapshot: PolicySnapshot, model: Model, order: Order) -> int | None:
+    prices = snapshot.prices[model.key]
     if prices is None:
         return None
     if prices.free:
@@ -199,10 +199,10 @@ def _outcome(error: BaseException | None) -> str:
     return "failed" if isinstance(error, Exception) else "cancelled"
 
 
-def write_down(
+def log_decision(
     log: DecisionLog | None,
-    machine: SharedState,
-    edition: PolicySnapshot,
+    shared: SharedState,
+    snapshot: PolicySnapshot,
     explanation: Explanation,
     order: Order,
     decision_id: str,
@@ -212,10 +212,10 @@ def write_down(
     """One line for the decision log, by nobody waited for. That it cannot be written is said, and stops nothing."""
     if log is None:
         return
-    at = machine.surroundings.now().isoformat()
+    at = shared.runtime.now().isoformat()
 
     def write() -> None:
-        record = decision_json(explanation, edition.policy.folder) | {
+        record = decision_json(explanation, snapshot.policy.folder) | {
             "decision_id": decision_id,
             "at": at,
             "outcome": outcome,
@@ -235,7 +235,7 @@ def write_down(
         except OSError as error:
             log_events.not_logged(error.strerror or type(error).__name__)
 
-    machine.desk.later(write)
+    shared.async_ledger.later(write)
 
 
 def _attempt_json(record: AttemptRecord) -> dict[str, Any]:

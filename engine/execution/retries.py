@@ -22,12 +22,12 @@ class RetryBudget:
         self._given = A_SECOND
         self._seen = monotonic()
 
-    def earn(self) -> None:
+    def deposit(self) -> None:
         """A request has begun."""
         with self._lock:
             self._earned = min(MOST_SAVED, self._earned + SHARE)
 
-    def spend(self) -> bool:
+    def withdraw(self) -> bool:
         """Take one repetition, if there is one."""
         with self._lock:
             now = self._monotonic()

@@ -45,13 +45,13 @@ def _check_against_rows() -> None:
 _check_against_rows()
 
 
-class LiveFacts:
-    """The live facts of whatever edition asks. Thread-safe: what is remembered is replaced whole."""
+class RuntimeFactsCache:
+    """The runtime facts of whatever snapshot asks. Thread-safe: what is remembered is replaced whole."""
 
     def __init__(
-        self, desk: AsyncLedger, standing: HealthTracker, slots: Slots, monotonic: Callable[[], float]
+        self, async_ledger: AsyncLedger, tracker: HealthTracker, slots: Slots, monotonic: Callable[[], float]
     ) -> None:
-        self._desk, self._standing, self._slots = desk, standing, slots
+        self._async_ledger, self._tracker, self._slots = async_ledger, tracker, slots
         self._monotonic = monotonic
         self._known: tuple[PolicySnapshot, RuntimeFacts] | None = None
         self._until = self._books_until = 0.0
@@ -64,52 +64,54 @@ class LiveFacts:
         """Money moved: read the ledger, too, at the next decision."""
         self._until = self._books_until = 0.0
 
-    def known(self, edition: PolicySnapshot) -> RuntimeFacts | None:
+    def known(self, snapshot: PolicySnapshot) -> RuntimeFacts | None:
         """What is remembered and fresh."""
         known = self._known
-        if known is not None and known[0] is edition and self._monotonic() < self._until:
+        if known is not None and known[0] is snapshot and self._monotonic() < self._until:
             return known[1]
         return None
 
-    def now(self, edition: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
+    def now(self, snapshot: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The facts now. Waits for the ledger when they are older than a second."""
-        if (known := self.known(edition)) is not None:
+        if (known := self.known(snapshot)) is not None:
             return known
-        books = self._desk.last_snapshot if self._has_books else self._desk.snapshot()
-        return self._gather(edition, books, needs_keys=needs_keys)
+        books = self._async_ledger.last_snapshot if self._has_books else self._async_ledger.snapshot()
+        return self._gather(snapshot, books, needs_keys=needs_keys)
 
-    async def soon(self, edition: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
+    async def soon(self, snapshot: PolicySnapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The same, for asyncio."""
-        if (known := self.known(edition)) is not None:
+        if (known := self.known(snapshot)) is not None:
             return known
-        books = self._desk.last_snapshot if self._has_books else await self._desk.snapshot_soon()
-        return self._gather(edition, books, needs_keys=needs_keys)
+        books = (
+            self._async_ledger.last_snapshot if self._has_books else await self._async_ledger.snapshot_soon()
+        )
+        return self._gather(snapshot, books, needs_keys=needs_keys)
 
     @property
     def _has_books(self) -> bool:
         return self._monotonic() < self._books_until
 
-    def _gather(self, edition: PolicySnapshot, budgets: Snapshot, *, needs_keys: bool) -> RuntimeFacts:
+    def _gather(self, snapshot: PolicySnapshot, budgets: Snapshot, *, needs_keys: bool) -> RuntimeFacts:
         """The facts as the ledger's snapshot and this process's own knowledge have them."""
         now = self._monotonic()
         if now >= self._books_until:
             self._books_until = now + FRESH_S
         self._until = self._books_until
         sources: dict[str, str] = {}
-        down, why_down = self._down(edition, needs_keys=needs_keys)
+        down, why_down = self._down(snapshot, needs_keys=needs_keys)
         if down:
             sources["provider.down"] = why_down
         busy = frozenset(
             name
-            for name, configured in edition.configured.items()
+            for name, configured in snapshot.configured.items()
             if configured.max_concurrent is not None and self._slots.taken(name) >= configured.max_concurrent
         )
         if busy:
             sources["provider.busy"] = "calls under way"
-        loaded = set(self._standing.warm())
+        loaded = set(self._tracker.warm())
         warm = frozenset(
             model.key
-            for model in edition.policy.catalogue.models
+            for model in snapshot.policy.catalogue.models
             if loaded
             and not loaded.isdisjoint({(model.provider, model.id), (model.provider, f"{model.id}:latest")})
         )
@@ -121,22 +123,22 @@ class LiveFacts:
             daily = max(daily, _SPENT)
             sources["budget.daily.used"] = f"counted as spent, because {budgets.problem}"
         else:
-            sources |= _budget_sources(edition, budgets)
-        known = frozenset(edition.configured)
-        live = RuntimeFacts(daily, monthly, exhausted & known, down, busy, warm, sources)
-        self._known = edition, live
-        return live
+            sources |= _budget_sources(snapshot, budgets)
+        known = frozenset(snapshot.configured)
+        runtime_facts = RuntimeFacts(daily, monthly, exhausted & known, down, busy, warm, sources)
+        self._known = snapshot, runtime_facts
+        return runtime_facts
 
-    def _down(self, edition: PolicySnapshot, *, needs_keys: bool) -> tuple[frozenset[str], str]:
+    def _down(self, snapshot: PolicySnapshot, *, needs_keys: bool) -> tuple[frozenset[str], str]:
         """The providers nothing can be asked of now, and why."""
         reasons: dict[str, str] = {}
-        missing = edition.missing_variables() if needs_keys else {}
-        for name, configured in edition.configured.items():
+        missing = snapshot.missing_variables() if needs_keys else {}
+        for name, configured in snapshot.configured.items():
             if name in missing:
                 continue
-            reason = self._standing.down(name)
+            reason = self._tracker.down(name)
             if reason is None and configured.models:
-                resting = [self._standing.resting((name, model.id)) for model in configured.models]
+                resting = [self._tracker.resting((name, model.id)) for model in configured.models]
                 reason = resting[0] if all(resting) else None
             if reason is not None:
                 reasons[name] = reason
@@ -145,12 +147,12 @@ class LiveFacts:
         return frozenset({*missing, *reasons}), "; ".join(told)
 
 
-def _budget_sources(edition: PolicySnapshot, budgets: Snapshot) -> dict[str, str]:
+def _budget_sources(snapshot: PolicySnapshot, budgets: Snapshot) -> dict[str, str]:
     sources: dict[str, str] = {}
     variables = {Period.DAILY: "DAILY_BUDGET_LIMIT", Period.MONTHLY: "MONTHLY_BUDGET_LIMIT"}
     environment = {
-        Period.DAILY: edition.environment.daily_limit_usd,
-        Period.MONTHLY: edition.environment.monthly_limit_usd,
+        Period.DAILY: snapshot.environment.daily_limit_usd,
+        Period.MONTHLY: snapshot.environment.monthly_limit_usd,
     }
     for state in budgets.accounts:
         period = state.account.period

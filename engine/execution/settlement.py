@@ -41,7 +41,7 @@ class Settlement:
             case _:
                 assert_never(self.act)
 
-    def carry_out(self, ledger: Ledger, reservation: Reservation) -> Outcome:
+    def apply(self, ledger: Ledger, reservation: Reservation) -> Outcome:
         """Tell the ledger. Raises BudgetError."""
         match self.act:
             case "settle":

@@ -57,7 +57,7 @@ async def test_a_free_local_answer_waits_for_no_ledger(tmp_path: Path) -> None:
     world = Runtime(
         lambda: datetime.now(UTC), lambda: 0.0, asyncio.sleep, lambda: 0.5, lambda: uuid.uuid4().hex
     )
-    router = _router(ledger=stuck, surroundings=world)
+    router = _router(ledger=stuck, runtime=world)
     router.plan(TASK)
     results = [
         await asyncio.wait_for(router.select_and_invoke(TASK, HELLO), 10) for _ in range(MOST_PUT_BY // 2)
@@ -97,12 +97,12 @@ router = asyncio.run(main())
 
 def test_a_second_event_loop_is_served_too(tmp_path: Path) -> None:
     """What one loop put by and never took up is written, in order, by the next."""
-    desk = AsyncLedger(lambda _: _opened(tmp_path), Limits())
+    async_ledger = AsyncLedger(lambda _: _opened(tmp_path), Limits())
     done: list[int] = []
 
     async def put_by(*numbers: int) -> None:
         for number in numbers:
-            desk.later(lambda number=number: done.append(number))  # type: ignore[misc]
+            async_ledger.later(lambda number=number: done.append(number))  # type: ignore[misc]
 
     async def wait() -> None:
         await put_by(2)
@@ -117,12 +117,12 @@ def test_a_second_event_loop_is_served_too(tmp_path: Path) -> None:
 
 async def test_what_was_put_by_comes_before_what_is_asked_after(tmp_path: Path) -> None:
     """`flush` waits for it, a bug in one stops no other, and what is asked later is done later."""
-    desk = AsyncLedger(lambda _: _opened(tmp_path), Limits())
+    async_ledger = AsyncLedger(lambda _: _opened(tmp_path), Limits())
     done: list[str] = []
-    desk.later(lambda: done.append("first"))
-    desk.post(lambda ledger: done.append("second"), lambda error: None, behind=True)
-    desk.post(lambda ledger: done.append("third"), lambda error: None)
-    desk.later(lambda: done.append("fourth"))
-    desk.flush()
+    async_ledger.later(lambda: done.append("first"))
+    async_ledger.post(lambda ledger: done.append("second"), lambda error: None, behind=True)
+    async_ledger.post(lambda ledger: done.append("third"), lambda error: None)
+    async_ledger.later(lambda: done.append("fourth"))
+    async_ledger.flush()
     assert done == ["first", "second", "third", "fourth"]
-    await desk.aclose()
+    await async_ledger.aclose()

@@ -112,15 +112,17 @@ async def test_nothing_is_told_in_any_sink(
                     if isinstance(error, ProviderError):
                         told += [error.detail, str(error.__dict__ | {"partial": ""})]
             explanation = (
-                router.plan(TASK).explanation if not router._live.known(router._planner.edition) else None
+                router.plan(TASK).explanation
+                if not router._runtime_facts.known(router._planner.snapshot)
+                else None
             )
             told += [
                 str(explanation),
                 repr(router.__dict__),
-                repr(router._machine),
-                repr(router._planner.edition.__dict__),
+                repr(router._shared),
+                repr(router._planner.snapshot.__dict__),
             ]
-            told += [repr(vars(provider)) for provider in router._planner.edition._providers.values()]
+            told += [repr(vars(provider)) for provider in router._planner.snapshot._providers.values()]
             told += [
                 str(await router.health_check()),
                 str(router.get_available_models()),

@@ -355,7 +355,7 @@ def test_a_budget_that_goes_between_plan_and_call(streamed: bool, virtually: Vir
         assert "budget daily" in result["attempts"][0]["reason"]
 
         cloud_only = world(folder, policy=policy_of(routes="route all: use cloud\n"), limits=limits)
-        cloud_only.router._live._until = float("inf")
+        cloud_only.router._runtime_facts._until = float("inf")
         with pytest.raises((BudgetExceeded, NoEligibleModel), match=r"budget"):
             await asked(cloud_only, streamed=streamed)
         assert (cloud_only.calls("east"), cloud_only.calls("west")) == (0, 0)
@@ -369,7 +369,7 @@ def _spend_everything(place: World) -> None:
 
     prices = TokenPrices(Rates(1, 1))
     place.ledger.reserve(Attempt("other", "other", "elsewhere", "m", False, 1_000_000, prices, 600))
-    place.router._live._until = float("inf")
+    place.router._runtime_facts._until = float("inf")
 
 
 def test_what_a_budget_has_left_shortens_the_answer_and_never_the_reservation(virtually: Virtually) -> None:

@@ -105,7 +105,7 @@ def test_a_limit_of_calls_at_once_is_kept_and_waits_in_line(virtually: Virtually
                 return Answer("ok")
 
         place = world(folder, {"house": Counting()}, policy=policy_of(models, "route r: use any\n"))
-        provider = place.router._planner.edition.provider("house")
+        provider = place.router._planner.snapshot.provider("house")
         plain = provider.complete
 
         async def slow(request: Request) -> Any:
@@ -113,7 +113,7 @@ def test_a_limit_of_calls_at_once_is_kept_and_waits_in_line(virtually: Virtually
             running += 1
             most = max(most, running)
             assert place.router.plan(TaskProfile("qa")).explanation.facts.provider_busy == (
-                frozenset({"house"}) if place.router._machine.slots.taken("house") == 2 else frozenset()
+                frozenset({"house"}) if place.router._shared.slots.taken("house") == 2 else frozenset()
             )
             await asyncio.sleep(1.0)
             running -= 1
@@ -126,7 +126,7 @@ def test_a_limit_of_calls_at_once_is_kept_and_waits_in_line(virtually: Virtually
         assert most == 2
         assert {end["content"] for end in ends} == {"ok"}
         assert place.passed_s == pytest.approx(5.0)
-        assert place.router._machine.slots.taken("house") == 0
+        assert place.router._shared.slots.taken("house") == 0
 
     virtually(main)
 

@@ -209,9 +209,9 @@ async def test_over_real_http_no_byte_reaches_a_canary(
         async with ModelRouter.of(policy, dry_run=False) as router:
             answered = 0
             for number in range(150):
-                router._machine.standing._providers.clear()
-                router._machine.standing._models.clear()
-                router._live.forget()
+                router._shared.tracker._providers.clear()
+                router._shared.tracker._models.clear()
+                router._runtime_facts.forget()
                 messages = [{"role": "user", "content": f"canary prompt {number}"}]
                 try:
                     if number % 2:

@@ -159,10 +159,11 @@ async def test_a_call_cancelled_before_its_answer_is_charged_whole(tmp_path: Pat
         dry_run=False,
     )
     calling = asyncio.create_task(router.select_and_invoke(TASK, HELLO))
-    while not router._machine.slots.taken("east"):
+    while not router._shared.slots.taken("east"):
         await asyncio.sleep(0)
     while (
-        "east" not in router._planner.edition._providers or not router._planner.edition.provider("east").calls
+        "east" not in router._planner.snapshot._providers
+        or not router._planner.snapshot.provider("east").calls
     ):  # type: ignore[attr-defined]
         await asyncio.sleep(0)
     calling.cancel()
@@ -201,9 +202,12 @@ async def test_a_broken_ledger_refuses_the_cloud_and_serves_locally(
         with pytest.raises(NoEligibleModel):
             await router.select_and_invoke(TASK, HELLO)
         # Even when a plan still thinks there is money, no call is made.
-        router._live._known = None
-        live = router._live_now(router._planner.edition)._replace(budget_daily_used=Decimal(0))
-        router._live._known, router._live._until = (router._planner.edition, live), float("inf")
+        router._runtime_facts._known = None
+        runtime_facts = router._current_facts(router._planner.snapshot)._replace(budget_daily_used=Decimal(0))
+        router._runtime_facts._known, router._runtime_facts._until = (
+            (router._planner.snapshot, runtime_facts),
+            float("inf"),
+        )
         with pytest.raises(BudgetError):
             await router.select_and_invoke(TASK, HELLO)
     assert {name for name, provider in made.items() if provider.calls} == {"ollama"}

@@ -77,7 +77,7 @@ async def _place(
     )
     policy = policy_of(models, routes or f'route r: use "p1", then "f1", then "{MODEL}"\n')
     router = await stack.enter_async_context(ModelRouter.of(policy, dry_run=False))
-    router._machine.desk.ledger()
+    router._shared.async_ledger.ledger()
     return Place(router, *servers)
 
 

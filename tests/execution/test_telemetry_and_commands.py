@@ -72,7 +72,7 @@ def test_a_request_is_one_span_with_one_below_it_for_each_attempt(
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [Fault(Overloaded(status=529))]})
-        place.router._machine = replace(place.router._machine, telemetry=_api(spans, metrics))
+        place.router._shared = replace(place.router._shared, telemetry=_api(spans, metrics))
         await asked(place, streamed=streamed, messages=[{"role": "user", "content": "a secret"}])
 
     virtually(main)

@@ -159,13 +159,11 @@ def world(
         return made
 
     numbers = itertools.count(1)
-    surroundings = Runtime(
+    runtime = Runtime(
         now, loop.time, sleep, chance or random.Random(7).random, lambda: f"decision-{next(numbers)}"
     )
-    router = ModelRouter.of(
-        policy, ledger=ledger, providers=make, mode=mode, dry_run=False, surroundings=surroundings
-    )
-    router._machine.desk._worker = Inline()  # type: ignore[assignment]
+    router = ModelRouter.of(policy, ledger=ledger, providers=make, mode=mode, dry_run=False, runtime=runtime)
+    router._shared.async_ledger._worker = Inline()  # type: ignore[assignment]
     return World(router, providers, ledger, slept, loop.time())
 
 
