@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
+from engine.provider_apis import APIS
+
 DOCS = Path(__file__).parent
 WIDTH = 110
 """Columns of a page's prose, tables and program text apart."""
@@ -33,9 +35,7 @@ NO_SUCH_VARIABLES = (
     "MONTHLY_",
     "DRY_RUN",
     "ENGINE_",
-    "OLLAMA_",
-    "ANTHROPIC_",
-    "OPENAI_",
+    *(f"{name.upper()}_" for name in APIS),
     "USE_",
     "LOG_LEVEL",
 )

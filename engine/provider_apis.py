@@ -1,7 +1,8 @@
-"""The APIs a provider can speak, one row each: everything that differs between them outside their own adapters.
+"""The APIs a provider can speak, one row each: everything that differs between them outside their own
+adapters.
 
-The catalogue and its schema, the factory of providers, the transport, `engine init`, `engine doctor` and the pages read
-these rows and name no API themselves. A new API is a row here and a module in `engine/providers/`.
+The catalogue and its schema, the factory of providers, the transport, `engine init`, `engine doctor` and the
+pages read these rows and name no API themselves. A new API is a row here and a module in `engine/providers/`.
 """
 
 import re
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class SdkPackage:
-    """A vendor's package: its import name, which is also its distribution's, and the major versions that work.
+    """A vendor's package: its import name, which is also its distribution's, and the major versions that
+    work.
 
     `beyond` is the first major version that is not known to work.
     """
@@ -30,10 +32,11 @@ class ProviderApi:
     `name` is what `api:` in models.yaml says, `title` what people call it, `adapter` the provider's class as
     "module:class", which is imported when the first provider of the API is made.
 
-    A provider without an address of its own gets one in two cases only. `local_url` is where such a server listens on
-    this machine unless it was told otherwise; the variable `local_url_env` replaces it. `vendor_url` is the vendor's
-    own address, and goes to cloud providers that are named after the API. Without either, the address must be
-    written: nobody's prompt reaches a vendor because a line was forgotten.
+    A provider without an address of its own gets one in two cases only. `local_url` is where such a server
+    listens on this machine unless it was told otherwise; the variable `local_url_env` replaces it.
+    `vendor_url` is the vendor's own address, and goes to cloud providers that are named after the API.
+    Without either, the address must be written: nobody's prompt reaches a vendor because a line was
+    forgotten.
 
     `vendor_key_env` is the variable that holds the key for `vendor_url`.
     """
@@ -53,7 +56,8 @@ class ProviderApi:
             raise ValueError(f"{self.name}: `local_url` is not on this machine")
 
     def names(self, provider: str) -> bool:
-        """Whether the provider's name begins with the API's: `ollama`, `Ollama-gpu` and `ollama_2`, not `ollamas`."""
+        """Whether the provider's name begins with the API's: `ollama`, `Ollama-gpu` and `ollama_2`, not
+        `ollamas`."""
         return re.match(rf"{re.escape(self.name)}(?![a-z])", provider.lower()) is not None
 
     def default_url(self, provider: str, locality: Literal["local", "cloud"]) -> str | None:

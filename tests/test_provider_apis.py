@@ -225,7 +225,10 @@ def test_the_transport_silences_the_new_vendors_package() -> None:
         (None, "cloud: acme is left out (ACME_API_KEY is not set)"),
         (
             "secret",
-            "cloud: acme is left out (ACME_API_KEY is set; no model of it is known here: list those you use in models.yaml)",
+            (
+                "cloud: acme is left out (ACME_API_KEY is set; no model of it is known here:"
+                " list those you use in models.yaml)"
+            ),
         ),
     ],
 )
@@ -304,7 +307,8 @@ def _strings(path: Path) -> Iterator[str]:
 
 
 def test_no_module_names_an_api_but_its_own_adapter() -> None:
-    """What knows three APIs by name would forget the fourth. `engine init` knows the one server it looks for."""
+    """What knows three APIs by name would forget the fourth. `engine init` knows the one server it looks
+    for."""
     own = {row.adapter.partition(":")[0].rpartition(".")[2] for row in ROWS}
     known = (
         {row.name for row in ROWS}

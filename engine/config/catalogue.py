@@ -40,7 +40,7 @@ class Prices:
 
     @property
     def blended(self) -> Fraction:
-        """Three parts input to one part output (`model.price`)."""
+        """Three parts input to one part output (`model.price` in docs/language.md)."""
         return (3 * Fraction(self.input) + Fraction(self.output)) / 4
 
 
@@ -126,7 +126,8 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
 # --- Providers ----------------------------------------------------------------------------------------
 
 RESERVED_NAMES = (*LOCALITIES, "any")
-"""What rules call whole classes of models; neither a provider nor a model is called so."""
+"""What rules call whole classes of models; no provider and no model may have such a name: `use
+local` would be ambiguous."""
 
 
 def _provider(name: str, section: Section, problems: Problems) -> Provider:
@@ -192,7 +193,8 @@ _WIDEST_NETWORK = {4: 8, 6: 7}
 def _check_is_local(
     name: str, section: Section, networks: "list[IPv4Network | IPv6Network]", problems: Problems
 ) -> None:
-    """Warns when what is called local has another address, and refuses models that are handed on."""
+    """Warns when a provider called local has another address, and refuses models that the server passes on
+    to a cloud."""
     host = _host(section.text("base_url") or "")
     if host is not None and not _is_local(host, networks):
         problems.add(messages.address_is_not_local(name, host, _is_public(host), section.at("base_url")))
@@ -286,7 +288,7 @@ def _tools(section: Section, capabilities: tuple[str, ...]) -> ToolSupport:
 
 
 def _prices(id: str, locality: Locality, model: Section, costs: Section, problems: Problems) -> Prices | None:
-    """Exactly one pair of prices, or None: unknown."""
+    """Exactly one pair of prices; None when unknown, because a missing price must never count as free."""
     cost_type = costs.text("type")
     if cost_type is not None and (cost_type == "paid") != (locality == "cloud"):
         problems.add(messages.cost_type_contradicts(id, cost_type, locality, costs.at("type")))

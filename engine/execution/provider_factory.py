@@ -1,7 +1,8 @@
-"""A provider of the catalogue and the environment -> where it is, what its key is, and the adapter that speaks to it.
+"""A provider of the catalogue and the environment -> where it is, what its key is, and the adapter that
+speaks to it.
 
-Addresses come from the configuration: the variable that `base_url_env` names, else `base_url`, else what the API's row
-in `engine.provider_apis` allows. No other variable moves a request. Nothing is opened here.
+Addresses come from the configuration: the variable that `base_url_env` names, else `base_url`, else what the
+API's row in `engine.provider_apis` allows. No other variable moves a request. Nothing is opened here.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ from engine.providers.secret import Secret
 
 MakeProvider: TypeAlias = Callable[[Target], Provider]
 Given: TypeAlias = Mapping[str, Provider | MakeProvider] | MakeProvider
-"""Providers a caller brings: one function for all, or by name a provider or a function. A function is asked again
-after a reload, because a target belongs to one policy."""
+"""Providers a caller brings: one function for all, or by name a provider or a function. A function is
+asked again after a reload, because a target belongs to one policy."""
 
 
 def target_of(configured: Configured, environment: Environment, digest: str) -> Target:
-    """Where requests to this provider go. Without an address the target has an empty one, which no transport takes."""
+    """Where requests to this provider go. Without an address the target has an empty one, which no
+    transport takes."""
     url = address_of(configured, environment) or ""
     egress = Egress.LOCAL if configured.locality == "local" else Egress.CLOUD
     return Target(configured.name, url, egress, digest, configured.networks)
@@ -47,7 +49,8 @@ def key_variable(configured: Configured) -> str | None:
 
 
 def missing_variable(configured: Configured, environment: Environment) -> str | None:
-    """The variable without which the provider cannot be called: for its address, or for a cloud provider's key."""
+    """The variable without which the provider cannot be called: for its address, or for a cloud provider's
+    key."""
     if address_of(configured, environment) is None:
         return configured.base_url_env
     if configured.locality == "local":

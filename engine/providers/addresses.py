@@ -1,7 +1,8 @@
 """A base URL becomes an address, and an IP address a verdict: is it local?
 
-Pure: nothing here resolves a name or opens a socket. Parsing is far narrower than a URL library's, because every
-spelling that two libraries read differently is a way out of `local`: what does not match is refused, never repaired.
+Pure: nothing here resolves a name or opens a socket. Parsing is far narrower than a URL library's, because
+every spelling that two libraries read differently is a way out of `local`: what does not match is refused,
+never repaired.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _host(written: str) -> str:
         raise BadAddress("the host name has an empty, overlong or malformed part (a trailing dot counts)")
     if len(host) > 253:
         raise BadAddress("the host name is too long")
-    # What ends in a number is an IPv4 address to some libraries and a name to others: 127.1, 0x7f.1, 2130706433.
+    # What ends in a number is an IPv4 address to some libraries and a name to others: 127.1, 0x7f.1,
+    # 2130706433.
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
         try:
             return str(ipaddress.IPv4Address(host))

@@ -1,7 +1,8 @@
 """Anthropic's messages, and every server that speaks them, through the Anthropic SDK.
 
-As with OpenAI the SDK gets a client over the guarded transport, a key that is not the key and an explicit base URL;
-its headers from the environment, its profiles on disk, its spans and its retries are all out of the way.
+As with OpenAI the SDK gets a client over the guarded transport, a key that is not the key and an explicit
+base URL; its headers from the environment, its profiles on disk, its spans and its retries are all out of the
+way.
 """
 
 from __future__ import annotations
@@ -271,7 +272,8 @@ def _part(part: Text | Image) -> dict[str, Any]:
 
 
 def _usage(told: Any, before: Usage, *, final: bool = True) -> Usage:
-    """Counts as told now, else as told before. The vendor's input count leaves the cache out; ours has it in."""
+    """Counts as told now, else as told before. The vendor's input count leaves the cache out; ours has it
+    in."""
     read = _count(told, "cache_read_input_tokens")
     write = _count(told, "cache_creation_input_tokens")
     plain = _count(told, "input_tokens")

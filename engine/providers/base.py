@@ -1,8 +1,8 @@
 """What a provider is, and what it is asked with: a target, the permit to send there, a request.
 
-A `Request` in OpenAI-style messages becomes a `Reply`, or an iterator of `Chunk`s that ends with one; each provider
-translates both ways. Nothing here reads a clock, the environment or a file, and no value's repr shows a prompt or a
-key.
+A `Request` in OpenAI-style messages becomes a `Reply`, or an iterator of `Chunk`s that ends with one; each
+provider translates both ways. Nothing here reads a clock, the environment or a file, and no value's repr
+shows a prompt or a key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Egress(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The capability to send to one target, minted by the router from a decision and checked by the transport.
+    """The capability to send to one target, minted by the router from a decision and checked by the
+    transport.
 
     Every request needs one, probes included; the transport refuses unless all three match its own target.
     """
@@ -40,9 +41,9 @@ class Target:
     """Where a provider sends, fixed at construction from one policy snapshot.
 
     `name` is the provider's name in models.yaml; `base_url` is http(s)://host[:port][/path] or
-    http+unix://%2Fpath%2Fto.sock[/path]; `egress` what the configuration says it is, which the transport holds it
-    to; `networks` the CIDRs that count as local besides loopback (none unless configured); `policy_digest` the
-    digest of the snapshot the target was built from.
+    http+unix://%2Fpath%2Fto.sock[/path]; `egress` what the configuration says it is, which the transport
+    holds it to; `networks` the CIDRs that count as local besides loopback (none unless configured);
+    `policy_digest` the digest of the snapshot the target was built from.
     """
 
     name: str
@@ -72,10 +73,10 @@ class Target:
 class Timeouts:
     """Limits of one attempt, in seconds; each also ends at the request's deadline.
 
-    `connect_s` ends as Unreachable. `first_token_s` and `idle_s` guard a stream, `answer_s` an answer taken whole;
-    they end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added to the first two
-    when the provider knows that it must load the model first. Any sign of life of the model ends the wait for the
-    first token: text, reasoning, or a piece of a tool call that is still being written.
+    `connect_s` ends as Unreachable. `first_token_s` and `idle_s` guard a stream, `answer_s` an answer taken
+    whole; they end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added to the
+    first two when the provider knows that it must load the model first. Any sign of life of the model ends
+    the wait for the first token: text, reasoning, or a piece of a tool call that is still being written.
     """
 
     connect_s: float = 3.0
@@ -89,11 +90,11 @@ class Timeouts:
 class Request:
     """One attempt at one model of one target.
 
-    `messages` are OpenAI-style role/content mappings, `tools` OpenAI-style function tools. `max_tokens` bounds the
-    output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in seconds.
-    `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets the provider
-    estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves; what it raises keeps
-    the prompt from leaving and comes out of the attempt as it is.
+    `messages` are OpenAI-style role/content mappings, `tools` OpenAI-style function tools. `max_tokens`
+    bounds the output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in
+    seconds. `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets
+    the provider estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves;
+    what it raises keeps the prompt from leaving and comes out of the attempt as it is.
     """
 
     model: str
@@ -153,7 +154,8 @@ class Provider(Protocol):
     def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece; the last piece carries the reply.
 
-        Raises ProviderError before the first content, StreamInterrupted after it. Close it (`aclosing`) to give up.
+        Raises ProviderError before the first content, StreamInterrupted after it. Close it (`aclosing`) to
+        give up.
         """
 
     async def probe(self, permit: Permit, *, timeout_s: float = 5.0) -> Health:

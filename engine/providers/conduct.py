@@ -1,7 +1,7 @@
 """The classes of failure at a provider, and what may be done after each: one table.
 
-Which signal is of which class is decided in `error_mapping`. Retrying and falling back are the router's and settling is the
-ledger's: both read `CONDUCT` and nothing else.
+Which signal is of which class is decided in `error_mapping`. Retrying and falling back are the router's and
+settling is the ledger's: both read `CONDUCT` and nothing else.
 """
 
 from __future__ import annotations

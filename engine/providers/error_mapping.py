@@ -1,7 +1,8 @@
 """Which failure is of which class: a status, a body or a foreign exception becomes one of our errors.
 
-The body's `type` or `code` decides first, then telling phrases in its message, then the status. The provider's message
-is kept only after `sanitise` has taken out everything that could be prompt, key or terminal control.
+The body's `type` or `code` decides first, then telling phrases in its message, then the status. The
+provider's message is kept only after `sanitise` has taken out everything that could be prompt, key or
+terminal control.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ _WEAK: dict[str, ErrorClass] = {
 }
 _OVERFLOW_PHRASE = re.compile(
     r"prompt is too long|maximum context length|exceeds? (?:the|its) (?:available |maximum )?context"
-    r"|context (?:length|window|size) (?:is |was )?exceeded|exceed(?:s|ed)? (?:the )?context (?:limit|window|length|size)"
+    r"|context (?:length|window|size) (?:is |was )?exceeded"
+    r"|exceed(?:s|ed)? (?:the )?context (?:limit|window|length|size)"
     r"|longer than the context"
 )
 _QUOTA_PHRASE = re.compile(r"spend(?:ing)? limit|credit balance is too low|exceeded your current quota")
@@ -110,13 +112,15 @@ def classify(
         return ErrorClass.OVERLOADED
     if status >= 400:
         return _BY_STATUS.get(status, ErrorClass.SERVER if status >= 500 else ErrorClass.INVALID)
-    # Inside a stream: a word we do not know is INVALID; no word at all is a server that accepted and then failed.
+    # Inside a stream: a word we do not know is INVALID; no word at all is a server that accepted and then
+    # failed.
     weak = next((_WEAK[word] for word in words if word in _WEAK), None)
     return weak or (ErrorClass.INVALID if words else ErrorClass.SERVER)
 
 
 def known_word(body: object) -> str | None:
-    """The provider's own word for the error, if it is one of those this module knows: no other is ever shown."""
+    """The provider's own word for the error, if it is one of those this module knows: no other is ever
+    shown."""
     return next((word for word in _words(body) if word in _BY_WORD or word in _WEAK), None)
 
 
@@ -144,7 +148,8 @@ def reported(
 
 
 def request_id(call: Call, body: object = None) -> str | None:
-    """The provider's id of the request, from a header or an Anthropic error body; None unless it looks like one."""
+    """The provider's id of the request, from a header or an Anthropic error body; None unless it looks
+    like one."""
     found = call.headers.get("request-id") or call.headers.get("x-request-id")
     if found is None and isinstance(body, Mapping):
         found = body.get("request_id")

@@ -21,8 +21,8 @@ ProviderError                   (under engine.errors.EngineError)
 └── StreamInterrupted           (its cause's) content had already reached the caller
 
 No error here holds a request, a prompt, a key or a foreign exception: `detail` is at most 200 characters that
-were cleared of both (`sanitising.sanitise`), and each is raised outside the handler of what caused it, so that
-neither `__cause__` nor `__context__` leads back to a request.
+were cleared of both (`sanitising.sanitise`), and each is raised outside the handler of what caused it, so
+that neither `__cause__` nor `__context__` leads back to a request.
 """
 
 # ruff: noqa: N818  (the names say what happened; `Error` on each would say nothing more)
@@ -36,17 +36,18 @@ from engine.providers.conduct import CONDUCT, Billed, Conduct, ErrorClass, Healt
 from engine.providers.reply import ToolCall, Usage
 
 DETAIL_CHARACTERS = 200
-# A gateway that gave up waiting does not know whether the provider worked on: 504, and 524 of a well-known one.
+# A gateway that gave up waiting does not know whether the provider worked on: 504, and 524 of a well-known
+# one.
 _GATEWAY_TIMEOUTS = (504, 524)
 
 
 class ProviderError(EngineError):
     """A provider that failed. Raise one of the classes below, not this one.
 
-    `provider` and `model` name the target; `status` is the HTTP status, None when no answer came (an error inside
-    a stream has status 200); `code` is the provider's own error type when it is a known word; `request_id` is the
-    provider's; `retry_after_s` is in seconds; `dispatched` says whether any byte of the request may have been
-    sent; `usage` is what the provider reported before failing.
+    `provider` and `model` name the target; `status` is the HTTP status, None when no answer came (an error
+    inside a stream has status 200); `code` is the provider's own error type when it is a known word;
+    `request_id` is the provider's; `retry_after_s` is in seconds; `dispatched` says whether any byte of the
+    request may have been sent; `usage` is what the provider reported before failing.
     """
 
     kind: ClassVar[ErrorClass]
@@ -74,9 +75,9 @@ class ProviderError(EngineError):
         self.detail = detail[:DETAIL_CHARACTERS]
         self.dispatched = dispatched
         self.usage = usage
-        super().__init__(self._said())
+        super().__init__(self._message())
 
-    def _said(self) -> str:
+    def _message(self) -> str:
         where = " / ".join(part for part in (self.provider, self.model) if part)
         facts = [
             f"status {self.status}" if self.status is not None else "",
@@ -136,7 +137,7 @@ class Unreachable(ProviderError):
 
 
 class OutcomeUnknown(ProviderError):
-    """The request was written; then a reset or silence, before any content. It may have been billed."""
+    """The request was written; then came a reset or silence, before any content. It may have been billed."""
 
     kind = ErrorClass.UNKNOWN
     sentence = "gave no answer after the request was sent"
@@ -253,8 +254,8 @@ class StreamInterrupted(ProviderError):
     """A stream that failed after content had reached the caller: never switched, never retried.
 
     `partial` is the text so far, `tool_calls` those that were complete, `cause` the classified failure and
-    `usage_estimate` what the provider had reported by then (each count None when unknown). The text is kept out
-    of repr, str, logs and pickles; ask for it by name.
+    `usage_estimate` what the provider had reported by then (each count None when unknown). The text is kept
+    out of repr, str, logs and pickles; ask for it by name.
     """
 
     sentence = "broke off in the middle of the answer"

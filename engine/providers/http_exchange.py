@@ -1,8 +1,8 @@
-"""The journal of one HTTP request: who permitted it, how far it got, how its answer began and ended.
+"""The record of one HTTP request: its permit, how far it got, how its answer began and ended.
 
-The transport writes it, `faults` reads it: whether a failure came before or after the request was written decides
-whether it can have been billed, and no SDK tells that. A call is good for one request only, so a second one under
-the same permit (a hidden retry, a redirect) is refused.
+The transport writes it, `error_mapping` reads it: whether a failure came before or after the request was
+written decides whether it can have been billed, and no SDK tells that. A call serves one request only, so a
+second one under the same permit (a hidden retry, a redirect) is refused.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class Call:
     objection: tuple[Exception, TracebackType | None] | None = None
 
     def dispatch(self) -> None:
-        """Note that the first byte of the body is about to leave. What `on_dispatch` raises keeps it from leaving."""
+        """Note that the first byte of the body is about to leave. What `on_dispatch` raises keeps it from
+        leaving."""
         if self.on_dispatch is not None:
             try:
                 self.on_dispatch()
             except Exception as objection:
-                # With the frames it has now: on its way out it would gather those of an SDK, which hold the prompt.
+                # With the frames it has now: on its way out it would gather those of an SDK, which hold the
+                # prompt.
                 self.objection = objection, objection.__traceback__
                 raise
         self.dispatched = True

@@ -68,8 +68,8 @@ class Tool:
 def read_messages(messages: Sequence[Mapping[str, Any]], *, image_urls: bool) -> tuple[Turn, ...]:
     """Read messages. Raises InvalidRequest.
 
-    `image_urls` allows images by http(s) URL: only where the vendor fetches them, since a local server told to fetch
-    a URL would carry it out of the house.
+    `image_urls` allows images by http(s) URL: only where the vendor fetches them, since a local server told
+    to fetch a URL would carry it out of the house.
     """
     names: dict[str, str] = {}
     turns = []

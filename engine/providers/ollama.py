@@ -1,7 +1,8 @@
 """Ollama, in its native API: the only one that takes `num_ctx` and says which models are not local at all.
 
-A daemon on loopback is not yet a local model: a model can be backed by a remote host, under a plain name. So before
-each prompt the daemon is asked what it would run, and a remote-backed, unknown or changed model gets no prompt.
+A daemon on loopback is not yet a local model: a model can be backed by a remote host, under a plain name. So
+before each prompt the daemon is asked what it would run, and a remote-backed, unknown or changed model gets
+no prompt.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ _LINE_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """The daemon's answers about a model before a prompt is sent: `name` is what to call it by, the windows are in tokens."""
+    """The daemon's answers about a model before a prompt is sent: `name` is what to call it by, the
+    windows are in tokens."""
 
     name: str
     window: int | None
@@ -214,7 +216,8 @@ class OllamaProvider(WireProvider):
     async def _show(
         self, attempt: Attempt, name: str, digest: str | None, *, held_local: bool
     ) -> tuple[str, int | None]:
-        """What to call the model by and its window; asked again whenever the manifest's digest has changed."""
+        """What to call the model by and its window; asked again whenever the manifest's digest has
+        changed."""
         known = self._shown.get((name, digest))
         if known is not None and digest is not None:
             return known
@@ -276,7 +279,8 @@ class OllamaProvider(WireProvider):
     async def _fetch(
         self, attempt: Attempt, call: Call, path: str, body: Mapping[str, Any] | None
     ) -> Mapping[str, Any]:
-        """One whole answer: an object. Raises what the daemon reported, also when it did so under status 200."""
+        """One whole answer: an object. Raises what the daemon reported, also when it did so under status
+        200."""
         response = await self._send(call, "GET" if body is None else "POST", path, body)
         try:
             await response.aread()
@@ -308,7 +312,8 @@ class OllamaProvider(WireProvider):
     async def _lines(
         self, attempt: Attempt, call: Call, response: httpx2.Response
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The objects of an NDJSON stream. Raises the error that a line reports, and Truncated for half a line."""
+        """The objects of an NDJSON stream. Raises the error that a line reports, and Truncated for half a
+        line."""
         if response.status_code >= 400:
             await response.aread()
             raise self._reported(call, _lenient(response.content), attempt)

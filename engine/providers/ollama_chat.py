@@ -48,7 +48,8 @@ def _written_tool(tool: Tool) -> dict[str, Any]:
 
 
 def window_for(request: Request, *, window: int | None, loaded: int | None) -> int:
-    """The window to ask for, in tokens: the loaded one when the request fits it, else the smallest bucket that it fits.
+    """The window to ask for, in tokens: the loaded one when the request fits it, else the smallest bucket
+    that it fits.
 
     `window` is the model's own. Raises ContextOverflow.
     """

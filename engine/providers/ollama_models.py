@@ -1,4 +1,5 @@
-"""What an Ollama daemon tells of its models: which name means which, how large its window is, whether it runs here.
+"""What an Ollama daemon tells of its models: which name means which, how large its window is, whether it runs
+here.
 
 Pure functions over the JSON of `/api/tags`, `/api/ps` and `/api/show`.
 """

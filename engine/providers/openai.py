@@ -1,7 +1,7 @@
 """OpenAI, and every server that speaks its chat completions, local or cloud, through the OpenAI SDK.
 
-The SDK is handed a client over the guarded transport, a key that is not the key (the transport writes the real one),
-and an explicit base URL; what it would read from OPENAI_* variables reaches no wire.
+The SDK is handed a client over the guarded transport, a key that is not the key (the transport writes the
+real one), and an explicit base URL; what it would read from OPENAI_* variables reaches no wire.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ _FINISH: dict[str, FinishReason] = {
 
 
 class OpenAIProvider(WireProvider):
-    """Chat completions at `target.base_url`, for instance https://api.openai.com/v1 or http://127.0.0.1:8080/v1.
+    """Chat completions at `target.base_url`, for instance https://api.openai.com/v1 or
+    http://127.0.0.1:8080/v1.
 
     OpenAI itself needs an `api_key`. It is sent `max_completion_tokens`, every other server `max_tokens`,
     which is the one they all know.
@@ -108,7 +109,8 @@ class OpenAIProvider(WireProvider):
                     break
         finally:
             await events.close()
-        # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end mark.
+        # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end
+        # mark.
         if finish is None or not (attempt.usage != Usage() or b"[DONE]" in call.tail):
             raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
         for place, made in enumerate(building):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 FinishReason = Literal["stop", "length", "tool_calls", "other"]
-"""`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a reason."""
+"""`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a
+reason."""
 
 
 class ToolFunction(TypedDict):
@@ -48,8 +49,8 @@ class Reply:
     """A complete answer.
 
     `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
-    temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded, None
-    when unknown.
+    temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded,
+    None when unknown.
     """
 
     model: str
@@ -65,7 +66,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the `reply`."""
+    """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the
+    `reply`."""
 
     text: str = field(default="", repr=False)
     reasoning: str = field(default="", repr=False)

@@ -1,4 +1,5 @@
-"""What a provider says of a failure -> what may be shown of it: nothing of the prompt, the key or a terminal's codes."""
+"""What a provider says of a failure -> what may be shown of it: nothing of the prompt, the key or a
+terminal's codes."""
 
 from __future__ import annotations
 
@@ -48,10 +49,11 @@ _FORMAT = frozenset(
 
 
 def sanitise(message: str, request: Request | None, key: Secret | None) -> str:
-    """At most 200 characters of what a provider said, with nothing in them of the prompt, the key or a terminal code.
+    """At most 200 characters of what a provider said, with nothing in them of the prompt, the key or a
+    terminal code.
 
-    Every run of 8 characters that also stands in the request's messages or tools, or in the key, is masked; case
-    and white space do not hide it, nor does JSON escaping.
+    Every run of 8 characters that also stands in the request's messages or tools, or in the key, is masked;
+    case and white space do not hide it, nor does JSON escaping.
     """
     shown = " ".join(_printable(message[: 4 * DETAIL_CHARACTERS]).split())[: 2 * DETAIL_CHARACTERS]
     shown = re.sub(r"\b(?:(?:sk|pk|key)[-_]|bearer )[\w*-]{4,}", "[key]", shown, flags=re.IGNORECASE)

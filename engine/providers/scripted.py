@@ -9,8 +9,8 @@
     provider.calls                        # both requests, in order
 
 A script is a list of acts, one per attempt, or a mapping from model id to such a list, or a function from the
-request to an act. When a list has run out, `otherwise` is played (an `Answer` unless told). The permit is checked as
-the real transport checks it: the double refuses what the real one refuses.
+request to an act. When a list has run out, `otherwise` is played (an `Answer` unless told). The permit is
+checked as the real transport checks it: the double refuses what the real one refuses.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ Script = Iterable[Act] | Mapping[str, Iterable[Act]] | Callable[[Request], Act]
 
 
 class ScriptedProvider:
-    """A `Provider` that plays a script. `calls` are the requests it was asked, `closed` whether it was closed."""
+    """A `Provider` that plays a script. `calls` are the requests it was asked, `closed` whether it was
+    closed."""
 
     def __init__(
         self,

@@ -13,7 +13,8 @@ _SHOWN: Final = "Secret(...)"
 class Secret:
     """A string that repr, str, format, JSON, copies and pickles never show.
 
-    `reveal` is for the transport alone, at the moment the header is written. A pickled or copied secret is empty.
+    `reveal` is for the transport alone, at the moment the header is written. A pickled or copied secret is
+    empty.
     """
 
     __slots__ = ("_read",)
@@ -27,7 +28,8 @@ class Secret:
         return self._read()
 
     def holds(self, fragment: str) -> bool:
-        """True when the fragment is part of the value: for taking echoes of a key out of a provider's message."""
+        """True when the fragment is part of the value: for taking echoes of a key out of a provider's
+        message."""
         return fragment in self._read()
 
     def fits_a_header(self) -> bool:

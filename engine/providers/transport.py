@@ -1,11 +1,12 @@
 """The one way out: every byte to a model, from our code or a vendor's SDK, goes through `GuardedTransport`.
 
-It turns an HTTP request into an answer only when a permit for this very target is in force, the URL is the target's,
-and the peer it really connected to is where the target's egress class allows. It reads no environment (proxies,
-certificates, key logs), follows no redirect, retries nothing, and sends no header but those it names.
+It turns an HTTP request into an answer only when a permit for this very target is in force, the URL is the
+target's, and the peer it really connected to is where the target's egress class allows. It reads no
+environment (proxies, certificates, key logs), follows no redirect, retries nothing, and sends no header but
+those it names.
 
-The only module of the package that imports the HTTP library when it is imported; the providers import it when they
-first send.
+The only module of the package that imports the HTTP library when it is imported; the providers import it when
+they first send.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
 
 ANSWER_BYTES = 64 * 1024 * 1024
 
-# What leaves. Everything else an SDK adds (x-stainless-*, organisation and project, trace headers, and whatever
-# an environment variable put in) stays here.
+# What leaves. Everything else an SDK adds (x-stainless-*, organisation and project, trace headers, and
+# whatever an environment variable put in) stays here.
 _SENT = frozenset({"accept", "content-type", "content-length", "transfer-encoding"})
 _KEPT = ("request-id", "x-request-id", "retry-after", "retry-after-ms", "date", "content-type")
 
@@ -56,8 +57,8 @@ def open_client(
 ) -> tuple[httpx2.AsyncClient, Address]:
     """A client that can reach `target` and nothing else, and its parsed address. Raises EgressRefused.
 
-    `headers` are sent with every request and win over the SDK's; `api_key` goes out as a bearer token, written here
-    and nowhere else; `ca_file` names a PEM file to trust instead of the system's certificates.
+    `headers` are sent with every request and win over the SDK's; `api_key` goes out as a bearer token,
+    written here and nowhere else; `ca_file` names a PEM file to trust instead of the system's certificates.
     """
     transport = GuardedTransport(
         target, api_key=api_key, headers=headers or {}, ca_file=ca_file, resolve=resolve or _look_up
@@ -107,7 +108,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request under the call in force.
 
-        Raises EgressRefused, InvalidRequest for a redirect, and httpcore2's errors, which `faults` reads.
+        Raises EgressRefused, InvalidRequest for a redirect, and httpcore2's errors, which `wire_provider`
+        classifies.
         """
         call = self._admitted(request)
         sent = httpcore2.Request(
@@ -199,7 +201,8 @@ class _Door(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the target: a local one only at its pinned addresses, a cloud one wherever its name leads."""
+        """Connect to the target: a local one only at its pinned addresses, a cloud one wherever its name
+        leads."""
         if (host, port) != (self.address.host, self.address.port):
             raise self._refusal(self._target, "the connection is for another address than the target's")
         if self._target.egress is Egress.CLOUD:
@@ -250,7 +253,8 @@ class _Door(httpcore2.AsyncNetworkBackend):
             found = tuple(parse_ip(name) for name in names)
         if not found:
             raise httpcore2.ConnectError("the host name has no address")
-        # INVARIANT: one address outside is enough to refuse; otherwise the choice among them would be the network's.
+        # INVARIANT: one address outside is enough to refuse; otherwise the choice among them would be the
+        # network's.
         local = tuple(ip for ip in found if ip is not None and is_local(ip, self._networks))
         if len(local) < len(found):
             raise self._refusal(
@@ -271,7 +275,8 @@ class _Door(httpcore2.AsyncNetworkBackend):
 
 
 class _Outgoing:
-    """The request's body, which tells the call when its first byte leaves and when it has all been written."""
+    """The request's body, which tells the call when its first byte leaves and when it has all been
+    written."""
 
     def __init__(self, request: httpx2.Request, call: Call) -> None:
         self._request = request
@@ -317,7 +322,8 @@ async def _look_up(host: str, port: int) -> Iterable[str]:
 
 
 def _ssl_context(ca_file: str | None) -> ssl.SSLContext:
-    # `create_default_context` would read SSLKEYLOGFILE, and the default locations SSL_CERT_FILE and SSL_CERT_DIR.
+    # `create_default_context` would read SSLKEYLOGFILE, and the default locations SSL_CERT_FILE and
+    # SSL_CERT_DIR.
     if ca_file is None:
         return httpcore2.default_ssl_context(_trust_env=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -326,7 +332,8 @@ def _ssl_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 class _Quiet(logging.Filter):
-    """Drops what the SDKs and the HTTP library log while a call of ours is in force: it can hold prompts and headers."""
+    """Drops what the SDKs and the HTTP library log while a call of ours is in force: it can hold prompts
+    and headers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return call_in_force() is None

@@ -1,8 +1,9 @@
-"""One attempt at one provider, from permit to reply: time limits, and the border where foreign exceptions end.
+"""One attempt at one provider, from permit to reply: time limits, and the border where foreign exceptions
+end.
 
-`WireProvider` is what ollama, anthropic and openai share. Each of them says how to ask; here is decided when to give
-up, what a failure is called, and that what is raised holds nothing of the request: the frames that still held it when
-something failed are gone from the traceback, because errors travel as values up to the outermost frame.
+`WireProvider` is what the adapters share. Each adapter defines how to ask; this module decides when to give
+up and how a failure is classified. It also ensures that no exception holds anything of the request: errors
+travel as values up to the outermost frame, so the frames that held the request are not in the traceback.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ _T = TypeVar("_T")
 DRAIN_S = 0.5
 
 SIGN_OF_LIFE = Chunk()
-"""What `_stream` yields when the model is at work on something that is not shown yet; the caller never sees it."""
+"""What `_stream` yields while the model works on something that is not shown yet; the caller never sees
+it."""
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -69,7 +71,7 @@ class Attempt:
     usage: Usage = Usage()
 
     def call(self, *, carries_prompt: bool) -> Call:
-        """The journal for the next HTTP request of this attempt."""
+        """The record for the next HTTP request of this attempt."""
         made = Call(
             self.request.permit,
             self.request.timeouts.connect_s,
@@ -105,7 +107,8 @@ class Attempt:
             self.tool_calls.append(piece.tool_call)
 
     def usage_estimate(self) -> Usage:
-        """What the provider reported; output not reported is the pieces seen, or a token for every three bytes."""
+        """What the provider reported; output not reported is the pieces seen, or a token for every three
+        bytes."""
         if self.usage.output_tokens is not None:
             return self.usage
         size = sum(len(text.encode("utf-8", "replace")) for text in (*self.text, *self.reasoning))
@@ -115,8 +118,9 @@ class Attempt:
 class WireProvider(ABC):
     """A provider that speaks HTTP through the guarded transport.
 
-    `api_key` is needed by the vendor itself, and an empty one serves nowhere in the cloud; `clock` (monotonic seconds) only measures a probe's latency; `ca_file` is a
-    PEM file to trust instead of the system's certificates; `resolve` replaces the system's name lookup.
+    `api_key` is needed by the vendor itself, and an empty one is refused anywhere in the cloud; `clock`
+    (monotonic seconds) only measures a probe's latency; `ca_file` is a PEM file to trust instead of the
+    system's certificates; `resolve` replaces the system's name lookup.
     """
 
     vendor_host: str | None = None
@@ -250,7 +254,8 @@ class WireProvider(ABC):
     async def _limited(
         self, attempt: Attempt, work: Callable[[], Awaitable[_T]], limit_s: float
     ) -> _T | Exception | asyncio.CancelledError:
-        """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that raised it."""
+        """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that
+        raised it."""
         limit = asyncio.timeout_at(attempt.give_up_at)
         try:
             async with limit:
@@ -280,9 +285,10 @@ class WireProvider(ABC):
         return self._placed(OutcomeUnknown(detail="silent for too long"), attempt)
 
     def _fault(self, exc: Exception, attempt: Attempt) -> Exception:
-        """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its type."""
-        # A bug in the reading of an answer ends here too, as an answer that cannot be read: with a stranger's bytes in
-        # hand the two cannot be told apart.
+        """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its
+        type."""
+        # A bug in the reading of an answer ends here too, as an answer that cannot be read: with a stranger's
+        # bytes in hand the two cannot be told apart.
         objection = attempt.calls[-1].objection if attempt.calls else None
         if objection is not None:
             return objection[0].with_traceback(objection[1])
@@ -371,7 +377,8 @@ def count_of(value: object) -> int | None:
 
 
 def text_of(value: object) -> str | None:
-    """A short text of a provider's about itself, such as a model's name; None unless it can be printed as it is."""
+    """A short text of a provider's about itself, such as a model's name; None unless it can be printed as
+    it is."""
     plain = isinstance(value, str) and 0 < len(value) <= 300 and value.isprintable()
     return value if plain and isinstance(value, str) else None
 

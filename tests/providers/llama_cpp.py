@@ -1,7 +1,9 @@
-"""A real llama.cpp server with a real, tiny, random model that is made here, for the tests that want no script and no double.
+"""A real llama.cpp server with a real, tiny, random model that is made here, for the tests that want no
+script and no double.
 
-Needs the wheel `xllamacpp` with `gguf` and `numpy`; tests skip where they cannot be imported. The model is random, so what
-it says means nothing; a token is a byte, one slot answers, and everything else about the server is real.
+Needs the wheel `xllamacpp` with `gguf` and `numpy`; tests skip where they cannot be imported. The model is
+random, so what it says means nothing; a token is a byte, one slot answers, and everything else about the
+server is real.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ kinds = [gguf.TokenType.NORMAL] * len(tokens) + [gguf.TokenType.CONTROL] * len(s
 tokens += special
 writer.add_tokenizer_model("gpt2"); writer.add_tokenizer_pre("gpt-2")
 writer.add_token_list(tokens); writer.add_token_types(kinds); writer.add_token_merges([letters[32] + " t"])
-writer.add_bos_token_id(257); writer.add_eos_token_id(259); writer.add_pad_token_id(260); writer.add_add_bos_token(False)
+writer.add_bos_token_id(257); writer.add_eos_token_id(259); writer.add_pad_token_id(260)
+writer.add_add_bos_token(False)
 writer.add_chat_template(
-    "{% for message in messages %}<|im_start|>{{ message.role }}\\n{{ message.content }}<|im_end|>\\n{% endfor %}"
+    "{% for message in messages %}<|im_start|>{{ message.role }}\\n{{ message.content }}<|im_end|>\\n"
+    "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\\n{% endif %}"
 )
 chance = numpy.random.default_rng(0)
@@ -47,7 +51,8 @@ def tensor(name, *shape):
     writer.add_tensor(name, chance.normal(0, 0.05, shape).astype(numpy.float32))
 def ones(name):
     writer.add_tensor(name, numpy.ones(width, dtype=numpy.float32))
-tensor("token_embd.weight", len(tokens), width); ones("output_norm.weight"); tensor("output.weight", len(tokens), width)
+tensor("token_embd.weight", len(tokens), width)
+ones("output_norm.weight"); tensor("output.weight", len(tokens), width)
 for block in range(blocks):
     ones(f"blk.{block}.attn_norm.weight"); ones(f"blk.{block}.ffn_norm.weight")
     for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
@@ -73,15 +78,20 @@ sys.stdin.read()
 
 @contextmanager
 def llama_server(folder: Path) -> Iterator[str]:
-    """The address of a server, in a process of its own that ends with its standard input. Skips the test without one."""
+    """The address of a server, in a process of its own that ends with its standard input. Skips the test
+    without one."""
     for needed in ("xllamacpp", "gguf", "numpy"):
         pytest.importorskip(needed, exc_type=ImportError)
     model = folder / "tiny.gguf"
     subprocess.run([sys.executable, "-c", MAKE, str(model)], check=True, capture_output=True)
     running = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(model), str(CONTEXT), NAME],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(os.environ),
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ),
+    )
     assert running.stdout is not None
     assert running.stdin is not None
     address = next((line.strip() for line in running.stdout if "127.0.0.1" in line), "")

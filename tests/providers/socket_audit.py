@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 
 class OutsideConnect(BaseException):
-    """A connect beyond loopback. Not an Exception, so that no code under test can take it for a network fault."""
+    """A connect beyond loopback. Not an Exception, so that no code under test can take it for a network
+    fault."""
 
 
 @dataclass

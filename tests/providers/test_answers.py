@@ -21,7 +21,8 @@ async def test_whole(dialect: Dialect) -> None:
 
 
 async def test_streamed(dialect: Dialect) -> None:
-    """The pieces of a stream are the words as sent, and the last one carries the same reply as a whole answer."""
+    """The pieces of a stream are the words as sent, and the last one carries the same reply as a whole
+    answer."""
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
         chunks = [chunk async for chunk in provider.stream(asked(provider.target))]

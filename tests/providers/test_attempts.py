@@ -195,8 +195,8 @@ async def test_a_stream_given_up_early_frees_its_connection(dialect: Dialect) ->
 
 
 async def test_an_answer_that_is_whole_needs_no_more(dialect: Dialect) -> None:
-    """A server that says everything and then leaves its answer open is believed, soon; one that ends it well keeps its
-    connection for the next request."""
+    """A server that says everything and then leaves its answer open is believed, soon; one that ends it
+    well keeps its connection for the next request."""
     open_end = changed(dialect.streamed(), after="hang")
     async with wire_server(dialect.handler(streamed=open_end)) as served:
         provider = dialect.at(served.url)
@@ -218,7 +218,8 @@ async def test_an_answer_that_is_whole_needs_no_more(dialect: Dialect) -> None:
 
 
 async def test_dispatch_is_told_before_the_prompt_leaves(dialect: Dialect) -> None:
-    """`on_dispatch` is called once for each attempt, when the server has seen no prompt yet, and not by errands."""
+    """`on_dispatch` is called once for each attempt, when the server has seen no prompt yet, and not by
+    errands."""
     seen: list[int] = []
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
@@ -235,7 +236,8 @@ async def test_dispatch_is_told_before_the_prompt_leaves(dialect: Dialect) -> No
 async def test_a_dispatch_that_cannot_be_noted_does_not_happen(
     dialect: Dialect, objection: Exception, way: str
 ) -> None:
-    """What `on_dispatch` raises comes out as it is, with no frame of ours that holds the prompt; the prompt stays."""
+    """What `on_dispatch` raises comes out as it is, with no frame of ours that holds the prompt; the
+    prompt stays."""
 
     def object_to_it() -> None:
         raise objection
@@ -257,7 +259,8 @@ async def test_a_dispatch_that_cannot_be_noted_does_not_happen(
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 async def test_no_attempt_is_repeated_behind_our_back(dialect: Dialect, status: int) -> None:
-    """Whatever the server answers, and even when it asks for a retry by header, one attempt is one request."""
+    """Whatever the server answers, and even when it asks for a retry by header, one attempt is one
+    request."""
     answer = in_json(
         {"error": {"message": "no"}}, status, headers={"x-should-retry": "true", "retry-after": "0"}
     )
@@ -317,8 +320,8 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     """Importing every module of the package, and making providers, loads no SDK and no HTTP library."""
     code = """
 import sys
-from engine.providers import addresses, anthropic, base, http_exchange, errors, error_mapping, messages, ollama, openai, scripted, secret
-from engine.providers import wire_provider
+from engine.providers import addresses, anthropic, base, conduct, errors, error_mapping, http_exchange
+from engine.providers import messages, ollama, openai, reply, sanitising, scripted, secret, wire_provider
 from engine.errors import EngineError
 from engine.providers.base import Egress, Target
 there = Target("x", "http://127.0.0.1:1", Egress.LOCAL, "d")

@@ -1,7 +1,8 @@
-"""No key and no prompt is shown anywhere: every class of failure, every sink, no fragment of eight characters.
+"""No key and no prompt is shown anywhere: every class of failure, every sink, no fragment of eight
+characters.
 
-The sinks: str, repr, format, pickle, copies, tracebacks with the locals of every frame, everything reachable from the
-exception, and every log record at DEBUG of every library.
+The sinks: str, repr, format, pickle, copies, tracebacks with the locals of every frame, everything reachable
+from the exception, and every log record at DEBUG of every library.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ TOOL = {
     },
 }
 SECRETS = (KEY, PROMPT, "open_vault_canary", "Öffnet-Käserei-Tresor-canary", "combination_canary")
-ECHO = f"bad request: {PROMPT} / {json.dumps(PROMPT)} / {PROMPT!r} / {KEY} / {PROMPT.upper()} / {json.dumps(TOOL)}"
+ECHO = (
+    f"bad request: {PROMPT} / {json.dumps(PROMPT)} / {PROMPT!r} / {KEY} / {PROMPT.upper()}"
+    f" / {json.dumps(TOOL)}"
+)
 
 
 def fragments() -> Iterator[str]:
@@ -61,9 +65,10 @@ def hits(text: str) -> list[str]:
     return sorted(windows & FRAGMENTS)
 
 
-FAULTS = ["400", "401", "402", "403", "404", "408", "409", "413", "429", "500", "503", "504", "529", "307", "filter",
-          "overflow", "stream", "stream-late", "reset", "closed", "hang", "deadline", "half", "html", "nonsense",
-          "permit", "refused", "cancel", "no-body", "bad-message", "bad-tools"]  # fmt: skip
+FAULTS = """
+400 401 402 403 404 408 409 413 429 500 503 504 529 307 filter overflow stream stream-late reset closed
+hang deadline half html nonsense permit refused cancel no-body bad-message bad-tools
+""".split()  # noqa: SIM905
 
 
 def _answer(dialect: Dialect, fault: str) -> Answer:
@@ -163,7 +168,8 @@ async def test_no_sink_shows_a_canary(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Whatever fails, however it is shown: no fragment of the key, the prompt or the tools, which the servers echo."""
+    """Whatever fails, however it is shown: no fragment of the key, the prompt or the tools, which the
+    servers echo."""
     caplog.set_level(logging.DEBUG)
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in ("anthropic", "openai", "httpx2", "httpcore2", "engine"):
@@ -218,7 +224,8 @@ def _sinks(failure: BaseException) -> dict[str, str]:
 
 
 def _reachable(failure: BaseException) -> Iterator[str]:
-    """Every string that hangs on the exception but not on its traceback, which ends in the caller's own frames."""
+    """Every string that hangs on the exception but not on its traceback, which ends in the caller's own
+    frames."""
     seen: set[int] = set()
     waiting: list[object] = [vars(failure), failure.args]
     while waiting:
@@ -251,7 +258,8 @@ def test_sanitising_leaves_no_fragment(prompt: str, noise: str, start: int, leng
 
 def test_a_message_that_echoes_nothing_is_kept() -> None:
     """A provider's own words come through, without control characters and bounded."""
-    request = Request("m", None, [{"role": "user", "content": "What is the capital of France?"}])  # type: ignore[arg-type]
+    question = {"role": "user", "content": "What is the capital of France?"}
+    request = Request("m", None, [question])  # type: ignore[arg-type]
     said = "Unsupported parameter: 'temperature' is not\x1b[31m supported\u202e with this model."
     assert sanitise(said, request, Secret(KEY)) == (
         "Unsupported parameter: 'temperature' is not [31m supported with this model."
@@ -290,7 +298,8 @@ def test_a_secret_never_shows() -> None:
 
 @pytest.mark.parametrize("made", BY_CLASS.values(), ids=lambda made: made.__name__)
 def test_errors_survive_a_pickle(made: type[ProviderError]) -> None:
-    """Every error can be pickled and says the same afterwards; an interruption comes back without its text."""
+    """Every error can be pickled and says the same afterwards; an interruption comes back without its
+    text."""
     error = made(provider="p", model="m", status=400, code="c", request_id="r", retry_after_s=1.0, detail="d")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.conduct) == (made, str(error), error.conduct)

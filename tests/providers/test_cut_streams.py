@@ -13,8 +13,8 @@ from engine.providers.wire_provider import WireProvider
 from .dialects import TEXT, Dialect, asked
 from .wire_server import Answer, Framing, Received, in_events, wire_server
 
-# What must have arrived whole for an answer to count: the terminal mark, and with OpenAI's dialect, whose finish reason
-# comes before it, also the usage or [DONE].
+# What must have arrived whole for an answer to count: the terminal mark, and with OpenAI's dialect, whose
+# finish reason comes before it, also the usage or [DONE].
 LAST = {"openai": b'"usage": {', "anthropic": b'"type": "message_stop"}', "ollama": b'"total_duration": 5}'}
 
 
@@ -28,7 +28,8 @@ def _whole_from(dialect: Dialect, body: bytes) -> int:
 
 @pytest.mark.parametrize(("framing", "step"), [("close", 1), ("chunked", 5), ("length", 11)])
 async def test_cut_anywhere(dialect: Dialect, framing: Framing, step: int) -> None:
-    """Cut before its end a stream is TRUNCATED with exactly the content that came; from there on it is whole."""
+    """Cut before its end a stream is TRUNCATED with exactly the content that came; from there on it is
+    whole."""
     body = dialect.streamed().body
     whole_from = _whole_from(dialect, body)
     cuts = iter(range(0, len(body), step))
@@ -85,8 +86,8 @@ async def test_any_packet_size_reads_the_same(dialect: Dialect, size: int) -> No
 
 
 async def test_a_finish_reason_without_what_follows_is_not_an_end() -> None:
-    """An OpenAI-style stream that stops after its finish reason, without usage and without [DONE], is TRUNCATED;
-    a server that sends no usage and ends with [DONE] is believed."""
+    """An OpenAI-style stream that stops after its finish reason, without usage and without [DONE], is
+    TRUNCATED; a server that sends no usage and ends with [DONE] is believed."""
     from .dialects import OPENAI, openai_events
 
     events = openai_events()

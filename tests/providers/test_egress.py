@@ -45,7 +45,8 @@ def test_there_are_enough_spellings() -> None:
 
 @pytest.mark.parametrize("case", SPELLINGS, ids=lambda case: repr(case["url"]))
 async def test_a_spelling_of_not_here_is_refused(case: dict[str, Any], socket_audit: Audit) -> None:
-    """A local target at this address is refused with a reason, without any connect, for prompts and probes."""
+    """A local target at this address is refused with a reason, without any connect, for prompts and
+    probes."""
 
     async def resolve(host: str, port: int) -> Iterable[str]:
         return case["resolves"]  # type: ignore[no-any-return]
@@ -121,7 +122,8 @@ def test_a_network_that_is_everything_is_no_network(cidr: str) -> None:
 
 
 def test_a_configured_network_is_local() -> None:
-    """An address in a configured network is local, its neighbour is not, and mapping into IPv6 changes neither."""
+    """An address in a configured network is local, its neighbour is not, and mapping into IPv6 changes
+    neither."""
     networks = parse_networks(("192.168.7.0/24", "fd00:7::/64"))
     verdicts = {
         text: is_local(ipaddress.ip_address(text), networks)
@@ -247,8 +249,9 @@ async def test_a_redirect_is_not_followed(dialect: Dialect, status: int) -> None
     assert canary.connections == 0
 
 
-POISON = """HTTP_PROXY http_proxy HTTPS_PROXY https_proxy ALL_PROXY all_proxy OLLAMA_HOST ANTHROPIC_BASE_URL OPENAI_BASE_URL
-OPENAI_API_BASE OPENAI_BASE_PATH ANTHROPIC_VERTEX_BASE_URL AZURE_OPENAI_ENDPOINT OPENAI_WEBSOCKET_BASE_URL""".split()  # noqa: SIM905
+POISON = """HTTP_PROXY http_proxy HTTPS_PROXY https_proxy ALL_PROXY all_proxy OLLAMA_HOST ANTHROPIC_BASE_URL
+OPENAI_BASE_URL OPENAI_API_BASE OPENAI_BASE_PATH ANTHROPIC_VERTEX_BASE_URL AZURE_OPENAI_ENDPOINT
+OPENAI_WEBSOCKET_BASE_URL""".split()  # noqa: SIM905
 
 
 def _poison(monkeypatch: pytest.MonkeyPatch, canary: WireServer, tmp_path: Path) -> None:
@@ -263,7 +266,8 @@ def _poison(monkeypatch: pytest.MonkeyPatch, canary: WireServer, tmp_path: Path)
         monkeypatch.setenv(name, "env-canary-value")
     monkeypatch.setenv(
         "ANTHROPIC_CUSTOM_HEADERS",
-        "X-Env: env-canary-value\nAuthorization: Bearer env-canary-value\nanthropic-version: env-canary-value\n"
+        "X-Env: env-canary-value\nAuthorization: Bearer env-canary-value\n"
+        "anthropic-version: env-canary-value\n"
         "Host: env-canary-value\nanthropic-beta: env-canary-value\nUser-Agent: env-canary-value",
     )
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Env: env-canary-value")
@@ -280,8 +284,9 @@ def _poison(monkeypatch: pytest.MonkeyPatch, canary: WireServer, tmp_path: Path)
 async def test_a_poisoned_environment_changes_nothing(
     dialect: Dialect, egress: Egress, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With every variable set that a library is known to read, no byte reaches the host they name and none of their
-    values reaches the wire: prompts, streams and errands go where the configuration says, with its key alone."""
+    """With every variable set that a library is known to read, no byte reaches the host they name and none
+    of their values reaches the wire: prompts, streams and errands go where the configuration says, with
+    its key alone."""
     async with wire_server(Answer(200)) as canary, wire_server(dialect.handler()) as served:
         _poison(monkeypatch, canary, tmp_path)
         provider = dialect.at(served.url, egress)
@@ -337,8 +342,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 async def test_tls_is_real(
     certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Over TLS: a certificate that `ca_file` vouches for is taken, and its session keys are not logged; without it, even
-    when SSL_CERT_FILE vouches, the target is UNREACHABLE and the prompt and the key stay."""
+    """Over TLS: a certificate that `ca_file` vouches for is taken, and its session keys are not logged;
+    without it, even when SSL_CERT_FILE vouches, the target is UNREACHABLE and the prompt and the key stay."""
     monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -408,7 +413,8 @@ async def test_a_vendor_without_a_key_is_sent_nothing(name: str, monkeypatch: py
 
 @pytest.mark.parametrize("name", ["anthropic", "openai"])
 async def test_a_server_of_ones_own_may_want_no_key(name: str) -> None:
-    """A cloud target that is not the vendor is called without a key when none is configured; an empty one is AUTH."""
+    """A cloud target that is not the vendor is called without a key when none is configured; an empty one
+    is AUTH."""
     dialect = DIALECTS[name]
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url, Egress.CLOUD, api_key=None)

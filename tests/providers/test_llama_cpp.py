@@ -51,7 +51,8 @@ async def test_it_answers_and_counts(provider: WireProvider) -> None:
     streamed = await collect(provider.stream(_asked(provider)))
     await provider.aclose()
     for reply in (whole, streamed):
-        # Its Anthropic stream leaves out `message_start`, with the input count, when the first token is half a character.
+        # Its Anthropic stream leaves out `message_start`, with the input count, when the first token is half
+        # a character.
         lost = isinstance(provider, AnthropicProvider) and reply is streamed
         assert reply.usage.input_tokens in ((HELLO_TOKENS, None) if lost else (HELLO_TOKENS,))
         assert 1 <= (reply.usage.output_tokens or 0) <= 12

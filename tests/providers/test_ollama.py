@@ -39,11 +39,11 @@ from .dialects import (
 from .wire_server import Answer, Handler, Received, in_json, in_lines, wire_server
 
 REMOTE = {"remote_host": "https://ollama.com:443", "remote_model": "gpt-oss:120b"}
-CLOUD_NAMES = [
-    "gpt-oss:120b-cloud", "gpt-oss:cloud", "gpt-oss:20b:cloud", "x:CLOUD", "x:Latest-Cloud", "library/x:cloud",
-    "registry.ollama.ai/library/x:cloud", "me/mine:7b-cloud", "x:cloud:local", "x:local:cloud", "x:7b-cloud:local",
-    "kimi-k2:1t-cloud", "deepseek-v3.1:671b-CLOUD", "localhost:11434/library/x:cloud", "qwen3-coder:480b-cloud",
-]  # fmt: skip
+CLOUD_NAMES = """
+gpt-oss:120b-cloud gpt-oss:cloud gpt-oss:20b:cloud x:CLOUD x:Latest-Cloud library/x:cloud
+registry.ollama.ai/library/x:cloud me/mine:7b-cloud x:cloud:local x:local:cloud x:7b-cloud:local
+kimi-k2:1t-cloud deepseek-v3.1:671b-CLOUD localhost:11434/library/x:cloud qwen3-coder:480b-cloud
+""".split()  # noqa: SIM905
 ODD_NAMES = [
     "",
     "   ",
@@ -146,7 +146,8 @@ async def test_a_remote_backed_model_gets_no_prompt(said_by: str, remote: dict[s
 
 
 async def test_a_model_that_turns_remote_after_the_check_gets_no_prompt() -> None:
-    """Local at first and remote later (with or without a new digest): asked before every prompt, it is caught."""
+    """Local at first and remote later (with or without a new digest): asked before every prompt, it is
+    caught."""
     for later in (REMOTE, REMOTE | {"digest": "d2"}):
         said: dict[str, Any] = {}
 
@@ -208,7 +209,8 @@ async def test_an_alarm_in_the_middle_of_a_stream_is_an_interruption() -> None:
 
 
 async def test_a_model_that_is_not_there_gets_no_prompt() -> None:
-    """A model the daemon does not list is INVALID without a prompt: it may be found elsewhere by the daemon."""
+    """A model the daemon does not list is INVALID without a prompt: it may be found elsewhere by the
+    daemon."""
     async with wire_server(daemon()) as served:
         provider = OllamaProvider(target(served.url))
         for failed in await _both(provider, asked(provider.target, model="absent")):
@@ -279,7 +281,8 @@ async def test_a_cloud_ollama_may_be_remote() -> None:
 async def test_the_window_asked_for(
     loaded: int | None, expected: int, max_tokens: int | None, num_ctx: int
 ) -> None:
-    """`num_ctx` is the loaded window when the request fits it, else the smallest bucket, never above the model's."""
+    """`num_ctx` is the loaded window when the request fits it, else the smallest bucket, never above the
+    model's."""
     running = {"models": [PS["models"][0] | {"context_length": loaded}]} if loaded else {"models": []}
     async with wire_server(daemon(**{"/api/ps": in_json(running)})) as served:
         provider = OllamaProvider(target(served.url))
@@ -307,7 +310,8 @@ async def test_a_prompt_beyond_the_window_is_not_sent() -> None:
 
 
 async def test_a_cut_prompt_is_said() -> None:
-    """Far fewer prompt tokens than were sent: ContextTruncated, whole and streamed (after content, as an interruption)."""
+    """Far fewer prompt tokens than were sent: ContextTruncated, whole and streamed (after content, as an
+    interruption)."""
     async with wire_server(daemon()) as served:
         provider = OllamaProvider(target(served.url))
         request = asked(provider.target, "word " * 2000)
@@ -332,7 +336,8 @@ async def test_a_nearly_full_window_is_noted() -> None:
 
 
 async def test_a_list_that_says_all_is_enough() -> None:
-    """A daemon whose list tells capabilities and windows is not asked about each model; odd names are left out."""
+    """A daemon whose list tells capabilities and windows is not asked about each model; odd names are left
+    out."""
     details = {"details": {"context_length": 2048}}
     odd = [TAGS["models"][0] | {"name": name, "model": name} for name in ("x\x1b[31m", "", "y" * 400)]
     listed = {"models": [TAGS["models"][0] | details, *odd]}
@@ -349,7 +354,8 @@ async def test_a_list_that_says_all_is_enough() -> None:
 
 
 async def test_discovery_tells_what_is_there() -> None:
-    """Digest, windows, tools, warmth and remote hosts are told; a remote-backed model is not asked about further."""
+    """Digest, windows, tools, warmth and remote hosts are told; a remote-backed model is not asked about
+    further."""
     listed = {"models": [TAGS["models"][0], {"name": "far", "model": "far", "digest": "d9"} | REMOTE]}
 
     def handler(received: Received) -> Answer:

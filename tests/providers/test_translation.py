@@ -1,4 +1,5 @@
-"""One shape in, one shape out: messages, tools, tool calls, tool answers, images, reasoning and counts, both ways."""
+"""One shape in, one shape out: messages, tools, tool calls, tool answers, images, reasoning and counts,
+both ways."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ async def _sent(dialect: Dialect, egress: Egress = Egress.LOCAL, **more: Any) ->
 
 
 async def test_to_openai() -> None:
-    """OpenAI's dialect gets the messages as they are, developer as system, text parts joined where no image is."""
+    """OpenAI's dialect gets the messages as they are, developer as system, text parts joined where no
+    image is."""
     sent = await _sent(OPENAI, messages=TALK, tools=TOOLS, max_tokens=77, temperature=0.5)
     assert sent["messages"][:2] == [
         {"role": "system", "content": "Be brief."}, {"role": "system", "content": "And kind."},
@@ -84,7 +86,8 @@ async def test_to_openai() -> None:
 
 
 async def test_to_anthropic() -> None:
-    """Anthropic gets one system text, tool calls as blocks with objects, and the answers to one turn in one message."""
+    """Anthropic gets one system text, tool calls as blocks with objects, and the answers to one turn in
+    one message."""
     sent = await _sent(ANTHROPIC, messages=TALK, tools=TOOLS, max_tokens=30000)
     assert (sent["system"], sent["max_tokens"]) == ("Be brief.\n\nAnd kind.", 30000)
     assert sent["messages"] == [
@@ -137,7 +140,8 @@ async def test_to_ollama() -> None:
 
 
 async def test_openai_itself_gets_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vendor gets `max_completion_tokens` and is told not to store; every other server gets `max_tokens`."""
+    """The vendor gets `max_completion_tokens` and is told not to store; every other server gets
+    `max_tokens`."""
     monkeypatch.setattr("engine.providers.openai.OpenAIProvider.vendor_host", "127.0.0.1")
     sent = await _sent(OPENAI, Egress.CLOUD, max_tokens=9)
     assert (sent["max_completion_tokens"], sent["store"]) == (9, False)
@@ -173,7 +177,9 @@ def _openai_tools() -> tuple[Answer, Answer]:
         "choices": [
             {
                 "index": 0, "finish_reason": "tool_calls",
-                "message": {"role": "assistant", "content": None, "tool_calls": calls, "reasoning_content": "hm"},
+                "message": {
+                    "role": "assistant", "content": None, "tool_calls": calls, "reasoning_content": "hm",
+                },
             }
         ],
     }  # fmt: skip
@@ -216,8 +222,14 @@ def _anthropic_tools() -> tuple[Answer, Answer]:
         {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s"}},
         {"type": "content_block_stop", "index": 0},
         {"type": "content_block_start", "index": 1, "content_block": blocks[1] | {"input": {}}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ""}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"city'}},
+        {
+            "type": "content_block_delta", "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": ""},
+        },
+        {
+            "type": "content_block_delta", "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": '{"city'},
+        },
         {
             "type": "content_block_delta", "index": 1,
             "delta": {"type": "input_json_delta", "partial_json": '": "Zürich"}'},
@@ -225,7 +237,10 @@ def _anthropic_tools() -> tuple[Answer, Answer]:
         {"type": "content_block_stop", "index": 1},
         {"type": "content_block_start", "index": 2, "content_block": blocks[2]},
         {"type": "content_block_stop", "index": 2},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": usage},
+        {
+            "type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+            "usage": usage,
+        },
         {"type": "message_stop"},
     ]  # fmt: skip
     return in_json(whole), in_events([(event["type"], event) for event in events])
@@ -437,7 +452,8 @@ BAD: list[list[Any]] = [
 
 @pytest.mark.parametrize("messages", BAD, ids=str)
 async def test_what_cannot_be_carried_is_refused(dialect: Dialect, messages: list[Any]) -> None:
-    """A message nobody could translate is INVALID, by its place, before anything is sent; nothing is dropped."""
+    """A message nobody could translate is INVALID, by its place, before anything is sent; nothing is
+    dropped."""
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
         with pytest.raises(InvalidRequest) as refused:
@@ -463,7 +479,8 @@ async def test_a_tool_that_is_none_is_refused(dialect: Dialect, tools: list[Any]
 
 @pytest.mark.parametrize("name", ["anthropic", "ollama"])
 async def test_arguments_that_are_no_object_are_refused(name: str) -> None:
-    """A history whose tool call has arguments that are not a JSON object is INVALID where objects are needed."""
+    """A history whose tool call has arguments that are not a JSON object is INVALID where objects are
+    needed."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "[1"}}
     messages = [
         {"role": "assistant", "tool_calls": [call]},

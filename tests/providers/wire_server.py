@@ -79,7 +79,8 @@ Handler = Callable[[Received], Answer]
 
 
 class WireServer:
-    """Listens on 127.0.0.1 and answers with `handler`; `received` are all requests, `connections` how many came."""
+    """Listens on 127.0.0.1 and answers with `handler`; `received` are all requests, `connections` how many
+    came."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
