@@ -182,23 +182,19 @@ def test_networks_are_kept_as_they_are_meant() -> None:
     assert load(one_model("", "ollama", "type: local\n    networks: [home]")).slugs == ["no-network"]
 
 
-PRICED = (
-    "max_context: 1, quality_tier: low, latency_tier: low, cost_profile: {input_per_1m: 1, output_per_1m: 1}"
-)
-TWO_PROVIDERS = f"""\
+TWO_PROVIDERS = """\
 providers:
   openai:
     type: cloud
     models:
-      - {{id: gpt-4o, {PRICED}}}
+      - &
   azure:
     type: cloud
     api: openai
     base_url_env: AZURE_BASE_URL
     models:
       - &
-      - {
-    id: own, max_context: 1, quality_tier: low, latency_tier: low,
+      - {id: own, max_context: 1, quality_tier: low, latency_tier: low,
          cost_profile: {input_per_1m: 1, output_per_1m: 1}}
 """.replace(
     "&",
