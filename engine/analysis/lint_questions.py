@@ -18,7 +18,7 @@ from engine.decision.explanation import Explanation
 from engine.decision.facts import INDEX
 from engine.language.checked_policy import Constant, FactTest, Origin, Rule, Use, walk
 from engine.language.source import Source, Span
-from engine.language.syntax_tree import Guard, Preference, Route, Statement, Weigh
+from engine.language.syntax_tree import Guard, Preference, Route, Statement
 from engine.language.syntax_tree import Rule as WrittenRule
 from engine.policy import Policy
 
@@ -56,8 +56,7 @@ class LintQuestions:
     @cached_property
     def written(self) -> dict[str, WrittenRule]:
         """Every rule's statement by its name, lowered and base rules included."""
-        kinds = Guard | Preference | Weigh | Route
-        return {each.name.text: each for each in self.policy.statements if isinstance(each, kinds)}
+        return {each.name.text: each for each in self.policy.statements if isinstance(each, WrittenRule)}
 
     @cached_property
     def rules(self) -> tuple[tuple[int, Rule], ...]:

@@ -121,7 +121,7 @@ def _names(view: View, tokens: list[Token], accepts: Iterable[str]) -> Iterator[
         if last == "ROUTE" and opening == "TEST":
             yield from _rules(view, tree.Route)
         elif last == "BECAUSE":
-            yield from _rules(view, tree.Guard | tree.Preference | tree.Weigh | tree.Route)
+            yield from _rules(view, tree.Rule)
         return
     if "NAME" not in accepts:
         return

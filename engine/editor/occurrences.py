@@ -43,9 +43,9 @@ def occurrences(file: tree.File) -> Iterator[Occurrence]:
 
 def _own(node: tree.Node) -> Iterator[Occurrence]:
     """The names that a form holds itself, those of the expressions inside it left out."""
+    if isinstance(node, tree.Declaration):
+        yield _identifier(node.name, "declaration")
     match node:
-        case tree.Let() | tree.Guard() | tree.Preference() | tree.Weigh() | tree.Route() | tree.Prove():
-            yield _identifier(node.name, "declaration")
         case tree.GivenIs(fact=fact, value=value) | tree.GivenHas(fact=fact, value=value):
             yield _term(fact)
             yield from _value(value, fact.text)

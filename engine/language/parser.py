@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 from lark import Lark, Token, UnexpectedInput
 
@@ -115,46 +115,15 @@ def _nesting_problem(statement: tree.Statement) -> Diagnostic | None:
     span = statement.span
     if _most_nesting(span.source.text, span.start, span.end) <= MOST_NESTING:
         return None
-    waiting = [(part, 0) for part in _expressions(statement)]
+    waiting: list[tuple[tree.Node, int]] = [(statement, 0)]
     while waiting:
-        part, depth = waiting.pop()
-        match part:
-            case tree.Group() | tree.Not():
-                if depth == MOST_NESTING:
-                    return messages.nesting_too_deep(_beginning(part), MOST_NESTING)
-                waiting.append((part.part, depth + 1))
-            case tree.And() | tree.Or():
-                waiting.extend((inner, depth) for inner in part.parts)
-            case _:
-                pass
+        node, depth = waiting.pop()
+        if isinstance(node, tree.Group | tree.Not):
+            if depth == MOST_NESTING:
+                return messages.nesting_too_deep(_beginning(node), MOST_NESTING)
+            depth += 1
+        waiting.extend((inner, depth) for inner in tree.children(node))
     return None
-
-
-def _expressions(statement: tree.Statement) -> tuple[tree.Expression, ...]:
-    match statement:
-        case tree.Language():
-            return ()
-        case tree.Let():
-            return () if isinstance(statement.value, tree.List) else (statement.value,)
-        case tree.Guard() | tree.Preference() | tree.Prove():
-            return (statement.selector, *_conditions(statement.clauses))
-        case tree.Weigh():
-            return _conditions(statement.clauses)
-        case tree.Route():
-            return (*statement.tiers, *_conditions(statement.clauses))
-        case tree.Test():
-            outcomes = [case.expectation for case in statement.cases]
-            return tuple(
-                outcome.selector
-                for outcome in outcomes
-                if isinstance(outcome, tree.ExpectFirst | tree.ExpectChain)
-            )
-        case _:
-            assert_never(statement)
-
-
-def _conditions(clauses: tree.Clauses) -> tuple[tree.Expression, ...]:
-    return tuple(part for part in (clauses.when, clauses.unless) if part is not None)
 
 
 def _most_nesting(text: str, start: int, end: int) -> int:
