@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+CITING = ("docs", "engine", "grammar", "policies", "schemas", "editors", "tests", "*.md", "*.toml", "*.yml")
+"""Where citations are looked for; the guide and the code to be scanned are not ours."""
+NOT_OURS = (":!tests/data", ":!tests/migration/corpus")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +41,19 @@ def test_every_wing_imports_downwards_only() -> None:
     from importlinter.cli import lint_imports
 
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_nothing_cites_a_document_that_is_not_here() -> None:
+    """A page named in code or prose exists in the repository, and no numbered ruling is cited."""
+    listed = run("git", "grep", "-nIE", r"[Rr]ulings? [0-9]|[A-Za-z-]+\.md", "--", *CITING, *NOT_OURS).stdout
+    tracked = {Path(path).name for path in run("git", "ls-files").stdout.split()}
+    cited = [
+        line
+        for line in listed.splitlines()
+        if not {Path(name).name for name in re.findall(r"[\w./-]+\.md\b", line.split(":", 2)[2])} <= tracked
+        or re.search(r"\b[Rr]ulings? \d", line)
+    ]
+    assert cited == []
 
 
 def test_importing_the_engine_loads_nothing_heavy() -> None:

@@ -41,7 +41,8 @@ def _grammar() -> Lark:
 
 _PARTIAL = re.compile(r'"?[\w.:/+-]*\Z')
 _BEGINNING = re.compile(
-    rf"(?m)^[ \t]*(?:(?:{keywords('name and colon', 'name and equals')})\s+[\w-]+|(?:{keywords('title', 'number')})\b)"
+    rf"(?m)^[ \t]*(?:(?:{keywords('name and colon', 'name and equals')})\s+[\w-]+"
+    rf"|(?:{keywords('title', 'number')})\b)"
 )
 _WORDS = {
     terminal: terminal.lower()

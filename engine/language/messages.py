@@ -1,7 +1,9 @@
-"""Every sentence said to a policy author: one function per diagnostic, so that tone and wording are reviewed here.
+"""Every sentence said to a policy author: one function per diagnostic, so that tone and wording are reviewed
+here.
 
-Lower case, no full stop, no Python words. The message says what is wrong, with the author's own text; `help` says
-what to write instead. Closed sets are listed; a similar name is offered as a statement, and only when it is near.
+Lower case, no full stop, no Python words. The message says what is wrong, with the author's own text; `help`
+says what to write instead. Closed sets are listed; a similar name is offered as a statement, and only when it
+is near.
 """
 
 import re
@@ -274,7 +276,8 @@ def bad_rule_name(span: Span, keyword: str, suggestion: str | None) -> Diagnosti
     return _error(
         "bad-rule-name",
         span,
-        f"`{shortened(span.text)}` cannot be the name of a `{keyword}`: lower-case letters, digits and single hyphens, "
+        f"`{shortened(span.text)}` cannot be the name of a `{keyword}`: lower-case letters, digits and "
+        "single hyphens, "
         "a letter first",
         f"write `{shortened(suggestion)}`" if suggestion else None,
     )
@@ -299,7 +302,8 @@ def unquoted_name(span: Span) -> Diagnostic:
     return _error(
         "unquoted-name",
         span,
-        f"`{shortened(span.text)}` is no bare name: those have letters, digits, `_` and single `-`, `.`, `:` inside, "
+        f"`{shortened(span.text)}` is no bare name: those have letters, digits, `_` and single `-`, `.`, `:` "
+        "inside, "
         "a letter first",
         f'write `"{shortened(span.text)}"`',
     )
@@ -309,7 +313,8 @@ def bad_number(span: Span, suggestion: str | None) -> Diagnostic:
     return _error(
         "bad-number",
         span,
-        f"`{shortened(span.text)}` is no number: those are written `8192`, `32k`, `1.5M`, `80%`, `$0.05` or `0.25`",
+        f"`{shortened(span.text)}` is no number: those are written `8192`, `32k`, `1.5M`, `80%`, `$0.05` or "
+        "`0.25`",
         f"write `{shortened(suggestion)}`" if suggestion else None,
     )
 
@@ -394,7 +399,8 @@ def has_list(span: Span, written: str) -> Diagnostic:
         "has-list",
         span,
         "`has` asks for one value",
-        f"write `has any {shortened(written)}` for one of them or `has all {shortened(written)}` for every one",
+        f"write `has any {shortened(written)}` for one of them or `has all {shortened(written)}` for every "
+        "one",
     )
 
 
@@ -576,7 +582,8 @@ def _meant(text: str, known: Iterable[str]) -> str | None:
 
 
 def _similar_or_listed(text: str, known: Iterable[str], what: str, whats: str, search: bool = True) -> str:
-    """`search` is false once a run has looked for so many similar names that looking on would be work without end."""
+    """`search` is false once a run has looked for so many similar names that looking on would be work without
+    end."""
     known = list(known)
     if not known:
         return f"there are no {whats}"
@@ -995,15 +1002,25 @@ def cannot_be_compared(span: Span, left: Term, operator: str, right: Term) -> Di
         help = f"write {_tick(f'{left.name} is {right.name}')}"
     elif kinds == {Kind.SET, Kind.NAME} and left.universe != right.universe:
         holder = left if left.kind is Kind.SET else right
-        help = f"{_tick(holder.name)} holds {holder.universe}; ask it for {_tick(_ATTRIBUTE_OF.get(str(holder.universe), 'a name'))}"
+        help = (
+            f"{_tick(holder.name)} holds {holder.universe}; ask it for "
+            f"{_tick(_ATTRIBUTE_OF.get(str(holder.universe), 'a name'))}"
+        )
     elif kinds == {Kind.ORDERED}:
-        help = "each has a scale of its own, and words that are alike mean different things on them; compare each with a constant"
+        help = (
+            "each has a scale of its own, and words that are alike mean different things on them; compare "
+            "each with a constant"
+        )
     else:
-        help = "a fact and an attribute are compared when both count tokens, or when both are names that the author chose"
+        help = (
+            "a fact and an attribute are compared when both count tokens, or when both are names that the "
+            "author chose"
+        )
     return _error(
         "cannot-be-compared",
         span,
-        f"`{operator}` does not compare {_tick(left.name)} ({left.kind.value}) with {_tick(right.name)} ({right.kind.value})",
+        f"`{operator}` does not compare {_tick(left.name)} ({left.kind.value}) with {_tick(right.name)} "
+        f"({right.kind.value})",
         help,
     )
 
@@ -1350,7 +1367,10 @@ def rule_too_complex(span: Span, name: str) -> Diagnostic:
         "rule-too-complex",
         span,
         f"the condition of {_tick(name)} comes to more than 4096 alternatives",
-        help="split this rule: every `or` inside an `and` multiplies, and several rules of one kind act together",
+        help=(
+            "split this rule: every `or` inside an `and` multiplies, and several rules of one kind act "
+            "together"
+        ),
     )
 
 
@@ -1479,7 +1499,10 @@ def yaml_repeated_key(key: str, span: Span, first: Span) -> Diagnostic:
 def secret_in_file(key: str, span: Span) -> Diagnostic:
     """The value itself is blanked before anything can print it."""
     if key.endswith("_env"):
-        message = f"`{visible(key)}` takes the name of a variable, and this is none; it is not printed, in case it is a key"
+        message = (
+            f"`{visible(key)}` takes the name of a variable, and this is none; it is not printed, in case it "
+            "is a key"
+        )
         help = f"write the variable's name, such as `{visible(key)}: PROVIDER_API_KEY`"
     else:
         message = f"`{visible(key)}` holds what looks like a secret, and secrets do not belong in this file"
@@ -1708,10 +1731,19 @@ def address_needed(provider: str, api: str, span: Span, *, is_vendors: bool) -> 
 
 def address_is_not_local(provider: str, host: str, is_public: bool, span: Span) -> Diagnostic:
     if is_public:
-        message = f"`{visible(provider)}` is `type: local`, and {visible(host)} is neither this machine nor a private network"
-        help = "write `type: cloud`, or use an address of your own network and list the network below `networks:`"
+        message = (
+            f"`{visible(provider)}` is `type: local`, and {visible(host)} is neither this machine nor a "
+            "private network"
+        )
+        help = (
+            "write `type: cloud`, or use an address of your own network and list the network below "
+            "`networks:`"
+        )
     else:
-        message = f"{visible(host)} is another machine, so requests to `{visible(provider)}` are refused until its network is listed"
+        message = (
+            f"{visible(host)} is another machine, so requests to `{visible(provider)}` are refused until its "
+            "network is listed"
+        )
         help = "add its network, such as `networks: [192.168.1.0/24]`"
     return Diagnostic("local-is-elsewhere", Level.WARNING, message, span, help=help)
 

@@ -1,7 +1,9 @@
-"""Every form of statement, one row each: its keyword, its node, what follows the keyword and what the statement does.
+"""Every form of statement, one row each: its keyword, its node, what follows the keyword and what the
+statement does.
 
-Whatever knows statements as text reads these rows: recovery, hints, completion, hovers and highlighting. What cannot
-read them (the grammar, the VS Code grammar, the pages) is held against them by `tests/language/test_statement_forms.py`.
+Whatever knows statements as text reads these rows: recovery, hints, completion, hovers and highlighting. What
+cannot read them (the grammar, the VS Code grammar, the pages) is held against them by
+`tests/language/test_statement_forms.py`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How failures are met: every class of the taxonomy, and the conducts that reliability.md and peers.md ask for.
+"""How failures are met: every class of the taxonomy, and what the router does about each.
 
 Each runs whole and streamed and must end alike: same answer or error, same calls, same rows in the ledger.
 """
@@ -443,7 +443,7 @@ def test_an_error_says_nothing_of_the_request(virtually: Virtually) -> None:
 
 
 def test_an_answer_has_one_shape(virtually: Virtually) -> None:
-    """The keys of interfaces.md, no more and no less."""
+    """The documented keys, no more and no less."""
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [Answer("hi", usage=Usage(100, 10, cached_read_tokens=40))]})
