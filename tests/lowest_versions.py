@@ -3,8 +3,8 @@
     python tests/lowest_versions.py > lowest.txt
     pip install --constraint lowest.txt -e '.[dev]'
 
-The suite then runs against the oldest releases that the project says it works with; without the constraint pip takes the
-newest. A dependency without a lower bound is left out.
+The suite then runs against the oldest releases that the project says it works with; without the constraint
+pip takes the newest. A dependency without a lower bound is left out.
 """
 
 import re
