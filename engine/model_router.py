@@ -168,7 +168,7 @@ class ModelRouter:
         """
         planner = self._planner
         runtime_facts = self._runtime_facts.known(planner.snapshot) or self._current_facts(planner.snapshot)
-        explanation = planner.explainer.explain(planner.gathered(task, runtime_facts))
+        explanation = planner.explainer.explain(planner.facts_of(task, runtime_facts))
         chain = explanation.decision.chain
         if not chain:
             raise NoEligibleModel(explanation)
@@ -261,7 +261,7 @@ class ModelRouter:
                 snapshot, needs_keys=not self.dry_run
             )
             explanation = planner.explainer.explain(
-                planner.gathered_for(task, runtime_facts, prompt, max_tokens)
+                planner.facts_of_request(task, runtime_facts, prompt, max_tokens)
             )
             limit_s = snapshot.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
             order = Order(prompt, max_tokens, temperature, float(limit_s), streamed)

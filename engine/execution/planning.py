@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
+from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact, known_values
 from engine.environment import Environment
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
@@ -12,7 +12,7 @@ from engine.execution.runtime import Runtime
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
 from engine.language.messages import listed, nearest
-from engine.language.vocabulary import WEEKDAYS, FactOrigin, given_by
+from engine.language.vocabulary import WEEKDAYS, Fact, FactOrigin, Kind, given_by
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 
@@ -22,6 +22,7 @@ _CLOCK = ("clock.hour", "clock.weekday")
 """What `_read_clock` gives, in the order of the fact table."""
 for _name in {fact.name for fact in given_by(FactOrigin.CLOCK)} ^ {*_CLOCK}:
     raise TypeError(f"{_name}: the planner and the fact table differ in what is read off the clock")
+assert tuple(fact.name for fact in given_by(FactOrigin.CLOCK)) == _CLOCK
 _BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
 _TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
 _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
@@ -40,8 +41,17 @@ class Planner:
             raise InvalidFact(f"{_unknown('mode', self.mode, policy.settings.modes)} (from {mode_source})")
         self._runtime = runtime
         self._zone = ZoneInfo(policy.settings.budgets.time_zone)
-        self._task_types = None if policy.names.task_types is None else frozenset(policy.names.task_types)
-        self._labels = None if policy.names.labels is None else frozenset(policy.names.labels)
+        closed = [
+            (fact, known)
+            for fact in given_by(FactOrigin.PROFILE)
+            if fact.universe != "scale" and (known := known_values(fact, policy.names)) is not None
+        ]
+        self._closed_names = [
+            (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is not Kind.SET
+        ]
+        self._closed_sets = [
+            (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is Kind.SET
+        ]
         self._sources = dict.fromkeys(_ALWAYS_STATED, "task") | {
             "mode": mode_source,
             **dict.fromkeys(_CLOCK, "clock"),
@@ -50,11 +60,11 @@ class Planner:
         self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
         self._merged: tuple[RuntimeFacts, Mapping[str, str]] | None = None
 
-    def gathered(self, task: TaskProfile, runtime_facts: RuntimeFacts) -> FactsWithSources:
-        """What is known when a task is planned. Raises InvalidTask for a type or label that the policy does not know."""
+    def facts_of(self, task: TaskProfile, runtime_facts: RuntimeFacts) -> FactsWithSources:
+        """The facts when a task is planned. Raises InvalidTask for a name that the policy does not know."""
         return FactsWithSources(self._facts(task, runtime_facts), self._sources_with(runtime_facts))
 
-    def gathered_for(
+    def facts_of_request(
         self, task: TaskProfile, runtime_facts: RuntimeFacts, prompt: Prompt, max_tokens: int
     ) -> FactsWithSources:
         """The same for a task that is to be carried out: its window is raised to what the prompt needs."""
@@ -87,13 +97,12 @@ class Planner:
         uses_tools: bool | None = None,
     ) -> Facts:
         """The task's facts, less those that a prompt has raised, and this machine's."""
-        policy = self.snapshot.policy
-        if self._task_types is not None and task.task_type not in self._task_types:
-            raise InvalidTask(_unknown("task type", task.task_type, policy.names.task_types or ()))
-        labels = task.labels
-        assert isinstance(labels, frozenset), "a profile makes its labels a frozenset"
-        if labels and self._labels is not None and not labels <= self._labels:
-            raise InvalidTask(_unknown("label", min(labels - self._labels), policy.names.labels or ()))
+        for field, known, fact in self._closed_names:
+            if (name := getattr(task, field)) not in known:
+                raise InvalidTask(self._unknown_name(fact, name))
+        for field, known, fact in self._closed_sets:
+            if not (names := getattr(task, field)) <= known:
+                raise InvalidTask(self._unknown_name(fact, min(names - known)))
         # In the order of `GIVEN`: profile, mode, runtime (whose last field is no fact), clock.
         values = [*_of_profile(task), self.mode, *runtime_facts[:-1], *self._read_clock()]
         if values[_BUCKET] is None:
@@ -101,6 +110,11 @@ class Planner:
         if context_size is not None:
             values[_CONTEXT_SIZE], values[_TOOL_USE_REQUIRED] = context_size, uses_tools
         return tuple.__new__(Facts, values)
+
+    def _unknown_name(self, fact: Fact, name: str) -> str:
+        """`task.type` and `task.labels` name a task type and a label."""
+        what = (fact.universe or "name").replace("_", " ").removesuffix("s")
+        return _unknown(what, name, known_values(fact, self.snapshot.policy.names) or ())
 
     def _read_clock(self) -> tuple[int, str]:
         now = self._runtime.now().astimezone(self._zone)
