@@ -85,10 +85,10 @@ def report_text(report: "ScanReport") -> str:
 
 
 def _site_lines(site: "CallSite", why_not: str | None) -> list[str]:
-    words = [site.library, "/".join(site.models) or site.model_written or "model unknown"]
-    if site.max_tokens_written is not None:
+    words = [site.library, "/".join(site.models) or site.model_source or "model unknown"]
+    if site.max_tokens_source is not None:
         words.append(
-            f"max_tokens {site.max_tokens if site.max_tokens is not None else site.max_tokens_written}"
+            f"max_tokens {site.max_tokens if site.max_tokens is not None else site.max_tokens_source}"
         )
     words += [
         word

@@ -1,4 +1,4 @@
-"""The way over from direct calls: scan a code base, run in shadow, switch by flags, and back at once.
+"""Migration from direct SDK calls: scan a code base, run in shadow, switch by flags, and roll back at once.
 
     from engine.migration import Flags, Shadow
 

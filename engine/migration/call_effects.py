@@ -1,7 +1,7 @@
 """What a call in the scanned code does, once its callee and arguments have values.
 
-It calls a model (then it is recorded), creates or copies a client, calls or makes something of the scanned code, or
-nothing that matters here.
+It calls a model (then it is recorded), creates or copies a client, calls a function or class of the scanned
+code, or does nothing that matters here.
 """
 
 import ast
@@ -204,7 +204,7 @@ class CallEffects:
             self._found.add(call.node, call.scope, kind, call.keywords, traced=False)
 
     def _by_argument(self, call: Call) -> None:
-        """`executor.submit(client.messages.create, model=...)`: whoever receives the method is taken to call it."""
+        """`executor.submit(client.messages.create, model=...)`: the callee is assumed to call it."""
         if ast.unparse(call.node.func).partition(".")[0] in libraries.INSPECTORS:
             return
         for position, argument in enumerate(call.positional):

@@ -1,8 +1,9 @@
-"""Parsed modules -> every model call through one of the four libraries, found by data flow rather than by spelling.
+"""Parsed modules -> every model call through one of the four libraries, found by data flow, not by spelling.
 
-An abstract interpreter: each expression has a set of `values`, statements are evaluated in order, and both arms of a
-branch count. The body of a function is evaluated after the code around it, with the values that its callers pass. All
-modules are evaluated again until nothing new is learned, at most `MOST_ROUNDS` times. Nothing is imported or executed.
+An abstract interpreter: each expression has a set of `values`, statements are evaluated in order, and both
+arms of a branch count. The body of a function is evaluated after the code around it, with the values that its
+callers pass. All modules are evaluated again until nothing new is learned, at most `MOST_ROUNDS` times.
+Nothing is imported or executed.
 A call whose receiver cannot be traced is recognized by its shape, and marked so.
 """
 
@@ -31,7 +32,7 @@ MOST_ROUNDS = 6
 
 
 def find_calls(modules: Sequence[Module]) -> tuple[list[FoundCall], list[Note]]:
-    """Every model call in file and line order, and notes on what the router cannot do or the finder could not read."""
+    """Every model call in file and line order, and notes on unsupported calls and unreadable files."""
     finder = _Finder(related_modules(modules))
     finder.run()
     return finder.found.in_order()
@@ -224,7 +225,7 @@ class _Finder:
         self._block(node.body, scope)
 
     def _bind_parameters(self, body: _Body, facts: FunctionFacts, scope: Scope) -> None:
-        """Each parameter has the values of its callers, its annotation and its default; `self` is the instance."""
+        """A parameter has the values of its callers, annotation and default; `self` is the instance."""
         arguments = body.node.args
         positional = [*arguments.posonlyargs, *arguments.args]
         plain = len(positional) - len(arguments.defaults)

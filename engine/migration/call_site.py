@@ -1,6 +1,6 @@
-"""A found call -> what a person wants to know of it, and what the router would be asked in its place.
+"""A found call -> the facts that a report shows, and the router call that could replace it.
 
-The suggestion follows the migration guide's patterns. Its task type is a guess from names, and says so.
+The task type of the suggestion is a guess from names, and the report says so.
 """
 
 import ast
@@ -14,7 +14,7 @@ from engine.migration.values import Argument, Constant, Values
 PROMPTS = ("messages", "input", "prompt", "contents")
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample", "num_predict")
 MODELS = ("model", "model_name", "model_id", "deployment_name", "azure_deployment", "engine")
-NONE_AT_ALL = frozenset(
+EMPTY = frozenset(
     {
         "None",
         "[]",
@@ -29,7 +29,7 @@ NONE_AT_ALL = frozenset(
     }
 )
 
-# Beginnings of words in the names around a call -> the task type they speak for. The first that fits decides.
+# Beginnings of words in the names around a call -> the task type they suggest. The first match decides.
 TASK_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("planning", ("plan", "roadmap", "orchestrat", "decompos", "strateg")),
     ("summarization", ("summar", "tldr", "digest", "condens", "recap")),
@@ -42,7 +42,7 @@ TASK_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The TaskProfile to write; `why` says where its task type comes from."""
+    """The TaskProfile to suggest; `why` says where its task type comes from."""
 
     task_type: str
     criticality: str
@@ -52,17 +52,17 @@ class Profile:
     why: str
 
     def arguments(self) -> dict[str, str | int | bool]:
-        """The arguments worth writing, in the guide's order."""
-        written: dict[str, str | int | bool] = {"task_type": self.task_type}
+        """The arguments that differ from a default or matter to a reader, in the order of TaskProfile."""
+        arguments: dict[str, str | int | bool] = {"task_type": self.task_type}
         if not self.tool_use_required or self.criticality != "medium":
-            written["criticality"] = self.criticality
+            arguments["criticality"] = self.criticality
         if self.context_size is not None:
-            written["context_size"] = self.context_size
+            arguments["context_size"] = self.context_size
         if self.tool_use_required:
-            written["tool_use_required"] = True
+            arguments["tool_use_required"] = True
         if self.budget_sensitivity is not None:
-            written["budget_sensitivity"] = self.budget_sensitivity
-        return written
+            arguments["budget_sensitivity"] = self.budget_sensitivity
+        return arguments
 
     def code(self) -> str:
         """`TaskProfile(task_type="qa", criticality="medium")`."""
@@ -72,7 +72,8 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallSite:
-    """One direct call. Lines are 1-based, columns too. `models` are the names that could be traced to a constant."""
+    """One direct call. Lines and columns are 1-based. `models` are the names that could be traced to a
+    constant; `model_source` and `max_tokens_source` are the arguments as their author wrote them."""
 
     found: FoundCall
     file: str
@@ -82,9 +83,9 @@ class CallSite:
     library: Library
     call: str
     models: tuple[str, ...]
-    model_written: str | None
+    model_source: str | None
     max_tokens: int | None
-    max_tokens_written: str | None
+    max_tokens_source: str | None
     tools: bool
     asynchronous: bool
     streaming: bool
@@ -96,13 +97,13 @@ class CallSite:
 
 
 def site_of(found: FoundCall) -> CallSite:
-    """Everything about a call that its text says."""
+    """Everything that the text of a call tells about it."""
     keywords = dict(found.keywords)
     node = found.node
     model = next((keywords[name] for name in MODELS if name in keywords), None)
     limit = next((keywords[name] for name in LIMITS if name in keywords), None)
-    tools = any(_is_something(keywords.get(name)) for name in ("tools", "functions"))
-    streaming = found.kind.streams or _is_something(keywords.get("stream"))
+    tools = any(_is_given(keywords.get(name)) for name in ("tools", "functions"))
+    streaming = found.kind.streams or _is_given(keywords.get("stream"))
     limits = [value for value in _constants(limit) if type(value) is int]
     max_tokens = max(limits) if limits else None
     profile = _profile(found, max_tokens, tools)
@@ -115,9 +116,9 @@ def site_of(found: FoundCall) -> CallSite:
         library=found.kind.library,
         call=_short(ast.unparse(node.func)),
         models=tuple(sorted({value for value in _constants(model) if isinstance(value, str)})),
-        model_written=None if model is None else written(model, found),
+        model_source=None if model is None else source_of(model, found),
         max_tokens=max_tokens,
-        max_tokens_written=None if limit is None else written(limit, found),
+        max_tokens_source=None if limit is None else source_of(limit, found),
         tools=tools,
         asynchronous=found.kind.asynchronous,
         streaming=streaming,
@@ -129,7 +130,7 @@ def site_of(found: FoundCall) -> CallSite:
     )
 
 
-def written(argument: Argument, found: FoundCall) -> str:
+def source_of(argument: Argument, found: FoundCall) -> str:
     """The argument as its author wrote it, on one line."""
     if argument.file == found.module.file:
         text = ast.get_source_segment(found.module.text, argument.node)
@@ -138,18 +139,18 @@ def written(argument: Argument, found: FoundCall) -> str:
     return _short(ast.unparse(argument.node))
 
 
-def messages_code(found: FoundCall, keywords: dict[str, Argument], of: str | None = None) -> str:
-    """The `messages` for the router, from whatever the call had."""
+def messages_code(found: FoundCall, keywords: dict[str, Argument], prompt_source: str | None = None) -> str:
+    """The expression for the router's `messages`, from the prompt and the system prompt of the call."""
     prompt = next((keywords[name] for name in PROMPTS if name in keywords), None)
     if prompt is None:
         return "messages"
-    text = of if of is not None else written(prompt, found)
+    text = prompt_source if prompt_source is not None else source_of(prompt, found)
     takes_text = "messages" not in keywords and not isinstance(prompt.node, ast.List)
     if takes_text and found.kind.library != "langchain":
         text = f'[{{"role": "user", "content": {text}}}]'
     system = keywords.get("system") or keywords.get("instructions")
     if system is not None:
-        first = f'{{"role": "system", "content": {written(system, found)}}}'
+        first = f'{{"role": "system", "content": {source_of(system, found)}}}'
         literal = isinstance(prompt.node, ast.List) and prompt.node.elts and text.startswith("[")
         text = f"[{first}, {text[1:].lstrip()}" if literal else f"[{first}, *{text}]"
     return text
@@ -165,12 +166,12 @@ def _suggestion(
 ) -> str:
     arguments = ["task", "messages" if found.kind.library == "langchain" else messages_code(found, keywords)]
     if limit is not None:
-        arguments.append(f"max_tokens={written(limit, found)}")
+        arguments.append(f"max_tokens={source_of(limit, found)}")
     if tools:
         given = keywords.get("tools") or keywords["functions"]
-        arguments.append(f"tools={written(given, found)}")
+        arguments.append(f"tools={source_of(given, found)}")
     if "temperature" in keywords:
-        arguments.append(f"temperature={written(keywords['temperature'], found)}")
+        arguments.append(f"temperature={source_of(keywords['temperature'], found)}")
     router = "self.model_router" if _in_method(found) else "model_router"
     lines = [f"task = {profile.code()}"]
     if streaming:
@@ -244,9 +245,9 @@ def _constants(argument: Argument | None) -> list[str | int | float | bool | Non
     return [value.value for value in values if isinstance(value, Constant)]
 
 
-def _is_something(argument: Argument | None) -> bool:
-    """Whether the argument is there and is not, by its text, nothing or false."""
-    if argument is None or ast.unparse(argument.node) in NONE_AT_ALL:
+def _is_given(argument: Argument | None) -> bool:
+    """Whether the argument is there and is not, by its text, empty or false."""
+    if argument is None or ast.unparse(argument.node) in EMPTY:
         return False
     constants = _constants(argument)
     return not constants or any(constants) or len(constants) < len(argument.values)

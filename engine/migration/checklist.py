@@ -1,4 +1,4 @@
-"""A scanned code base -> the migration guide's pre-migration checklist, filled in as far as code can answer it."""
+"""A scanned code base -> the checklist before a migration, as far as code can answer it."""
 
 import ast
 import configparser
@@ -54,7 +54,7 @@ class Checklist:
 
 
 def check_list(root: Path, modules: Sequence[Module], sites: Sequence[CallSite]) -> Checklist:
-    """Counts, dependencies and needs of a code base."""
+    """Counts, dependencies and requirements of a code base."""
     limits = [site.max_tokens for site in sites if site.max_tokens is not None]
     return Checklist(
         calls=len(sites),
@@ -71,13 +71,13 @@ def check_list(root: Path, modules: Sequence[Module], sites: Sequence[CallSite])
         variables=tuple(sorted({name for module in modules for name in _variables(module)})),
         critical=sum(site.profile.criticality in CRITICAL for site in sites),
         most_max_tokens=max(limits, default=None),
-        without_max_tokens=sum(site.max_tokens_written is None for site in sites),
+        without_max_tokens=sum(site.max_tokens_source is None for site in sites),
         without_model=sum(not site.models for site in sites),
     )
 
 
 def keys_in_code(modules: Sequence[Module]) -> list[Note]:
-    """Places where something that looks like a secret key is written into the code. Never what it is."""
+    """Places where the code contains what looks like a secret key. The key itself is never shown."""
     return [
         Note(
             module.file,

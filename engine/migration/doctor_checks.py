@@ -1,7 +1,7 @@
 """The checks of `engine doctor`: is this policy folder, on this machine, ready to route?
 
-`CHECKS` lists them in order. Each is a function of the `DoctorContext` that yields findings; one that raises is a failed
-check, and the next one runs. Only `health` uses the network, and only with `live`.
+`CHECKS` lists them in order. Each is a function of the `DoctorContext` that yields findings; one that raises
+is a failed check, and the next one runs. Only `health` uses the network, and only with `live`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `advice` is empty where nothing needs to be done; `name` where it is the check's own."""
+    """What a check found. `advice` is empty where nothing needs to be done, `name` for the check's own."""
 
     verdict: Verdict
     detail: str

@@ -1,4 +1,4 @@
-"""The values of expressions of the scanned code, and the targets and annotations that give names their values."""
+"""The values of expressions of the scanned code, and the targets and annotations that give names values."""
 
 import ast
 from collections.abc import Sequence

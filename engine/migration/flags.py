@@ -1,17 +1,19 @@
-"""Environment variables and one YAML file -> whether a task goes to the router yet. For moving over by degrees, and back.
+"""Environment variables and one YAML file -> whether a task goes to the router yet, for a gradual migration.
 
-`USE_MODEL_ROUTER` and `USE_ROUTER_FOR_<TASK TYPE>` hold true, false or a share such as `25%`; the file says the same:
+The values of `USE_MODEL_ROUTER` and `USE_ROUTER_FOR_<TASK TYPE>` are true, false or a share such as `25%`.
+In the file:
 
     use_model_router: true
     use_router_for:
       qa: 25%
       planning: false
 
-`USE_MODEL_ROUTER=false` is the way back: whatever else is set, nothing goes to the router. Otherwise a task type's own flag
-decides, else `USE_MODEL_ROUTER`, else nothing does. A variable wins over the file. Both are looked at again at every
-question, so a change holds from the next call on.
+`USE_MODEL_ROUTER=false` is the rollback: whatever else is set, nothing goes to the router. Otherwise the flag
+of the task type decides, else `USE_MODEL_ROUTER`; without either nothing goes to the router. A variable wins
+over the file. Both are read again for every task, so a change applies from the next call on.
 
-A share goes by `TaskProfile.bucket`: a key is always on the same side, and stays on it when the share grows.
+A share is decided by `TaskProfile.bucket`: a key is always on the same side, and stays with the router when
+the share grows.
 """
 
 import logging
@@ -42,9 +44,9 @@ class InvalidFlags(EngineError, ValueError):  # noqa: N818
 class Flags:
     """Which tasks go to the router. Safe to use from several threads.
 
-    `file` may not be there yet; once it was read, a version of it that cannot be read changes nothing and is logged,
-    and a file that is gone says nothing any more. A variable with a value it cannot have counts as false.
-    Raises, when made, InvalidEnvironment for such a variable and InvalidFlags for such a file.
+    `file` need not exist yet. After the first read, an unreadable version of it changes nothing and is
+    logged, and a deleted file sets no flags any more. A variable with an invalid value counts as false. The
+    constructor raises InvalidEnvironment for such a variable and InvalidFlags for such a file.
     """
 
     def __init__(self, file: str | Path | None = None, *, variables: Mapping[str, str] | None = None) -> None:
@@ -58,8 +60,8 @@ class Flags:
             self._from_file(strict=True)
 
     def use_router(self, task: TaskProfile | str, key: str | None = None) -> bool:
-        """Whether this task goes to the router now. `task` is a profile or a task type; `key` (a tenant, a session) as
-        `TaskProfile.key`. Without a key a share falls by chance. Never raises."""
+        """Whether this task goes to the router now. `task` is a profile or a task type; `key` (a tenant, a
+        session) is as in TaskProfile. Without a key a share is decided by chance. Never raises."""
         task_type = task if isinstance(task, str) else task.task_type
         share = self.share(task_type)
         if share in (0, 100):
@@ -89,15 +91,15 @@ class Flags:
         except OSError:
             self._read = (None, {})
             return {}
-        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if self._read[0] == seen:
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._read[0] == version:
             return self._read[1]
         try:
-            self._read = (seen, read_flags(self._file))
+            self._read = (version, read_flags(self._file))
         except InvalidFlags as error:
             if strict:
                 raise
-            self._read = (seen, self._read[1])
+            self._read = (version, self._read[1])
             _LOGGER.error("the flags stay as they were: %s", error)
         return self._read[1]
 
@@ -133,8 +135,8 @@ def read_flags(file: Path) -> dict[str, int]:
     source = decode(file.name, data, problems)
     document = None if source is None else read_yaml(source, problems)
     if document is None or problems.has_errors:
-        said = next((f"line {one.span.line}: {one.message}" for one in problems), "it is no YAML")
-        raise InvalidFlags(f"{file.name}: {said}")
+        reason = next((f"line {one.span.line}: {one.message}" for one in problems), "it is no YAML")
+        raise InvalidFlags(f"{file.name}: {reason}")
     value = {} if document.value is None else document.value
     if not isinstance(value, dict) or value.keys() - {"use_model_router", "use_router_for"}:
         raise InvalidFlags(f"{file.name}: it holds use_model_router and use_router_for, nothing else")
@@ -142,10 +144,10 @@ def read_flags(file: Path) -> dict[str, int]:
     if not isinstance(types, dict | None):
         raise InvalidFlags(f"{file.name}: use_router_for lists task types, each with true, false or a share")
     shares: dict[str, int] = {}
-    written = {variable_name(name): flag for name, flag in (types or {}).items()}
+    flags = {variable_name(name): flag for name, flag in (types or {}).items()}
     if "use_model_router" in value:
-        written[""] = value["use_model_router"]
-    for name, flag in written.items():
+        flags[""] = value["use_model_router"]
+    for name, flag in flags.items():
         text = str(flag).lower() if isinstance(flag, bool | str) else ""
         share = share_of(text) if text else None
         if share is None:

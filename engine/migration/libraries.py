@@ -1,7 +1,7 @@
-"""Which names of the Anthropic SDK, the OpenAI SDK, LangChain and LiteLLM create a client, and which call a model.
+"""The names of the Anthropic SDK, the OpenAI SDK, LangChain and LiteLLM that create a client or call a model.
 
-Tables first, then the few functions that look something up in them. Names are dotted paths, as Python code imports
-them. A new library, client class or method is a new row here and nothing else.
+Tables first, then the few functions that look something up in them. Names are dotted paths, as Python code
+imports them. A new client class or method is a new row here and nothing else.
 """
 
 import re
@@ -270,7 +270,7 @@ UNSUPPORTED_FUNCTIONS = frozenset(
     }
 )
 
-# Calls recognized by shape where the receiver cannot be traced: attributes -> library, and the required keywords.
+# Calls recognized by shape where the receiver cannot be traced: attributes -> library, and required keywords.
 SHAPES: dict[str, tuple[Library, frozenset[str]]] = {
     "messages.create": ("anthropic", frozenset({"model", "messages"})),
     "messages.stream": ("anthropic", frozenset({"model", "messages"})),
@@ -356,7 +356,7 @@ def function_call(path: str) -> CallKind | None:
 
 
 def call_by_shape(attributes: tuple[str, ...], keywords: frozenset[str]) -> CallKind | None:
-    """The model call that a call on an unknown receiver looks like, by its last attributes and its keywords."""
+    """The model call that a call on an unknown receiver looks like, by its last attributes and keywords."""
     for length in (3, 2):
         form = ".".join(attributes[-length:])
         if form in SHAPES and len(attributes) > length - 1:

@@ -1,4 +1,4 @@
-"""The scanned modules by the names that imports may use for them, and which of them a scan has to look into."""
+"""The scanned modules by the names that imports may use for them, and which of them can matter to a scan."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ class ModuleIndex:
         return name in self._modules or name in self._packages
 
     def find(self, name: str) -> ScannedModule | None:
-        """The scanned module or package of that name, also when the scan began above or below the import root."""
+        """The scanned module or package of that name, wherever the scan began."""
         if name in self:
             return ScannedModule(name)
         if library_of(name) is not None:

@@ -1,7 +1,8 @@
-"""The plain cases among the calls of one file -> the file rewritten for the router, or why a call is not plain.
+"""The calls of one file -> the file with the plain ones rewritten for the router, and why the
+others are not plain.
 
-Plain: an awaited call on a client that this file makes, in `__init__` or at module level, whose keywords the router has
-too and whose answer is only read as text. Everything else is left to a person, with the reason.
+A plain call is awaited, its client is created in this file, in `__init__` or at module level, the router has
+all its keywords, and its answer is only read as text. Every other call is left to a person, with the reason.
 """
 
 import ast
@@ -25,7 +26,7 @@ IMPORT = "from engine import ModelRouter, TaskProfile"
 
 @dataclass(frozen=True, slots=True)
 class FilePatch:
-    """What becomes of a file: its new text (None when nothing in it is plain), and why the rest stays, by call."""
+    """The new text of a file (None when no call in it is plain), and why each other call stays."""
 
     text: str | None
     left: dict[CallSite, str]
@@ -40,10 +41,10 @@ class _Edit:
 
 @dataclass(slots=True)
 class _Plain:
-    """A call that can be rewritten, where its client is made, and the expressions that read its answer."""
+    """A call that can be rewritten, where its client is created, and the expressions that read its answer."""
 
     site: CallSite
-    made: ast.Assign
+    created: ast.Assign
     owner: ast.ClassDef | None
     reads: list[ast.expr] = field(default_factory=list)
 
@@ -63,7 +64,7 @@ def rewrite(module: Module, sites: Sequence[CallSite]) -> FilePatch:
             plain.append(judged)
     first: dict[ast.ClassDef | None, ast.Assign] = {}
     for case in list(plain):
-        if first.setdefault(case.owner, case.made) is not case.made:
+        if first.setdefault(case.owner, case.created) is not case.created:
             plain.remove(case)
             left[case.site] = "another client of the same place is replaced already"
     if not plain:
@@ -145,13 +146,13 @@ class _Reader:
             return "a comment stands inside it"
         if self._errors_are_caught(node):
             return "its errors are caught by the library's own classes"
-        made = self._making(site)
-        if isinstance(made, str):
-            return made
+        created = self._creation(site)
+        if isinstance(created, str):
+            return created
         reads = self._reads(awaited, FORMS[found.kind.form])
         if isinstance(reads, str):
             return reads
-        return _Plain(site, *made, reads)
+        return _Plain(site, *created, reads)
 
     def enclosing(self, node: ast.AST, *kinds: type[ast.AST]) -> ast.AST | None:
         """The nearest node around it of one of the kinds."""
@@ -172,8 +173,9 @@ class _Reader:
             around = self.enclosing(around, ast.Try)
         return False
 
-    def _making(self, site: CallSite) -> tuple[ast.Assign, ast.ClassDef | None] | str:
-        """Where the client is made: `self.x = Client(...)` in the same class, or `x = Client(...)` at module level."""
+    def _creation(self, site: CallSite) -> tuple[ast.Assign, ast.ClassDef | None] | str:
+        """Where the client is created: `self.x = Client(...)` in the same class, or `x = Client(...)` in
+        the module."""
         elsewhere = "its client is not made in this file's `__init__` or at module level"
         client = site.found.client
         if client is None or client.created_at is None or client.created_at[0] != site.file:
@@ -264,15 +266,15 @@ def _edits(module: Module, reader: _Reader, plain: list[_Plain]) -> list[_Edit]:
             else:
                 edits.append(place.over(read, f'{ast.unparse(inner)}["content"]'))
     replaced: set[ast.AST] = set()
-    for made in {case.made: case for case in plain}.values():
-        prefix = "self." if made.owner is not None else ""
+    for case in {case.created: case for case in plain}.values():
+        prefix = "self." if case.owner is not None else ""
         router = f"{prefix}{ROUTER} = ModelRouter()"
-        if _all_uses_are(reader, made, plain):
-            edits.append(place.over(made.made, router))
-            replaced.add(made.made)
+        if _is_unused(reader, case, plain):
+            edits.append(place.over(case.created, router))
+            replaced.add(case.created)
         else:
-            indent = " " * made.made.col_offset
-            end = place.over(made.made, "").end
+            indent = " " * case.created.col_offset
+            end = place.over(case.created, "").end
             edits.append(_Edit(end, end, f"\n{indent}{router}"))
     return edits + _import_edits(module, reader, place, replaced)
 
@@ -293,10 +295,10 @@ def _call(module: Module, case: _Plain) -> str:
     return f"{router}.select_and_invoke(\n{body}{indent})"
 
 
-def _all_uses_are(reader: _Reader, made: _Plain, plain: list[_Plain]) -> bool:
+def _is_unused(reader: _Reader, case: _Plain, plain: list[_Plain]) -> bool:
     """Whether nothing but rewritten calls uses the client, so that it can go."""
-    target = ast.unparse(made.made.targets[0])
-    rewritten = {id(case.site.found.node) for case in plain}
+    target = ast.unparse(case.created.targets[0])
+    rewritten = {id(one.site.found.node) for one in plain}
     for node in ast.walk(reader.module.tree):
         if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
             continue

@@ -1,6 +1,7 @@
-"""A path -> the Python files below it, parsed, and notes on those that could not be. Executes and imports nothing.
+"""A path -> the Python files below it, parsed, and notes on those that could not be parsed.
 
-Links are not followed, whatever is no plain file is left alone, and no file however odd raises.
+Nothing is imported or executed. Links are not followed, only plain files are opened, and no file raises,
+however odd.
 """
 
 import ast

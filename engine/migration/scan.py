@@ -1,7 +1,7 @@
-"""A path -> every direct model call in its Python code, what the router would be asked instead, and the checklist.
+"""A path -> every direct model call in its Python code, the router call for each, and the checklist.
 
-Phases in order: read the files, find the calls, say what each is, rewrite the plain ones. By syntax tree alone: nothing
-that is scanned is imported or executed, and nothing is written.
+Phases in order: read the files, find the calls, describe each, rewrite the plain ones. It works on syntax
+trees alone: nothing that is scanned is imported or executed, and no file is written.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ class CannotScan(EngineError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanReport:
-    """What a scan found. `patch` is a unified diff of the plain cases; `left` says why each other call is not in it."""
+    """The result of a scan. `patch` is a unified diff of the plain calls; `left` says why another is not
+    in it."""
 
     files: int
     sites: tuple[CallSite, ...]
@@ -111,9 +112,9 @@ def _call_json(site: CallSite, why_not: str | None) -> dict[str, Any]:
         "call": site.call,
         "model": site.models[0] if len(site.models) == 1 else None,
         "models": list(site.models),
-        "model_written": site.model_written,
+        "model_written": site.model_source,
         "max_tokens": site.max_tokens,
-        "max_tokens_written": site.max_tokens_written,
+        "max_tokens_written": site.max_tokens_source,
         "tools": site.tools,
         "async": site.asynchronous,
         "streaming": site.streaming,

@@ -1,7 +1,7 @@
 """Scopes, classes and functions of the scanned code, and what their names, attributes and parameters may be.
 
-`Program` only ever learns more: a set of values grows or stays. `changed` is true when something grew, so that the call
-finder knows when another round can bring nothing new.
+`Program` only ever learns more: a set of values grows or stays. `changed` is true when something grew, so
+that the call finder knows when another round can bring nothing new.
 """
 
 import ast
@@ -233,7 +233,7 @@ class Program:
                 return UNKNOWN
 
     def class_attribute(self, key: str, name: str, instance: str | None) -> Values:
-        """The values of an attribute of a class, or, where `instance` names a class, of an instance of that class."""
+        """The values of an attribute of a class, or of an instance of the class that `instance` names."""
         return self._class_attribute(key, name, instance, set())
 
     def _class_attribute(self, key: str, name: str, instance: str | None, visited: set[str]) -> Values:

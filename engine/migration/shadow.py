@@ -1,13 +1,13 @@
-"""`Shadow`: run the legacy call as it is, and write down beside it what the router would have done, and saved.
+"""`Shadow`: run the legacy call as it is, and record what the router would have done and saved.
 
     shadow = Shadow(ModelRouter())
     response = await shadow.run(task, lambda: client.messages.create(...))     # an async client
     response = shadow.run(task, lambda: client.messages.create(...))           # a sync one
 
-What the legacy call returns or raises comes back as it is, and is not waited for longer: the router plans on a thread of
-its own, from the task and from counts, never from content. Whatever goes wrong on the router's side ends up in the
-record or in the log, never at the caller. Each call is one line of JSON (schemas/shadow.schema.json), with columns called as
-`engine replay` looks for them, so the same calls can be decided again under another policy.
+The caller gets what the legacy call returns or raises, without delay: the router plans on a thread of its
+own, from the task and from token counts, never from content. A failure of the router goes to the record or
+the log, never to the caller. Each call is one line of JSON (schemas/shadow.schema.json) whose columns have
+the names that `engine replay` expects, so the same calls can be decided again under another policy.
 """
 
 import atexit
@@ -44,7 +44,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """What the records of a file add up to. Money is in US dollars; `priced` calls have both costs known."""
+    """The totals of the records. Money is in US dollars; `priced` calls have both costs known."""
 
     calls: int
     failed: int
@@ -65,7 +65,7 @@ class ShadowSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _LegacyCall:
     """One legacy call, without content."""
 
     task: TaskProfile
@@ -79,9 +79,10 @@ class _Seen:
 class Shadow:
     """Watches legacy calls for one router.
 
-    `log` is the file of the records (default: `shadow.jsonl` in the state folder; none where there is no such folder). `legacy_prices`
-    says what legacy models cost, as (input, output) US dollars per million tokens; a model of the catalogue has its price
-    there. `router` may be a function that makes one: then even a router that cannot be made fails only in the records.
+    `log` is the file of the records (default: `shadow.jsonl` in the state folder; without such a folder
+    nothing is written). `legacy_prices` are the prices of legacy models that the catalogue lacks, as (input,
+    output) US dollars per million tokens. `router` may be a function that makes one: its failure then only
+    shows in the records.
     """
 
     def __init__(
@@ -99,36 +100,36 @@ class Shadow:
         }
         self.log = _default_log() if log is None else Path(log)
         self.dropped = 0
-        """Calls that were not written down, because too many waited."""
-        self._waiting: queue.Queue[_Seen | threading.Event] = queue.Queue(MOST_WAITING)
+        """The number of calls that were not recorded because too many waited."""
+        self._waiting: queue.Queue[_LegacyCall | threading.Event] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         atexit.register(self.flush, FLUSH_AT_EXIT_S)
 
     def run(self, task: TaskProfile, legacy: Callable[[], _Answer]) -> _Answer:
-        """Call `legacy` and hand back what it gives; when that is awaitable, what comes back is awaitable too."""
+        """Call `legacy` and return what it returns; an awaitable comes back as an awaitable."""
         at, began = datetime.now(UTC), time.perf_counter()
         try:
             answer = legacy()
         except BaseException as error:
-            self._saw(task, at, began, None, error)
+            self._observe(task, at, began, None, error)
             raise
         if isawaitable(answer):
             return self._awaited(task, at, began, answer)  # type: ignore[return-value]
-        self._saw(task, at, began, answer, None)
+        self._observe(task, at, began, answer, None)
         return answer
 
     async def _awaited(self, task: TaskProfile, at: datetime, began: float, answer: Awaitable[Any]) -> Any:
         try:
             given = await answer
         except BaseException as error:
-            self._saw(task, at, began, None, error)
+            self._observe(task, at, began, None, error)
             raise
-        self._saw(task, at, began, given, None)
+        self._observe(task, at, began, given, None)
         return given
 
     def flush(self, timeout_s: float | None = None) -> bool:
-        """Wait until everything seen so far is written down; False when that took longer than `timeout_s`."""
+        """Wait until every call so far is recorded; False after `timeout_s` seconds without that."""
         if self._thread is None or not self._thread.is_alive():
             return True
         done = threading.Event()
@@ -145,20 +146,20 @@ class Shadow:
 
     # -- the caller's thread: nothing here may raise, or take long
 
-    def _saw(
+    def _observe(
         self, task: TaskProfile, at: datetime, began: float, answer: object, error: BaseException | None
     ) -> None:
         try:
             duration_s = time.perf_counter() - began
             model, usage = _counted(answer)
             name = None if error is None else type(error).__name__
-            self._waiting.put_nowait(_Seen(task, at, duration_s, model, usage, name))
+            self._waiting.put_nowait(_LegacyCall(task, at, duration_s, model, usage, name))
             if self._thread is None or not self._thread.is_alive():
                 self._start()
         except queue.Full:
             self.dropped += 1
         except Exception:
-            _LOGGER.exception("a call was not seen")
+            _LOGGER.exception("a call was not recorded")
 
     def _start(self) -> None:
         with self._starting:
@@ -170,19 +171,19 @@ class Shadow:
 
     def _work(self) -> None:
         while True:
-            seen = self._waiting.get()
-            if isinstance(seen, threading.Event):
-                seen.set()
+            call = self._waiting.get()
+            if isinstance(call, threading.Event):
+                call.set()
                 continue
             try:
-                record = self._record(seen)
+                record = self._record(call)
                 if self.log is not None:
                     _append(self.log, record)
             except Exception as error:
                 _LOGGER.error("a shadow record was not written: %s", type(error).__name__)
 
-    def _record(self, seen: _Seen) -> dict[str, Any]:
-        task, usage = seen.task, seen.usage
+    def _record(self, call: _LegacyCall) -> dict[str, Any]:
+        task, usage = call.task, call.usage
         if usage is not None:
             task = replace(
                 task, context_size=max(task.context_size, usage.prompt_tokens + usage.output_tokens)
@@ -193,7 +194,7 @@ class Shadow:
             router = self._router_now()
             router_json, choice = _planned(router, task)
             if usage is not None:
-                legacy_micro_usd = self._legacy_cost(router, seen.model, usage)
+                legacy_micro_usd = self._legacy_cost(router, call.model, usage)
                 router_micro_usd = _planned_cost(router, choice, usage)
         except Exception as error:
             router_json = {"outcome": "failed", "error": type(error).__name__}
@@ -204,15 +205,15 @@ class Shadow:
         )
         return {
             "version": VERSION,
-            "time": seen.at.isoformat(),
+            "time": call.at.isoformat(),
             **{fact.name: exact_json(getattr(task, fact.field)) for fact in given_by(FactOrigin.PROFILE)},
             "tokens.input": None if usage is None else usage.prompt_tokens,
             "tokens.cached": None if usage is None else usage.cached_input_tokens,
             "tokens.output": None if usage is None else usage.output_tokens,
-            "legacy.outcome": "answered" if seen.error is None else "failed",
-            "legacy.error": seen.error,
-            "legacy.model": seen.model,
-            "legacy.duration_s": round(seen.duration_s, 6),
+            "legacy.outcome": "answered" if call.error is None else "failed",
+            "legacy.error": call.error,
+            "legacy.model": call.model,
+            "legacy.duration_s": round(call.duration_s, 6),
             "legacy.cost_usd": None if legacy_micro_usd is None else _dollars(legacy_micro_usd),
             **{f"router.{name}": value for name, value in (_NOTHING_PLANNED | router_json).items()},
             "router.cost_usd": None if router_micro_usd is None else _dollars(router_micro_usd),
@@ -267,12 +268,12 @@ def _planned_cost(router: ModelRouter, choice: Choice | None, usage: Usage) -> i
 
 
 def _counted(answer: object) -> tuple[str | None, Usage | None]:
-    """Model and tokens of an answer of the Anthropic or OpenAI SDK, LiteLLM, or a dict like theirs. Reads nothing else of it."""
+    """Model and tokens of an answer of the Anthropic or OpenAI SDK, LiteLLM, or a dict like theirs."""
     model = _part(answer, "model")
     usage = _part(answer, "usage")
     read = _whole(_part(usage, "input_tokens"))
     if read is not None:
-        # Anthropic counts what the cache gave and took apart from the input; OpenAI's responses count it within.
+        # Anthropic counts cached tokens apart from the input; OpenAI's responses count them as input.
         details = _part(usage, "input_tokens_details")
         cached = _whole(_part(usage, "cache_read_input_tokens")) or 0
         stored = _whole(_part(usage, "cache_creation_input_tokens")) or 0
@@ -313,7 +314,8 @@ def _default_log() -> Path | None:
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:
-    """One line, in one write; at MOST_BYTES the file is put aside, and the one put aside before it goes. Raises OSError."""
+    """Append one line in one write. A file of MOST_BYTES is renamed first, over the one renamed before.
+    Raises OSError."""
     line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = (

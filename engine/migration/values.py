@@ -36,8 +36,8 @@ class ExternalName:
 class ExternalObject:
     """What calling the external name `path` returned, and the attributes read from it since.
 
-    `client.messages.create` has the attributes (messages, create). `created_at` is file, line and column of the call;
-    None where only an annotation names the type.
+    `client.messages.create` has the attributes (messages, create). `created_at` is file, line and column of
+    the call; None where only an annotation names the type.
     """
 
     path: str
@@ -55,7 +55,8 @@ class ScannedModule:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of a scanned file, by file and qualified name. `owner` is the class of the instance it is bound to."""
+    """A function of a scanned file, by file and qualified name. `owner` is the class whose instance it
+    is bound to."""
 
     key: str
     owner: str | None = None

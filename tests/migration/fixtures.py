@@ -23,8 +23,8 @@ providers:
     type: cloud
     api_key_env: ANTHROPIC_API_KEY
     models:
-      - {id: claude-3-sonnet-20240229, max_context: 200000, quality_tier: very_high, latency_tier: medium, tools: yes,
-         cost_profile: {type: paid, currency: USD, input_per_1m: 3.00, output_per_1m: 15.00}}
+      - {id: claude-3-sonnet-20240229, max_context: 200000, quality_tier: very_high, latency_tier: medium,
+         tools: yes, cost_profile: {type: paid, currency: USD, input_per_1m: 3.00, output_per_1m: 15.00}}
 """
 POLICIES = "task_types: [qa, planning, routing]\nbudgets: {daily: {total_usd: 10.0}}\n"
 SECRET = "the patient's name is Jane"

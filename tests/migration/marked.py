@@ -1,4 +1,4 @@
-"""The corpus and what its marks say: `#= LIBRARY MODEL MAX_TOKENS flags...` on the first line of each call."""
+"""The corpus and its marks: `#= LIBRARY MODEL MAX_TOKENS flags...` on the first line of each call."""
 
 from __future__ import annotations
 

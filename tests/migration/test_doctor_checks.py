@@ -108,8 +108,8 @@ def test_a_key_is_never_shown(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-000111222")
     main(["doctor", "--config", str(folder)])
     main(["doctor", "--config", str(folder), "--format", "json"])
-    told = capsys.readouterr()
-    assert "canary" not in told.out + told.err
+    output = capsys.readouterr()
+    assert "canary" not in output.out + output.err
 
 
 def test_a_broken_folder_fails_with_its_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +186,7 @@ def test_a_bad_variable_fails(
     assert found(answer, "environment")[0][0] == "fail"
 
 
-def test_flags_are_told(
+def test_flags_are_listed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What goes to the router, by task type."""
@@ -221,9 +221,9 @@ async def test_health_is_asked_only_live(folder: Path, tmp_path: Path) -> None:
 def test_the_text_says_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a check, the advice under it, and what no program can see at the end."""
     assert main(["doctor", "--config", str(folder)]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "warn    keys: anthropic: ANTHROPIC_API_KEY is not set, so it counts as down\n          set ANTHROPIC_API_KEY"
-        in told
+        "warn    keys: anthropic: ANTHROPIC_API_KEY is not set, so it counts as down\n"
+        "          set ANTHROPIC_API_KEY" in output
     )
-    assert "to look at yourself: the project's own tests pass; " in told
+    assert "to look at yourself: the project's own tests pass; " in output

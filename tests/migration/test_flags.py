@@ -40,7 +40,7 @@ def test_the_way_back_wins_then_the_type_then_everything(variables: dict[str, st
 
 @pytest.mark.parametrize("text", ["maybe", "125%", "25", "-1%", "2.5%", "tru"])
 def test_a_variable_with_another_value_is_refused_when_read_first(text: str) -> None:
-    """A slip is told at the start, not guessed at."""
+    """A typing error is refused at the start, not guessed at."""
     with pytest.raises(InvalidEnvironment, match="is true, false or a share such as 25%"):
         Flags(variables={"USE_ROUTER_FOR_QA": text})
 
@@ -82,7 +82,7 @@ def write(file: Path, text: str) -> None:
 
 
 def test_a_file_says_the_same_and_is_looked_at_again(tmp_path: Path) -> None:
-    """The next call after a change goes by it; a file that is gone says nothing; one that is broken changes nothing."""
+    """A change applies from the next call on; a deleted file sets nothing; a broken one changes nothing."""
     file = tmp_path / "migration.yaml"
     flags = Flags(file, variables={})
     assert flags.share("qa") == 0
@@ -107,7 +107,7 @@ def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("use_model_router: maybe\n", "USE_MODEL_ROUTER is true, false or a share"),
         ("use_router_for: [qa]\n", "use_router_for lists task types"),
@@ -116,11 +116,11 @@ def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", "line 2"),
     ],
 )
-def test_a_bad_file_is_refused_when_read_first(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_file_is_refused_when_read_first(tmp_path: Path, text: str, message: str) -> None:
     """With the place or the name."""
     file = tmp_path / "migration.yaml"
     file.write_text(text)
-    with pytest.raises(InvalidFlags, match=said):
+    with pytest.raises(InvalidFlags, match=message):
         Flags(file, variables={})
 
 

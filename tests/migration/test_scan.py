@@ -1,4 +1,5 @@
-"""`engine scan`: what it finds in code as people write it, what it proposes, and that nothing it reads can hurt."""
+"""`engine scan`: what it finds in code as people write it, what it suggests, and that no input can hurt
+it."""
 
 from __future__ import annotations
 
@@ -42,19 +43,19 @@ def _found(report: ScanReport) -> set[Marked]:
 
 
 def _flags(site: CallSite) -> list[str]:
-    said = {
+    flags = {
         "async": site.asynchronous,
         "stream": site.streaming,
         "tools": site.tools,
         "shape": not site.traced,
     }
-    return [word for word, true in said.items() if true]
+    return [word for word, true in flags.items() if true]
 
 
 def test_precision_and_recall_over_the_corpus(report: ScanReport) -> None:
-    """Nothing is found that is no call; of 109 calls in 41 files all but 2 are found, those 2 are hidden in an `eval`
-    and behind an attribute set on an SDK client. (`second/` was written after the finder, after shapes of public code:
-    16 of its 17 calls were found before anything was changed for it.)"""
+    """Every finding is a call; of 109 calls in 41 files all but 2 are found, and those 2 are hidden in an
+    `eval` and behind an attribute set on an SDK client. (`second/` follows shapes of public code and is newer
+    than the finder: it found 16 of the 17 calls before it was changed for them.)"""
     marked, _ = marks()
     wanted = {(call.file, call.line, call.library) for call in marked}
     found = {(call.file, call.line, call.library) for call in _found(report)}
@@ -63,8 +64,8 @@ def test_precision_and_recall_over_the_corpus(report: ScanReport) -> None:
     assert len({call.file for call in marked}) >= 25
 
 
-def test_what_is_said_of_each_call(report: ScanReport) -> None:
-    """Model, max_tokens, tools, sync or async, streaming, and whether it was traced, are right for every call found."""
+def test_the_facts_of_each_call(report: ScanReport) -> None:
+    """Model, max_tokens, tools, sync or async, streaming and traced or not are right for every call found."""
     marked, _ = marks()
     assert {call for call in marked if call.file != "beyond.py"} == {
         call for call in _found(report) if call.file != "beyond.py"
@@ -78,9 +79,9 @@ def test_the_task_type_is_guessed_from_names(report: ScanReport) -> None:
     assert types == {place: guessed[place] for place in types}
 
 
-def test_the_guide_s_patterns_get_the_guide_s_answers(report: ScanReport) -> None:
-    """Simple text, tool use and complex planning become, word for word, what the migration guide writes."""
-    suggested = {site.function: site.suggestion for site in report.sites if site.file == "guide_patterns.py"}
+def test_common_patterns_get_the_documented_answers(report: ScanReport) -> None:
+    """Simple text, tool use and complex planning become exactly the documented call."""
+    suggested = {site.function: site.suggestion for site in report.sites if site.file == "common_patterns.py"}
     assert suggested == {
         "simple": 'task = TaskProfile(task_type="qa", criticality="medium")\n'
         "result = await model_router.select_and_invoke(task, messages)",
@@ -102,8 +103,9 @@ def test_every_suggestion_is_python(report: ScanReport) -> None:
         TaskProfile(**site.profile.arguments())  # type: ignore[arg-type]
 
 
-def test_other_services_are_not_reported_but_said(report: ScanReport) -> None:
-    """Embeddings, images, batches: no calls of the router's, so notes; a key in the code is noted, and never shown."""
+def test_other_services_are_notes(report: ScanReport) -> None:
+    """The router makes no embeddings, images or batches, so they are notes; a key is noted, and never
+    shown."""
     notes = {(note.file, note.line) for note in report.notes}
     assert {("not_routed.py", line) for line in (7, 8, 9, 12)} | {("old_openai.py", 3)} <= notes
     assert "sk-proj" not in json.dumps(report_json(report))
@@ -120,7 +122,7 @@ def test_the_json_has_a_schema(report: ScanReport) -> None:
 
 def test_the_checklist_is_filled_in(tmp_path: Path) -> None:
     """Usage, dependencies with what the router needs of them, and requirements."""
-    (tmp_path / "app.py").write_text((CORPUS / "guide_patterns.py").read_text())
+    (tmp_path / "app.py").write_text((CORPUS / "common_patterns.py").read_text())
     (tmp_path / "requirements.txt").write_text(
         "fastapi==0.104.1\nanthropic==0.7.8\nopenai==1.3.8 # old\n-r x\n"
     )
@@ -168,7 +170,7 @@ def _apply(patch: str, folder: Path) -> None:
 
 
 def test_the_patch_applies_and_what_it_leaves_is_python(unmarked: Path) -> None:
-    """The patch of the whole corpus applies, every file still compiles, and no rewritten call is found again."""
+    """The patch of the whole corpus applies, each file compiles, and no rewritten call is found again."""
     report = scan(unmarked)
     _apply(report.patch, unmarked)
     for path in unmarked.rglob("*.py"):
@@ -178,14 +180,14 @@ def test_the_patch_applies_and_what_it_leaves_is_python(unmarked: Path) -> None:
     assert len(scan(unmarked).sites) == len(report.sites) - rewritten
 
 
-def test_the_guide_s_agent_becomes_the_guide_s_agent(unmarked: Path) -> None:
-    """Step 4 of the guide: the patch turns "before" into "after"."""
+def test_a_small_agent_is_rewritten_whole(unmarked: Path) -> None:
+    """Client, call, answer and import: the patch leaves nothing of the SDK."""
     for path in unmarked.rglob("*.py"):
-        if path.name != "guide_agent.py":
+        if path.name != "small_agent.py":
             path.unlink()
     _apply(scan(unmarked).patch, unmarked)
     assert (
-        (unmarked / "guide_agent.py").read_text()
+        (unmarked / "small_agent.py").read_text()
         == """\
 from engine import ModelRouter, TaskProfile
 
@@ -214,7 +216,9 @@ HEUTE = "größer"
 
 
 async def a(text):
-    answer = await client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "ü" + text}], max_completion_tokens=9)
+    answer = await client.chat.completions.create(
+        model="gpt-4o", messages=[{"role": "user", "content": "ü" + text}], max_completion_tokens=9
+    )
     print(answer.choices[0].message.content)
     return answer.choices[0].message.content
 
@@ -230,7 +234,7 @@ async def c(text):
 
 
 def test_a_client_that_is_still_used_stays(tmp_path: Path) -> None:
-    """Where one call is left to a person, its client stays beside the router; offsets count bytes, not characters."""
+    """Where one call is left to a person, its client stays; offsets count bytes, not characters."""
     (tmp_path / "m.py").write_text(PLAIN_OPENAI, encoding="utf-8")
     report = scan(tmp_path)
     assert list(report.left.values()) == ["its answer is used for more than .choices[0].message.content"]
@@ -289,7 +293,7 @@ def test_a_system_prompt_becomes_the_first_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "text"),
     [
         ("broken.py", b"def f(:\n", "not Python"),
         ("latin.py", b"x = '\xe4'\n", "encoding"),
@@ -304,7 +308,7 @@ def test_a_system_prompt_becomes_the_first_message(tmp_path: Path) -> None:
         ("future.py", b"match = 1\nexcept* 3\n", "not Python"),
     ],
 )
-def test_an_odd_file_gives_a_note(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+def test_an_odd_file_gives_a_note(tmp_path: Path, name: str, data: bytes, text: str) -> None:
     """Whatever is wrong with a file is said, and the files beside it are scanned."""
     (tmp_path / name).write_bytes(data)
     (tmp_path / "good.py").write_text(
@@ -312,7 +316,7 @@ def test_an_odd_file_gives_a_note(tmp_path: Path, name: str, data: bytes, said: 
     )
     report = scan(tmp_path)
     assert [site.file for site in report.sites] == ["good.py"]
-    assert [said in note.text for note in report.notes if note.file == name] == [True]
+    assert [text in note.text for note in report.notes if note.file == name] == [True]
 
 
 def test_links_pipes_and_loops_are_left_alone(tmp_path: Path) -> None:
@@ -335,7 +339,7 @@ def test_links_pipes_and_loops_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
-    """A module that would write a file when imported, has its calls found and writes nothing; no SDK is loaded."""
+    """The calls of a module that would write a file on import are found, and no file or SDK is touched."""
     (tmp_path / "evil.py").write_text(
         f"open({str(tmp_path / 'owned')!r}, 'w')\nimport anthropic\n"
         "anthropic.Anthropic().messages.create(model='m', messages=[], max_tokens=1)\n"
@@ -359,9 +363,9 @@ def test_control_characters_do_not_reach_the_terminal(
         "import openai\nopenai.OpenAI().chat.completions.create(model='\\x1b[2J\\u202e', messages=[])\n"
     )
     assert main(["scan", str(tmp_path)]) == 0
-    told = capsys.readouterr()
-    assert "\x1b" not in told.out + told.err
-    assert "\u202e" not in told.out
+    output = capsys.readouterr()
+    assert "\x1b" not in output.out + output.err
+    assert "\u202e" not in output.out
 
 
 # -- the command
@@ -369,12 +373,15 @@ def test_control_characters_do_not_reach_the_terminal(
 
 def test_the_command_prints_calls_checklist_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
     """Text names file and line, the call, the proposal, and the checklist."""
-    assert main(["scan", str(CORPUS / "guide_agent.py")]) == 0
+    assert main(["scan", str(CORPUS / "small_agent.py")]) == 0
     assert capsys.readouterr().out.splitlines()[:5] == [
-        "guide_agent.py:9: anthropic, claude-3-sonnet-20240229, max_tokens 1000, async",
+        "small_agent.py:9: anthropic, claude-3-sonnet-20240229, max_tokens 1000, async",
         "    self.anthropic.messages.create(...) in MyAgent.process",
         '  > task = TaskProfile(task_type="qa", criticality="medium")',
-        '  > result = await self.model_router.select_and_invoke(task, [{"role": "user", "content": text}], max_tokens=1000)',
+        (
+            "  > result = await self.model_router.select_and_invoke("
+            'task, [{"role": "user", "content": text}], max_tokens=1000)'
+        ),
         "    task type: nothing says otherwise",
     ]
 
@@ -382,11 +389,11 @@ def test_the_command_prints_calls_checklist_and_notes(capsys: pytest.CaptureFixt
 def test_the_command_prints_a_patch(unmarked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--diff` prints the patch alone on standard output, and what is not in it on standard error."""
     assert main(["scan", str(unmarked), "--diff"]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("--- a/")
-    assert "not in the patch: sync_script.py:15: it is synchronous" in told.err
+    output = capsys.readouterr()
+    assert output.out.startswith("--- a/")
+    assert "not in the patch: sync_script.py:15: it is synchronous" in output.err
     assert main(["scan", str(unmarked), "--format", "json", "--diff"]) == 0
-    assert json.loads(capsys.readouterr().out)["patch"] == told.out
+    assert json.loads(capsys.readouterr().out)["patch"] == output.out
 
 
 def test_a_path_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -398,10 +405,11 @@ def test_a_path_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_mutilated_files_raise_nothing(tmp_path: Path) -> None:
-    """Corpus files with pieces cut out and words put in: whatever still parses is scanned, and every patch applies to
-    what was there and leaves Python behind."""
+    """Corpus files with pieces cut out and words put in: what still parses is scanned, and every patch
+    applies and leaves Python behind."""
     drawn = random.Random(7)
     files = [path.read_bytes() for path in sorted(CORPUS.rglob("*.py"))]
+    rewritable = (CORPUS / "small_agent.py").read_bytes()
     words = [
         b"(",
         b")",
@@ -417,7 +425,7 @@ def test_mutilated_files_raise_nothing(tmp_path: Path) -> None:
         b"yield ",
     ]
     for number in range(200):
-        text = bytearray(drawn.choice(files))
+        text = bytearray(drawn.choice(files) if number % 2 else rewritable)
         for _ in range(drawn.randrange(1, 4)):
             place = drawn.randrange(len(text) + 1)
             if drawn.random() < 0.5:
@@ -428,6 +436,7 @@ def test_mutilated_files_raise_nothing(tmp_path: Path) -> None:
     report = scan(tmp_path)
     assert report.files + len({note.file for note in report.notes if "not Python" in note.text}) == 200
     report_json(report)
+    assert report.patch
     _apply(report.patch, tmp_path)
     for site in report.sites:
         ast.parse((tmp_path / site.file).read_bytes())

@@ -1,4 +1,4 @@
-"""`Shadow`: the legacy call stays what it was, whatever becomes of the router; the record says what would have been."""
+"""`Shadow`: the legacy call stays as it is, whatever the router does; the record has the router's choice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def records(shadow: Shadow) -> list[dict[str, Any]]:
 
 
 def test_a_call_comes_back_as_it_is(shadow: Shadow) -> None:
-    """The same object, and one record with what the router would have chosen and saved: 1000 * 3 + 200 * 15 micro-dollars."""
+    """The same object, and one record with the router's choice and saving: 1000 * 3 + 200 * 15
+    micro-dollars."""
     given = answer()
     assert shadow.run(TaskProfile("qa", labels=["pii"], key="tenant"), lambda: given) is given
     (record,) = records(shadow)
@@ -53,7 +54,7 @@ def test_a_call_comes_back_as_it_is(shadow: Shadow) -> None:
 
 
 def test_no_content_and_no_key_is_written(shadow: Shadow) -> None:
-    """Neither what was said, nor the tenant's name, nor an error's message."""
+    """Neither content, nor the name of the tenant, nor the message of an error."""
 
     def broken() -> None:
         raise ValueError(SECRET)
@@ -106,8 +107,8 @@ async def test_an_awaitable_comes_back_awaitable(shadow: Shadow) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    told = [record["legacy.error"] for record in await asyncio.to_thread(records, shadow)]
-    assert told == [None, "RuntimeError", "CancelledError"]
+    errors = [record["legacy.error"] for record in await asyncio.to_thread(records, shadow)]
+    assert errors == [None, "RuntimeError", "CancelledError"]
 
 
 async def _run(shadow: Shadow, legacy: Callable[[], Any]) -> None:
@@ -128,7 +129,7 @@ def test_a_task_the_policy_does_not_know_fails_in_the_record_only(shadow: Shadow
     assert records(shadow)[0]["router.error"] == "InvalidTask"
 
 
-def test_a_refusal_is_told(shadow: Shadow) -> None:
+def test_a_refusal_is_recorded(shadow: Shadow) -> None:
     """A task too large for every model."""
     shadow.run(TaskProfile("qa", context_size=900_000), answer)
     (record,) = records(shadow)
@@ -230,7 +231,7 @@ def test_the_summary_adds_up(shadow: Shadow) -> None:
 
 
 def test_the_log_stands_in_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless told otherwise."""
+    """Unless `log` names another file."""
     monkeypatch.setenv("ENGINE_STATE_DIR", str(tmp_path / "state"))
     assert (
         Shadow(lambda: ModelRouter(policy_folder(tmp_path / "c"))).log == tmp_path / "state" / "shadow.jsonl"

@@ -1,6 +1,6 @@
-"""The migration guide, step by step: direct call, shadow, flag by task type, full, rollback.
+"""A migration, step by step: direct call, shadow, flag by task type, full, rollback.
 
-The legacy side is the real Anthropic SDK against a server on loopback; the router's side answers from a script.
+The legacy side is the real Anthropic SDK against a server on loopback; the router uses scripted providers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.providers.wire_server import WireServer
 
 from .fixtures import router, vendor
 
-# The guide's own model, which its vendor has retired.
+# Its vendor has retired this model.
 pytestmark = pytest.mark.filterwarnings("ignore:The model 'claude-3-sonnet-20240229' is deprecated")
 
 
@@ -41,7 +41,7 @@ async def server() -> AsyncIterator[WireServer]:
 
 
 class MyAgent:
-    """Step 4, before."""
+    """Before the migration."""
 
     def __init__(self, base_url: str) -> None:
         self.anthropic = AsyncAnthropic(api_key="your_key", base_url=base_url)
@@ -72,7 +72,7 @@ class ShadowedAgent(MyAgent):
 
 
 class HybridAgent(MyAgent):
-    """The guide's phase 1 and 2: both ways, and a flag between them."""
+    """Both ways, and a flag that chooses."""
 
     def __init__(self, base_url: str, model_router: ModelRouter) -> None:
         super().__init__(base_url)
@@ -98,8 +98,8 @@ class HybridAgent(MyAgent):
         return str(result["content"])
 
 
-class GuideHybridAgent(HybridAgent):
-    """The guide's own switch, word for word: `USE_MODEL_ROUTER` read once."""
+class VariableAgent(HybridAgent):
+    """A switch without `Flags`: it reads `USE_MODEL_ROUTER` once."""
 
     def __init__(self, base_url: str, model_router: ModelRouter) -> None:
         super().__init__(base_url, model_router)
@@ -112,21 +112,22 @@ class GuideHybridAgent(HybridAgent):
 
 
 async def test_step_by_step(server: WireServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step answers, the vendor sees a prompt exactly where it should, and the last step is the first again."""
-    asked = server.prompts
+    """Each step answers, the vendor gets a prompt only where it should, and rollback restores the first
+    step."""
+    prompts = server.prompts
 
     # Direct.
     direct = MyAgent(server.url)
     assert await direct.process("hello") == "from the vendor"
-    assert len(asked()) == 1
+    assert len(prompts()) == 1
 
     async with router(tmp_path / "config") as model_router:
         # Shadow: the vendor answers still, the record says what would have been.
         shadow = Shadow(model_router)
         shadowed = ShadowedAgent(server.url, shadow)
         assert await shadowed.process("hello") == "from the vendor"
-        assert len(asked()) == 2
-        assert asked()[0].json == asked()[1].json
+        assert len(prompts()) == 2
+        assert prompts()[0].json == prompts()[1].json
         summary = await asyncio.to_thread(shadow.summary)
         assert (summary.calls, summary.local, f"{summary.saved_usd:.4f}") == (1, 1, "0.0060")
 
@@ -137,7 +138,7 @@ async def test_step_by_step(server: WireServer, tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv("USE_ROUTER_FOR_PLANNING", "false")
         assert await agent.process("hello") == "from the router"
         assert await agent.process("hello", "planning") == "from the vendor"
-        assert len(asked()) == 4
+        assert len(prompts()) == 4
 
         # A share of the tenants: always the same ones.
         monkeypatch.setenv("USE_ROUTER_FOR_QA", "50%")
@@ -150,10 +151,10 @@ async def test_step_by_step(server: WireServer, tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv("USE_MODEL_ROUTER", "true")
         for name in ("USE_ROUTER_FOR_QA", "USE_ROUTER_FOR_PLANNING"):
             monkeypatch.delenv(name)
-        before = len(asked())
+        before = len(prompts())
         assert await agent.process("hello") == "from the router"
         assert await agent.process("hello", "planning") == "from the router"
-        assert len(asked()) == before
+        assert len(prompts()) == before
 
         # Back, at once, in the same process.
         monkeypatch.setenv("USE_MODEL_ROUTER", "false")
@@ -164,23 +165,24 @@ async def test_step_by_step(server: WireServer, tmp_path: Path, monkeypatch: pyt
         await one.anthropic.close()
 
 
-@pytest.mark.parametrize(("flag", "said"), [(None, "vendor"), ("false", "vendor"), ("true", "router")])
-async def test_the_guide_s_hybrid_agent(
-    server: WireServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str | None, said: str
+@pytest.mark.parametrize(("flag", "answerer"), [(None, "vendor"), ("false", "vendor"), ("true", "router")])
+async def test_an_agent_that_reads_the_variable_itself(
+    server: WireServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str | None, answerer: str
 ) -> None:
-    """Phase 1 of the guide works as it is written."""
+    """The vendor answers unless the variable is true."""
     if flag is not None:
         monkeypatch.setenv("USE_MODEL_ROUTER", flag)
     async with router(tmp_path / "config") as model_router:
-        agent = GuideHybridAgent(server.url, model_router)
-        assert await agent.process("hello") == f"from the {said}"
+        agent = VariableAgent(server.url, model_router)
+        assert await agent.process("hello") == f"from the {answerer}"
         await agent.anthropic.close()
 
 
-async def test_rollback_as_the_guide_plans_it(
+async def test_rollback_by_variables(
     server: WireServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """USE_MODEL_ROUTER=false and MODEL_ROUTING_MODE=local-only: legacy answers, and a router that is asked stays local."""
+    """USE_MODEL_ROUTER=false and MODEL_ROUTING_MODE=local-only: legacy answers, and the router stays
+    local."""
     monkeypatch.setenv("USE_MODEL_ROUTER", "false")
     monkeypatch.setenv("MODEL_ROUTING_MODE", "local-only")
     async with router(tmp_path / "config") as model_router:

@@ -1,4 +1,4 @@
-"""The guide's step 5 and 6: the client is made by the application and handed down."""
+"""The application makes the client and passes it down."""
 import os
 
 from anthropic import AsyncAnthropic
