@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,3 +38,11 @@ def marks() -> tuple[set[Marked], dict[tuple[str, int], str]]:
                 kept = tuple(sorted(set(flags) - set(task_type)))
                 marked.add(Marked(file, number, library, models, max_tokens, kept))
     return marked, types
+
+
+def apply_patch(patch: str, folder: Path) -> None:
+    """Apply a patch as `git apply` does; it must fit."""
+    done = subprocess.run(
+        ["git", "apply", "-"], cwd=folder, input=patch, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
