@@ -1,13 +1,16 @@
-"""The ledger, as asyncio code may use it: in a thread of its own, never longer than there is time, and never half-known.
+"""The ledger, as asyncio code may use it: in a thread of its own, never longer than there is time, and never
+half-known.
 
-A reservation whose caller has gone while it was being made is given back as soon as it is known. The ledger is opened
-when it is first needed; one that cannot be opened is a ledger that says no to everything that costs money.
+A reservation whose caller has gone while it was being made is given back as soon as it is known. The ledger
+is opened when it is first needed; one that cannot be opened is a ledger that says no to everything that costs
+money.
 
-What no answer depends on (rows of free local attempts, lines of the decision log) is put by for a moment and written
-many at a time: a thread that wakes takes the interpreter from the loop just when the answer is on its way.
+What no answer depends on (rows of free local attempts, lines of the decision log) is put by for a moment and
+written many at a time: a thread that wakes takes the interpreter from the loop just when the answer is on its
+way.
 
-INVARIANT: everything is done in the order it was asked for, what was put by included; nothing put by outlives `flush`,
-`aclose` or the end of the program.
+INVARIANT: everything is done in the order it was asked for, what was put by included; nothing put by outlives
+`flush`, `aclose` or the end of the program.
 """
 
 import asyncio
@@ -66,7 +69,8 @@ class AsyncLedger:
         return self._ledger
 
     def snapshot(self) -> Snapshot:
-        """The budget facts, after all that was posted; a ledger that cannot be opened or read says so in `problem`."""
+        """The budget facts, after all that was posted; a ledger that cannot be opened or read says so in
+        `problem`."""
         return self._submit(self._snapshot).result()
 
     async def snapshot_soon(self) -> Snapshot:
@@ -83,7 +87,8 @@ class AsyncLedger:
         self._submit(lambda: None).result()
 
     async def reserve(self, attempt: Attempt, within_s: float) -> Reservation:
-        """Hold the worst case of an attempt. Raises what `Ledger.reserve` raises, TimeoutError when there is no time.
+        """Hold the worst case of an attempt. Raises what `Ledger.reserve` raises, TimeoutError when there is
+        no time.
 
         A free local attempt holds nothing and is refused by nobody: its row is written behind it.
         """
@@ -104,7 +109,8 @@ class AsyncLedger:
         *,
         behind: bool = False,
     ) -> None:
-        """Have `work` run after all that was asked before, in a moment if `behind`; `failed` is told when it cannot be done."""
+        """Have `work` run after all that was asked before, in a moment if `behind`; `failed` is told when it
+        cannot be done."""
 
         def run() -> None:
             try:

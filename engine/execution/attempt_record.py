@@ -1,4 +1,5 @@
-"""What happened at one member of the chain, as results, exceptions and the decision log tell it. No text of anybody's."""
+"""What happened at one member of the chain, as results, exceptions and the decision log tell it. No text of
+anybody's."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,8 +16,8 @@ AttemptOutcome = Literal["answered", "failed", "interrupted", "cancelled", "unaf
 class AttemptRecord:
     """One attempt, or one member that was passed over (`skipped`: not called, nothing reserved).
 
-    `unaffordable`: the ledger refused the reservation, nothing was sent. Amounts are micro-dollars; `max_tokens` is what
-    was sent, less than asked when the budget allowed no more.
+    `unaffordable`: the ledger refused the reservation, nothing was sent. Amounts are micro-dollars;
+    `max_tokens` is what was sent, less than asked when the budget allowed no more.
     """
 
     model: Model

@@ -1,10 +1,12 @@
 """START HERE: one request and its decided chain -> an answer, or the one error that says why there is none.
 
-Each attempt holds its worst case at the ledger before its first byte is sent, and ends its reservation exactly once. Whether a
-failure is met by the same target, the next one or nobody is read from the taxonomy (`ProviderError.conduct`); a stream
-and a whole answer go through the same lines. One deadline holds for the whole chain: every wait below is cut to it.
+Each attempt holds its worst case at the ledger before its first byte is sent, and ends its reservation
+exactly once. Whether a failure is met by the same target, the next one or nobody is read from the taxonomy
+(`ProviderError.conduct`); a stream and a whole answer go through the same lines. One deadline holds for the
+whole chain: every wait below is cut to it.
 
-INVARIANT: only members of `chain` are called, in its order, each under a permit of the snapshot that decided it.
+INVARIANT: only members of `chain` are called, in its order, each under a permit of the snapshot that decided
+it.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -53,7 +55,8 @@ FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
 LEAST_SHARE = 4
 LEAST_TOKENS = 256
 
-# A failure of these classes is the provider's, not the model's: its other models are passed over for this request.
+# A failure of these classes is the provider's, not the model's: its other models are passed over for this
+# request.
 _WHOLE_PROVIDER = (ErrorClass.UNREACHABLE, ErrorClass.QUOTA)
 
 
@@ -94,7 +97,8 @@ class _Call:
 
 
 class RequestExecution:
-    """One request on its way along its chain. `attempts` tells what happened, `reply` and `served_by` who answered."""
+    """One request on its way along its chain. `attempts` tells what happened, `reply` and `served_by` who
+    answered."""
 
     def __init__(
         self,
@@ -138,10 +142,11 @@ class RequestExecution:
         return sum(attempt.charge_micro_usd for attempt in self.attempts)
 
     async def run(self, *, streamed: bool) -> AsyncGenerator[Chunk, None]:
-        """The answer, piece by piece when `streamed`, else as its last piece alone; the last one carries the reply.
+        """The answer, piece by piece when `streamed`, else as its last piece alone; the last one carries the
+        reply.
 
-        Raises the provider's error where the next member may not be asked, a BudgetError when only money was missing,
-        DeadlineExceeded, else ChainExhausted.
+        Raises the provider's error where the next member may not be asked, a BudgetError when only money was
+        missing, DeadlineExceeded, else ChainExhausted.
         """
         self._shared.retries.deposit()
         tried = 0
@@ -193,7 +198,8 @@ class RequestExecution:
         return self._shared.tracker.why_not((model.provider, model.id))
 
     async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
-        """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no time left."""
+        """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no
+        time left."""
         left = self.remaining_s
         if left <= 0 or (self._calls and left < LEAST_S):
             raise DeadlineExceeded(self._told(), self._decision_id)
@@ -228,8 +234,8 @@ class RequestExecution:
     async def _attempt(
         self, admission: Admission, model: Model, is_followed: bool, streamed: bool
     ) -> AsyncGenerator[Chunk, None]:
-        """Reserve, call, settle; gives back the admission and the place. Raises BudgetError, then nothing was sent, or
-        ProviderError."""
+        """Reserve, call, settle; gives back the admission and the place. Raises BudgetError, then nothing was
+        sent, or ProviderError."""
         shared, began_at = self._shared, self._now()
         self._calls += 1
         record = AttemptRecord(model, attempt_id=f"{self._decision_id}-{self._calls}")

@@ -1,9 +1,11 @@
-"""Successes and failures of one target -> whether it may be called now: a circuit that is closed, open or half-open.
+"""Successes and failures of one target -> whether it may be called now: a circuit that is closed, open or
+half-open.
 
-It opens after 5 failures in a row, or when half of the last 20 calls within 30 s failed, for 15 s, twice as long each time up to
-300 s, give or take a fifth. Then one call, the probe, may go through; its ticket is a lease with a generation number, so that a probe whose
-caller died holds nobody up, and an answer that comes too late says nothing. What is the caller's own doing (4xx, a cancel) gives
-the ticket back and counts for nothing.
+It opens after 5 failures in a row, or when half of the last 20 calls within 30 s failed, for 15 s, twice as
+long each time up to 300 s, give or take a fifth. Then one call, the probe, may go through; its ticket is a
+lease with a generation number, so that a probe whose caller died holds nobody up, and an answer that comes
+too late says nothing. What is the caller's own doing (4xx, a cancel) gives the ticket back and counts for
+nothing.
 """
 
 from collections import deque
@@ -32,14 +34,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right to make one call. `generation` is the circuit's when it was given; `is_probe`: it is the one half-open call."""
+    """The right to make one call. `generation` is the circuit's when it was given; `is_probe`: it is the one
+    half-open call."""
 
     generation: int
     is_probe: bool
 
 
 class Circuit:
-    """One target's circuit. Times are seconds of one monotonic clock; `chance` spreads the re-opening of many clients."""
+    """One target's circuit. Times are seconds of one monotonic clock; `chance` spreads the re-opening of many
+    clients."""
 
     __slots__ = (
         "_chance",
@@ -75,7 +79,8 @@ class Circuit:
         return now >= self._open_until and (self._lease_until is None or now >= self._lease_until)
 
     def admit(self, now: float, lease_s: float) -> Ticket | None:
-        """A ticket for one call, or None. The probe's ticket is good for `lease_s` seconds: no call may take longer."""
+        """A ticket for one call, or None. The probe's ticket is good for `lease_s` seconds: no call may take
+        longer."""
         if not self._tripped:
             return Ticket(self._generation, is_probe=False)
         if not self.admits(now):

@@ -1,4 +1,5 @@
-"""How many calls are under way at each provider -> a turn for the next one, in line where the provider has a limit."""
+"""How many calls are under way at each provider -> a turn for the next one, in line where the provider has a
+limit."""
 
 import asyncio
 import threading

@@ -1,11 +1,13 @@
-"""What was decided and done, one JSON line a decision -> a file that can be read, replayed and checked. Never content.
+"""What was decided and done, one JSON line a decision -> a file that can be read, replayed and checked. Never
+content.
 
-A line holds every fact the decision fell on, exactly, and the digests of the policy it fell under: that policy and these facts give the
-same decision again (`facts_of`). It names the tree's path, every candidate, every attempt and every amount.
+A line holds every fact the decision fell on, exactly, and the digests of the policy it fell under: that
+policy and these facts give the same decision again (`facts_of`). It names the tree's path, every candidate,
+every attempt and every amount.
 
-Each line carries the hash of the one before it, and `decisions.head` beside the log the last one's number and hash: an edited,
-missing, moved or cut line shows (`verify`). That is evidence against tampering, not proof: who can rewrite both files can
-rewrite history. Schema: schemas/decision-log.schema.json.
+Each line carries the hash of the one before it, and `decisions.head` beside the log the last one's number and
+hash: an edited, missing, moved or cut line shows (`verify`). That is evidence against tampering, not proof:
+who can rewrite both files can rewrite history. Schema: schemas/decision-log.schema.json.
 """
 
 import hashlib
@@ -47,8 +49,8 @@ class _Head:
 
 
 class DecisionLog:
-    """The log in a folder, shared by all processes that use it. At `most_bytes` a file is put aside under the number of
-    its first line, and the oldest beyond `most_files` are deleted."""
+    """The log in a folder, shared by all processes that use it. At `most_bytes` a file is put aside under the
+    number of its first line, and the oldest beyond `most_files` are deleted."""
 
     def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
         self.path = folder / FILE_NAME
@@ -97,7 +99,8 @@ class DecisionLog:
             os.close(gate)
 
     def _head(self, status: os.stat_result) -> _Head:
-        """The last line's number and hash: remembered when nobody else has written, else as the head file says."""
+        """The last line's number and hash: remembered when nobody else has written, else as the head file
+        says."""
         if self._known is not None and self._known[:2] == (status.st_ino, status.st_size):
             return self._known[2]
         head = read_head(self._folder)
@@ -182,7 +185,8 @@ def facts_json(facts: Facts) -> dict[str, Any]:
 
 
 def facts_of(record: Mapping[str, Any], names: Names) -> Facts:
-    """The facts a logged decision fell on, to decide again. Raises InvalidFact when this policy does not know them."""
+    """The facts a logged decision fell on, to decide again. Raises InvalidFact when this policy does not know
+    them."""
     given = {
         (fact := fact_named(name)).name: read_json(fact, value, names)
         for name, value in record["facts"].items()
@@ -222,7 +226,8 @@ def log_files(folder: Path) -> list[Path]:
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with the log in this folder: edited, missing, moved or cut lines. Empty when nothing is."""
+    """What is wrong with the log in this folder: edited, missing, moved or cut lines. Empty when nothing
+    is."""
     problems: list[str] = []
     last: _Head | None = None
     for path in log_files(folder):

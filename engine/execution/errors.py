@@ -3,8 +3,8 @@
 ChainExhausted            every member of the chain failed, was refused its money, or could not be called
 └── DeadlineExceeded      the time for the whole chain is over
 
-A refusal that must be seen (an invalid request, a declined answer, a broken stream) is the provider's own error; a chain that
-failed for want of money alone is the ledger's; a chain that never was is NoEligibleModel.
+A refusal that must be seen (an invalid request, a declined answer, a broken stream) is the provider's own
+error; a chain that failed for want of money alone is the ledger's; a chain that never was is NoEligibleModel.
 """
 # ruff: noqa: N818 - the names say what happened, and are part of the interface
 
@@ -15,7 +15,8 @@ from engine.errors import EngineError
 
 
 class ChainExhausted(EngineError):
-    """No member of the chain answered. `attempts` says of each what happened, as `result["attempts"]` does."""
+    """No member of the chain answered. `attempts` says of each what happened, as `result["attempts"]`
+    does."""
 
     said = "no model of the chain answered"
 

@@ -1,6 +1,9 @@
-"""Probes and discovery, all providers at once -> how each is, and what it has. No probe carries anybody's words."""
+"""Probes and discovery, all providers at once -> how each is, and what it has. No probe carries anybody's
+words."""
 
 import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from engine.execution.concurrency import Slots
@@ -11,10 +14,12 @@ from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
 PROBE_S = 5.0
 DISCOVER_S = 2.0
+_CHECK_EVERY_S = 10.0
 
 
 async def check(snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots) -> dict[str, dict[str, Any]]:
-    """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like any other."""
+    """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like
+    any other."""
     rows = await asyncio.gather(*(_check_one(snapshot, tracker, slots, name) for name in snapshot.configured))
     return dict(zip(snapshot.configured, rows, strict=True))
 
@@ -30,8 +35,8 @@ def not_checked(snapshot: PolicySnapshot) -> dict[str, dict[str, Any]]:
 async def discover(
     snapshot: PolicySnapshot, tracker: HealthTracker, *, own_connections: bool = False
 ) -> None:
-    """Ask every provider that is to be asked for its models; what fails leaves what was known. `own_connections`: with
-    adapters of its own, for another event loop than the router's."""
+    """Ask every provider that is to be asked for its models; what fails leaves what was known.
+    `own_connections`: with adapters of its own, for another event loop than the router's."""
 
     async def ask(name: str) -> None:
         try:
@@ -60,6 +65,55 @@ async def look_again(snapshot: PolicySnapshot, tracker: HealthTracker, name: str
         return
     if health.status == "up":
         tracker.record_probe(name, health)
+
+
+def discover_from_sync_code(snapshot: PolicySnapshot, tracker: HealthTracker) -> None:
+    """Discover from synchronous code, which may itself run inside an event loop."""
+    thread = threading.Thread(
+        target=lambda: asyncio.run(discover(snapshot, tracker, own_connections=True)),
+        name="engine-discovery",
+        daemon=True,
+    )
+    thread.start()
+    thread.join(DISCOVER_S + 1.0)
+
+
+class BackgroundChecks:
+    """Looks beside a request whether a provider that was given up on is back, and which models are loaded if
+    a rule asks.
+
+    Each check runs at most once in ten seconds.
+    """
+
+    def __init__(self, tracker: HealthTracker, monotonic: Callable[[], float]) -> None:
+        self._tracker, self._monotonic = tracker, monotonic
+        self._checked_at: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start_due(self, snapshot: PolicySnapshot, down: Iterable[str], *, needs_warm: bool) -> None:
+        """Start the checks that are due of the providers in `down`, and discovery when `needs_warm`."""
+        for name in down:
+            if self._tracker.state(name) != "closed" and self._is_due(name):
+                self._start(look_again(snapshot, self._tracker, name))
+        if needs_warm and self._is_due(""):
+            self._start(discover(snapshot, self._tracker))
+
+    def cancel(self) -> None:
+        """Cancel every check that is under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _is_due(self, name: str) -> bool:
+        now = self._monotonic()
+        if now - self._checked_at.get(name, -_CHECK_EVERY_S) < _CHECK_EVERY_S:
+            return False
+        self._checked_at[name] = now
+        return True
+
+    def _start(self, check: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(check)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def _check_one(

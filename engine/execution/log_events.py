@@ -15,7 +15,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def set_level(level: str) -> None:
-    """Speak from this level on, on standard error unless the program has a handler of its own. Raises InvalidEnvironment."""
+    """Speak from this level on, on standard error unless the program has a handler of its own. Raises
+    InvalidEnvironment."""
     if level.upper() not in LEVELS:
         raise InvalidEnvironment(f"LOG_LEVEL is one of {', '.join(LEVELS)}, not {level!r}")
     LOGGER.setLevel(level.upper())

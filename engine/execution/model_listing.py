@@ -1,4 +1,5 @@
-"""The catalogue and what providers say they have -> every model as plain values, with whether it may be chosen and why not."""
+"""The catalogue and what providers say they have -> every model as plain values, with whether it may be
+chosen and why not."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,7 @@
 """A task, the runtime facts and a snapshot -> the facts one decision falls on, each with its source."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,18 @@ assert tuple(fact.name for fact in given_by(FactOrigin.CLOCK)) == _CLOCK
 _BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
 _TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
 _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
-"""Facts whose source is the task even where it leaves them at their default: a reader looks for these first."""
+"""Facts whose source is the task even where it leaves them at their default: a reader looks for these
+first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    """One model of a chain: how its provider knows it, and whether it is local or cloud."""
+
+    model_id: str
+    provider_name: str
+    locality: str
+    display_name: str
 
 
 class Planner:
@@ -36,6 +48,10 @@ class Planner:
         self.snapshot = snapshot
         policy = snapshot.policy
         self.explainer = policy.explainer
+        self.planned = {
+            model.key: PlannedModel(model.id, model.provider, model.locality, model.display_name)
+            for model in policy.catalogue.models
+        }
         self.mode, mode_source = mode
         if self.mode not in policy.settings.modes:
             raise InvalidFact(f"{_unknown('mode', self.mode, policy.settings.modes)} (from {mode_source})")

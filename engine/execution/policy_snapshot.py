@@ -1,15 +1,16 @@
-"""One policy in force, with the providers, prices and time limits that follow from it. A request keeps the snapshot it
-began with to its end, whatever is loaded meanwhile; the connections of an old snapshot close with its last request."""
+"""One policy in force, with the providers, prices and time limits that follow from it. A request keeps the
+snapshot it began with to its end, whatever is loaded meanwhile; the connections of an old snapshot close with
+its last
+request."""
 
 import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from engine.budget import Limits, TokenPrices
+from engine.budget import FREE, Limits, Rates, TokenPrices
 from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
-from engine.execution.prices import token_prices
 from engine.execution.provider_factory import Given, make_provider, missing_variable, target_of
 from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
@@ -52,7 +53,8 @@ class PolicySnapshot:
         return known
 
     def new_provider(self, name: str) -> Provider:
-        """An adapter of its own, to be closed by whoever asked (one that was brought along is always the same)."""
+        """An adapter of its own, to be closed by whoever asked (one that was brought along is always the
+        same)."""
         target = self.target(name)
         given = self._given.get(name) if isinstance(self._given, Mapping) else self._given
         if given is None:
@@ -128,6 +130,16 @@ class PolicySnapshot:
             providers, self._providers = self._providers, {}
         for provider in providers.values():
             await provider.aclose()
+
+
+def token_prices(model: Model) -> TokenPrices | None:
+    """A local model is free; None for a cloud model without a price, which the ledger refuses."""
+    if model.locality == "local":
+        return FREE
+    prices = model.prices
+    if prices is None:
+        return None
+    return TokenPrices(Rates.from_usd(prices.input, prices.output, prices.cached_input, prices.cache_write))
 
 
 def _first(environment: Decimal | None, written: Decimal | None) -> Decimal | None:

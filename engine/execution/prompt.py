@@ -1,4 +1,5 @@
-"""What a caller wants to say -> one value that hides it, and the sizes that decisions and budgets need of it."""
+"""What a caller wants to say -> one value that hides it, and the sizes that decisions and budgets need of
+it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,11 @@ BYTES_PER_TOKEN = 4
 
 
 class Prompt:
-    """Messages and tools of one request. Its repr shows their number and never their text, so that frames may hold it.
+    """Messages and tools of one request. Its repr shows their number and never their text, so that frames may
+    hold it.
 
-    Made without a look, so that whoever makes it can let go of the bare lists before anything can fail; then `check`.
+    Made without a look, so that whoever makes it can let go of the bare lists before anything can fail; then
+    `check`.
     """
 
     def __init__(
@@ -48,7 +51,8 @@ class Prompt:
         return input_token_bound(self.messages, self.tools)
 
     def context_size(self, max_tokens: int) -> int:
-        """Tokens the exchange needs in the window, prompt and reply, with a quarter to spare for the prompt."""
+        """Tokens the exchange needs in the window, prompt and reply, with a quarter to spare for the
+        prompt."""
         return self.expected_tokens * 5 // 4 + max_tokens
 
 

@@ -1,9 +1,10 @@
 """What is known of each target's health -> whether it may be called now, and why not.
 
-Two circuits for each member of a chain: its provider's, which only nobody-there failures count for, and its model's, which
-everything else counts for that says the target is failing; so one model that does not load leaves its neighbours in reach. Beside them: a spent
-quota closes a provider until its window is over, a leak shuts a model out until a person looked, a health check that
-found a provider down counts for half a minute. All of it outlives a reload.
+Two circuits for each member of a chain: its provider's, which only nobody-there failures count for, and its
+model's, which everything else counts for that says the target is failing; so one model that does not load
+leaves its neighbours in reach. Beside them: a spent quota closes a provider until its window is over, a leak
+shuts a model out until a person looked, a health check that found a provider down counts for half a minute.
+All of it outlives a reload.
 """
 
 import threading
@@ -47,8 +48,8 @@ class _Discovery:
 
 
 class HealthTracker:
-    """Thread-safe: every read and write of its state holds the lock. `changed` is called, without the lock, when a
-    fact of a decision may have changed."""
+    """Thread-safe: every read and write of its state holds the lock. `changed` is called, without the lock,
+    when a fact of a decision may have changed."""
 
     def __init__(self, runtime: Runtime, changed: Callable[[], None]) -> None:
         self._runtime = runtime
@@ -103,7 +104,8 @@ class HealthTracker:
     ) -> None:
         """The call failed; the taxonomy says what that means for its target.
 
-        `window_over_in_s` gives the seconds for which a spent quota closes a provider that does not say so itself.
+        `window_over_in_s` gives the seconds for which a spent quota closes a provider that does not say so
+        itself.
         """
         provider, _ = admission.key
         of_provider = of_model = Verdict.NOTHING
@@ -130,7 +132,8 @@ class HealthTracker:
         self._changed()
 
     def release(self, admission: Admission) -> None:
-        """The call says nothing about its target: the caller's own mistake, or a cancel. A probe's lease is free again."""
+        """The call says nothing about its target: the caller's own mistake, or a cancel. A probe's lease is
+        free again."""
         with self._lock:
             now = self._runtime.monotonic()
             has_changed = self._report(admission, Verdict.NOTHING, Verdict.NOTHING, now)

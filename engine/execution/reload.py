@@ -1,10 +1,12 @@
 """A changed policy folder -> the next snapshot, or what keeps it from being one.
 
-The folder is read once and whole, compiled and checked beside the running snapshot, and swapped in as one reference. A
-bad candidate changes nothing and is remembered in the status. Nothing is ever written to the folder.
+The folder is read once and whole, compiled and checked beside the running snapshot, and swapped in as one
+reference. A bad candidate changes nothing and is remembered in the status. Nothing is ever written to the
+folder.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +14,10 @@ from pathlib import Path
 
 from engine.config.folder import read_folder
 from engine.decision.facts import DEFAULTS
+from engine.errors import EngineError
+from engine.execution import log_events
+from engine.execution.planning import Planner
+from engine.execution.policy_snapshot import PolicySnapshot
 from engine.language.diagnostics import Level, Problems
 from engine.policy import Policy, build
 
@@ -20,8 +26,8 @@ from engine.policy import Policy, build
 class ReloadStatus:
     """What runs, and what became of the last candidate. Digests are of policy and catalogue together.
 
-    `candidate` and `error` are None when the folder holds what runs; `since` is when the answer last changed; `widened`
-    says, a sentence each, how the candidate lets more out or spends more than what runs.
+    `candidate` and `error` are None when the folder holds what runs; `since` is when the answer last changed;
+    `widened` says, a sentence each, how the candidate lets more out or spends more than what runs.
     """
 
     running: str
@@ -62,7 +68,8 @@ def digest_of(policy: Policy) -> str:
 
 
 def leaks(policy: Policy) -> Iterator[str]:
-    """Decisions of a mode without cloud whose chain holds a cloud model: there is none, or the engine is broken."""
+    """Decisions of a mode without cloud whose chain holds a cloud model: there is none, or the engine is
+    broken."""
     types = [placed.name for placed in policy.settings.task_types or ()] or ["any", *_mentioned_types(policy)]
     for mode in policy.settings.modes.values():
         if mode.allow_cloud:
@@ -78,7 +85,8 @@ def leaks(policy: Policy) -> Iterator[str]:
 
 
 def widened(old: Policy, new: Policy) -> Iterator[str]:
-    """How the new policy lets more out, or spends more, than the old one, as far as the files say it plainly."""
+    """How the new policy lets more out, or spends more, than the old one, as far as the files say it
+    plainly."""
     known = {provider.name: provider for provider in old.catalogue.providers}
     for provider in new.catalogue.providers:
         before = known.get(provider.name)
@@ -117,3 +125,70 @@ def _told(problems: Problems) -> str:
         return "it cannot be read"
     more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return f"{first.span.source.name}:{first.span.line}: {first.message}{more}"
+
+
+class Reloader:
+    """The policy in force, and its replacement by what the folder holds. Thread-safe.
+
+    `planner` is replaced whole; whoever reads it once keeps one policy. `make_planner` may raise EngineError;
+    `on_change` is told of the snapshot that has come into force.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        make_planner: Callable[[Policy], Planner],
+        now: Callable[[], datetime],
+        on_change: Callable[[PolicySnapshot], None],
+    ) -> None:
+        self.planner = make_planner(policy)
+        self.status = ReloadStatus(self.planner.snapshot.digest, None, None, now())
+        self._make_planner, self._now, self._on_change = make_planner, now, on_change
+        self._lock = threading.Lock()
+        self.retired: list[PolicySnapshot] = []
+
+    def reload(self, *, allow_widen: bool) -> ReloadStatus:
+        """Read the folder whole and put it in force when it is sound, else say why not in the status."""
+        with self._lock:
+            running = self.planner.snapshot
+            candidate = read_candidate(Path(running.policy.folder.name), running.policy)
+            self._take(running, candidate, allow_widen=allow_widen)
+            return self.status
+
+    async def close_retired(self) -> None:
+        """Close the connections of replaced policies whose last request is over."""
+        for snapshot in [snapshot for snapshot in self.retired if snapshot.is_idle]:
+            self.retired.remove(snapshot)
+            await snapshot.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections of the policy in force and of those it replaced."""
+        await self.planner.snapshot.aclose()
+        await self.close_retired()
+
+    def _take(self, running: PolicySnapshot, candidate: Candidate, *, allow_widen: bool) -> None:
+        now = self._now()
+        if candidate.policy is running.policy:
+            if self.status.candidate is not None or self.status.error is not None:
+                self.status = ReloadStatus(running.digest, None, None, now)
+            return
+        error, wider, planner = candidate.error, tuple[str, ...](), None
+        if candidate.policy is not None:
+            wider = tuple(widened(running.policy, candidate.policy))
+            if wider and not allow_widen:
+                error = f"it lets more through: {'; '.join(wider)}"
+            else:
+                try:
+                    planner = self._make_planner(candidate.policy)
+                except EngineError as refused:
+                    error = str(refused)
+        if planner is None:
+            if (candidate.digest, error) != (self.status.candidate, self.status.error):
+                self.status = ReloadStatus(running.digest, candidate.digest, error, now, wider)
+                log_events.not_reloaded(running.digest, error or "")
+            return
+        self.planner = planner
+        self.retired.append(running)
+        self._on_change(planner.snapshot)
+        self.status = ReloadStatus(planner.snapshot.digest, None, None, now, wider)
+        log_events.reloaded(planner.snapshot.digest)

@@ -1,4 +1,5 @@
-"""One decision -> its result, in pieces: the chain walked, the request's log line written, its span ended, whatever happens.
+"""One decision -> its result, in pieces: the chain walked, the request's log line written, its span ended,
+whatever happens.
 
 A dry run walks nothing: it says who would be called and what that could cost.
 """
@@ -42,7 +43,8 @@ async def execute(
     log: DecisionLog | None,
     on_charge: Callable[[], None],
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as `RequestExecution.run`."""
+    """The pieces of the answer (`piece_of`), then one that carries the whole `result`. Raises as
+    `RequestExecution.run`."""
     decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
     route = shared.telemetry.route(explanation)
@@ -133,7 +135,8 @@ def log_refusal(
 
 
 def piece_of(piece: Chunk, result: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A piece as callers of `stream` get it: `content`, `reasoning`, one whole `tool_call`; `result` in the last."""
+    """A piece as callers of `stream` get it: `content`, `reasoning`, one whole `tool_call`; `result` in the
+    last."""
     return {
         "content": piece.text,
         "reasoning": piece.reasoning,
@@ -209,7 +212,8 @@ def log_decision(
     attempts: list[AttemptRecord],
     outcome: str,
 ) -> None:
-    """One line for the decision log, by nobody waited for. That it cannot be written is said, and stops nothing."""
+    """One line for the decision log, by nobody waited for. That it cannot be written is said, and stops
+    nothing."""
     if log is None:
         return
     at = shared.runtime.now().isoformat()

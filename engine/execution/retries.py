@@ -1,5 +1,5 @@
-"""How often the whole process may repeat itself: one call in ten, and three more a second. So a provider in trouble is
-never met with a multiple of its load (gRPC's retry throttling, Finagle's retry budget)."""
+"""How often the whole process may repeat itself: one call in ten, and three more a second. So a provider in
+trouble is never met with a multiple of its load (gRPC's retry throttling, Finagle's retry budget)."""
 
 import threading
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""The ledger, the circuits and the counters -> the facts of a decision that this machine knows, at most a second old.
+"""The ledger, the circuits and the counters -> the facts of a decision that this machine knows, at most a
+second old.
 
-A decision takes them from memory: the ledger is read when a second is over, or when something happened here that
-moved them.
+A decision takes them from memory: the ledger is read when a second is over, or when something happened here
+that moved them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +21,8 @@ _SPENT = Decimal(100)
 
 
 class RuntimeFacts(NamedTuple):
-    """The facts that this machine knows, one field a row of theirs; `sources` says where each that differs from a test's
-    default comes from."""
+    """The facts that this machine knows, one field a row of theirs; `sources` says where each that differs
+    from a test's default comes from."""
 
     budget_daily_used: Decimal
     budget_monthly_used: Decimal

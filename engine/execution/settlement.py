@@ -1,7 +1,8 @@
 """How an attempt ended -> what the ledger does with its reservation; the taxonomy's `Billed`, carried out.
 
-Reported tokens are priced as reported. What was not reported is counted high: a token has at least one byte, and no
-answer is longer than it was allowed to be. An explicit zero stays zero. What nobody can know is charged whole.
+Reported tokens are priced as reported. What was not reported is counted high: a token has at least one byte,
+and no answer is longer than it was allowed to be. An explicit zero stays zero. What nobody can know is
+charged whole.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from engine.providers.reply import Usage as Reported
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One of the three ends of a reservation. `usage` and `basis` are for `settle`, `reason` for the other two."""
+    """One of the three ends of a reservation. `usage` and `basis` are for `settle`, `reason` for the other
+    two."""
 
     act: Literal["settle", "release", "forfeit"]
     usage: Usage = Usage()
@@ -80,7 +82,8 @@ def of_failure(error: ProviderError, most_input: int) -> Settlement:
 
 
 def of_abandoned(dispatched: bool, shown_tokens: int, most_input: int) -> Settlement:
-    """The caller went away. What was shown is counted; what was sent and not answered may have been billed."""
+    """The caller went away. What was shown is counted; what was sent and not answered may have been
+    billed."""
     if not dispatched:
         return Settlement("release", reason="never sent: the caller went away")
     if not shown_tokens:

@@ -1,7 +1,8 @@
-"""Decisions and attempts -> OpenTelemetry spans and metrics in the GenAI conventions, when its API package is installed.
+"""Decisions and attempts -> OpenTelemetry spans and metrics in the GenAI conventions, when its API package is
+installed.
 
-All names are in this module. Content is never recorded. Spans are not made current: an async generator may be resumed in
-another context than it was begun in.
+All names are in this module. Content is never recorded. Spans are not made current: an async generator may be
+resumed in another context than it was begun in.
 """
 
 import importlib
@@ -84,7 +85,8 @@ class Telemetry:
 
 
 def open_telemetry() -> Telemetry:
-    """Telemetry over the OpenTelemetry API when it is installed; without an SDK its calls do nothing, cheaply."""
+    """Telemetry over the OpenTelemetry API when it is installed; without an SDK its calls do nothing,
+    cheaply."""
     try:
         return OpenTelemetry(
             importlib.import_module("opentelemetry.trace"), importlib.import_module("opentelemetry.metrics")

@@ -1,4 +1,5 @@
-"""The ledger's summary -> plain values for programs: dollars as exact text, and as floats where the guide formats them."""
+"""The ledger's summary -> plain values for programs: dollars as exact text, and as floats where callers
+format them."""
 
 from typing import Any
 
@@ -7,8 +8,9 @@ from engine.budget.usage import ModelUsage, PeriodUsage, UsageSummary
 
 
 def usage_values(summary: UsageSummary) -> dict[str, Any]:
-    """Today's and this month's spending. Keys that end in `_usd` are exact text; `daily_cost`, `monthly_cost` and
-    `cost_by_provider` are floats of US dollars for showing. What is not said to be of the day is of the month."""
+    """Today's and this month's spending. Keys that end in `_usd` are exact text; `daily_cost`, `monthly_cost`
+    and `cost_by_provider` are floats of US dollars for showing. What is not said to be of the day is of the
+    month."""
     month, day = summary.monthly, summary.daily
     tokens = [model.tokens for model in month.models]
     return {

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 from engine.budget import Rates, TokenPrices, Usage, cost_micro_usd
 from engine.decision.fact_json import exact_json
 from engine.environment import Environment
-from engine.execution.prices import token_prices
+from engine.execution.policy_snapshot import token_prices
 from engine.language.vocabulary import FactOrigin, given_by
 from engine.model_router import Choice, ModelRouter, NoEligibleModel
 from engine.task_profiles import TaskProfile

@@ -1,4 +1,5 @@
-"""What every execution test runs under: the socket audit, a state folder of its own and no variable that matters."""
+"""What every execution test runs under: the socket audit, a state folder of its own and no variable that
+matters."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def virtually() -> Iterator[Callable[[Callable[[Path], Coroutine[Any, Any, T]]], T]]:
-    """Runs a test's coroutine in virtual time, with a folder in memory for its ledger: thousands of requests need no disk."""
+    """Runs a test's coroutine in virtual time, with a folder in memory for its ledger: thousands of requests
+    need no disk."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
         yield lambda main: run_virtually(lambda _: main(Path(folder)))

@@ -1,4 +1,5 @@
-"""What is written behind an answer: it holds nobody up, keeps its order, and is lost by no end of the program but a crash."""
+"""What is written behind an answer: it holds nobody up, keeps its order, and is lost by no end of the program
+but a crash."""
 
 from __future__ import annotations
 
@@ -72,7 +73,8 @@ async def test_a_free_local_answer_waits_for_no_ledger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["", "await router.aclose()"], ids=["the program ends", "closed"])
 def test_nothing_put_by_is_lost(end: str, tmp_path: Path) -> None:
-    """A program that asks once and ends, with or without closing its router, leaves the row and the decision's line."""
+    """A program that asks once and ends, with or without closing its router, leaves the row and the
+    decision's line."""
     program = f"""
 import asyncio
 from tests.execution.test_async_ledger import _router, HELLO, TASK

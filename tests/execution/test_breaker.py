@@ -1,4 +1,5 @@
-"""The circuit against a model of it: one probe at a time, no wedge, stale answers unheard, and no storm of retries."""
+"""The circuit against a model of it: one probe at a time, no wedge, stale answers unheard, and no storm of
+retries."""
 
 from __future__ import annotations
 
@@ -141,7 +142,8 @@ def test_it_opens_for_longer_each_time_up_to_five_minutes() -> None:
 
 
 def test_a_million_steps_without_a_wedge() -> None:
-    """Random calls, a third of them never reported: at every step a call is possible again in bounded time."""
+    """Random calls, a third of them never reported: at every step a call is possible again in bounded
+    time."""
     chance = random.Random(11)
     circuit, now, out = Circuit(chance.random), 0.0, list[Ticket]()
     for _ in range(1_000_000 // 4):
@@ -162,7 +164,8 @@ ALL = "route all: use any\n"
 
 
 def test_a_failing_target_is_not_met_with_more_calls_than_requests(virtually: Virtually) -> None:
-    """1,000 requests at a target that always fails: at most 1.1 attempts each after the first 20, and mostly none."""
+    """1,000 requests at a target that always fails: at most 1.1 attempts each after the first 20, and mostly
+    none."""
 
     async def main(folder: Path) -> None:
         for error in (Overloaded(status=503), Unreachable(dispatched=False), OutcomeUnknown()):
@@ -179,7 +182,8 @@ def test_a_failing_target_is_not_met_with_more_calls_than_requests(virtually: Vi
 
 
 def test_without_a_breaker_the_retry_budget_alone_bounds_repetition(virtually: Virtually) -> None:
-    """A target that fails now and then, never five times in a row: repetitions stay a tenth, and three a second."""
+    """A target that fails now and then, never five times in a row: repetitions stay a tenth, and three a
+    second."""
     chance = random.Random(5)
 
     async def main(folder: Path) -> None:
@@ -201,7 +205,8 @@ def test_without_a_breaker_the_retry_budget_alone_bounds_repetition(virtually: V
 
 
 def test_it_is_back_within_half_a_minute(virtually: Virtually) -> None:
-    """A target that recovers serves again at the latest 30 s after it does, even without anybody's health check."""
+    """A target that recovers serves again at the latest 30 s after it does, even without anybody's health
+    check."""
     import asyncio
 
     async def main(folder: Path) -> None:

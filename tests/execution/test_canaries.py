@@ -1,5 +1,7 @@
-"""Keys and prompts over every error and every sink: logs at DEBUG, explanations, reprs, exceptions, tracebacks with
-locals, the decision log and every other file that is written. No fragment of eight characters is found anywhere."""
+"""Keys and prompts over every error and every sink: logs at DEBUG, explanations, reprs, exceptions,
+tracebacks with locals, the decision log and every other file that is written. No fragment of eight characters
+is found
+anywhere."""
 
 from __future__ import annotations
 
@@ -113,16 +115,18 @@ async def test_nothing_is_told_in_any_sink(
                         told += [error.detail, str(error.__dict__ | {"partial": ""})]
             explanation = (
                 router.plan(TASK).explanation
-                if not router._runtime_facts.known(router._planner.snapshot)
+                if not router._runtime_facts.known(router._reloader.planner.snapshot)
                 else None
             )
             told += [
                 str(explanation),
                 repr(router.__dict__),
                 repr(router._shared),
-                repr(router._planner.snapshot.__dict__),
+                repr(router._reloader.planner.snapshot.__dict__),
             ]
-            told += [repr(vars(provider)) for provider in router._planner.snapshot._providers.values()]
+            told += [
+                repr(vars(provider)) for provider in router._reloader.planner.snapshot._providers.values()
+            ]
             told += [
                 str(await router.health_check()),
                 str(router.get_available_models()),

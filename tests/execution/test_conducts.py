@@ -47,8 +47,8 @@ Virtually = Callable[[Callable[[Path], Any]], Any]
 
 @dataclass(frozen=True)
 class Conduct:
-    """What is scripted and what must follow. `calls` are by provider; `states` the ledger rows' ends in order;
-    `within_s` bounds the virtual seconds it takes."""
+    """What is scripted and what must follow. `calls` are by provider; `states` the ledger rows' ends in
+    order; `within_s` bounds the virtual seconds it takes."""
 
     scripts: Mapping[str, Sequence[Act]]
     served_by: str | None
@@ -228,7 +228,8 @@ def test_a_failure_is_met_as_the_taxonomy_says(name: str, streamed: bool, virtua
 
 @pytest.mark.parametrize("kind", list(BY_CLASS), ids=lambda kind: kind.value)
 def test_whole_and_streamed_end_alike(kind: ErrorClass, virtually: Virtually) -> None:
-    """The same error gives the same calls, the same rows and the same end, and as many attempts as its class allows."""
+    """The same error gives the same calls, the same rows and the same end, and as many attempts as its class
+    allows."""
 
     async def main(folder: Path) -> None:
         told = []
@@ -250,7 +251,8 @@ def test_whole_and_streamed_end_alike(kind: ErrorClass, virtually: Virtually) ->
 
 @pytest.mark.parametrize("act", [Break(("Hel", "lo"), Overloaded(status=200)), Break(("Hel", "lo"))])
 def test_after_content_a_stream_never_moves_on(act: Break, virtually: Virtually) -> None:
-    """It ends with StreamInterrupted, which carries the text, the cause and an estimate; one row, settled by count."""
+    """It ends with StreamInterrupted, which carries the text, the cause and an estimate; one row, settled by
+    count."""
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [act]})
@@ -297,7 +299,8 @@ def test_a_slow_first_token_moves_a_stream_on(virtually: Virtually) -> None:
 
 
 def test_a_cold_local_model_is_waited_for(virtually: Virtually) -> None:
-    """A local first token may take a minute, and what a request may spend on loading comes on top; the cloud is not asked."""
+    """A local first token may take a minute, and what a request may spend on loading comes on top; the cloud
+    is not asked."""
 
     async def main(folder: Path) -> None:
         place = world(folder, policy=policy_of(routes=LOCAL_FIRST))
@@ -341,7 +344,8 @@ def test_tools_are_never_lost(virtually: Virtually) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 def test_a_budget_that_goes_between_plan_and_call(streamed: bool, virtually: Virtually) -> None:
-    """The plan had money; at the call it is gone: the next member that costs nothing, or a refusal that names the budget."""
+    """The plan had money; at the call it is gone: the next member that costs nothing, or a refusal that names
+    the budget."""
 
     async def main(folder: Path) -> None:
         limits = Limits(daily_usd=1)
@@ -449,7 +453,8 @@ def test_an_answer_has_one_shape(virtually: Virtually) -> None:
         place = world(folder, {"east": [Answer("hi", usage=Usage(100, 10, cached_read_tokens=40))]})
         result = await asked(place, streamed=False)
         assert list(result) == [
-            "content", "model", "provider", "tool_calls", "finish_reason", "usage", "cost_usd", "attempts", "decision_id",
+            "content", "model", "provider", "tool_calls", "finish_reason", "usage", "cost_usd", "attempts",
+            "decision_id",
         ]  # fmt: skip
         (row,) = place.rows
         assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (60, 40, 10)

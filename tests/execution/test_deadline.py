@@ -1,4 +1,5 @@
-"""One deadline over the whole chain: 10,000 simulated requests with slow, hung and failing targets never overrun it."""
+"""One deadline over the whole chain: 10,000 simulated requests with slow, hung and failing targets never
+overrun it."""
 
 from __future__ import annotations
 
@@ -80,7 +81,10 @@ async def _complete(place: World, deadline_s: float, *, streamed: bool) -> Any:
 @pytest.mark.parametrize(("sensitivity", "expected_s"), [("low", 600.0), ("medium", 90.0), ("high", 20.0)])
 def test_the_policy_says_how_long(sensitivity: str, expected_s: float, virtually: Virtually) -> None:
     """`timeouts` by the task's latency sensitivity; 120 s where nothing is said."""
-    timeouts = "routing: {default_mode: balanced}\ntimeouts: {default: 90, high_latency_ok: 600, low_latency_required: 20}\n"
+    timeouts = (
+        "routing: {default_mode: balanced}\n"
+        "timeouts: {default: 90, high_latency_ok: 600, low_latency_required: 20}\n"
+    )
 
     async def main(folder: Path) -> None:
         place = world(folder, policy=policy_of(policies=timeouts))
@@ -105,7 +109,7 @@ def test_a_limit_of_calls_at_once_is_kept_and_waits_in_line(virtually: Virtually
                 return Answer("ok")
 
         place = world(folder, {"house": Counting()}, policy=policy_of(models, "route r: use any\n"))
-        provider = place.router._planner.snapshot.provider("house")
+        provider = place.router._reloader.planner.snapshot.provider("house")
         plain = provider.complete
 
         async def slow(request: Request) -> Any:

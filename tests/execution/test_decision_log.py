@@ -1,4 +1,5 @@
-"""The decision log: valid against its schema, enough to decide again, evidence against tampering, no content, rotated."""
+"""The decision log: valid against its schema, enough to decide again, evidence against tampering, no content,
+rotated."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_request_leaves_one_valid_line(virtually: Virtually, tmp_path: Path) -> None:
-    """Answered, failed, refused, cancelled: each is one record, valid against the schema, and the chain of hashes holds."""
+    """Answered, failed, refused, cancelled: each is one record, valid against the schema, and the chain of
+    hashes holds."""
 
     async def main(folder: Path) -> None:
         kinds = list(BY_CLASS.values())
@@ -83,7 +85,8 @@ def test_every_request_leaves_one_valid_line(virtually: Virtually, tmp_path: Pat
 
 
 def test_a_record_decides_again_the_same(virtually: Virtually, tmp_path: Path) -> None:
-    """From the record's facts, the policy of its digest gives its chain, route, path, scores and blockers again."""
+    """From the record's facts, the policy of its digest gives its chain, route, path, scores and blockers
+    again."""
     policy = policy_of()
 
     async def main(folder: Path) -> None:
@@ -182,7 +185,8 @@ def test_random_bytes_changed_show(tmp_path: Path) -> None:
 
 
 def test_it_rotates_by_size_and_keeps_its_chain(tmp_path: Path) -> None:
-    """Files are put aside under their first line's number, the oldest are deleted, and what is left still verifies."""
+    """Files are put aside under their first line's number, the oldest are deleted, and what is left still
+    verifies."""
     _log(tmp_path, 400, most_bytes=4_000, most_files=4)
     files = log_files(tmp_path)
     assert 3 <= len(files) <= 4

@@ -1,7 +1,8 @@
-"""The router over an independent gateway in mock mode, in both dialects: real SDKs, real HTTP, somebody else's server.
+"""The router over an independent gateway in mock mode, in both dialects: real SDKs, real HTTP, somebody
+else's server.
 
-The gateway is LiteLLM's proxy, which cannot share an environment with the SDKs used here: ENGINE_TEST_GATEWAY_PYTHON names an
-interpreter that has `litellm[proxy]`. Without it these tests are skipped.
+The gateway is LiteLLM's proxy, which cannot share an environment with the SDKs used here:
+ENGINE_TEST_GATEWAY_PYTHON names an interpreter that has `litellm[proxy]`. Without it these tests are skipped.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ CONFIGURATION = "\n".join(
     [
         "model_list:",
         *(
-            f"  - {{model_name: {name}, litellm_params: {{model: openai/gpt-4.1, api_key: x, mock_response: '{answer}'}}}}"
+            f"  - {{model_name: {name}, litellm_params: {{model: openai/gpt-4.1, api_key: x, "
+            f"mock_response: '{answer}'}}}}"
             for name, answer in MODELS.items()
         ),
         f"general_settings: {{master_key: {KEY}}}",
@@ -139,7 +141,8 @@ async def test_the_openai_dialect_is_answered_and_charged_as_reported(gateway: s
 
 
 async def test_the_anthropic_dialect_is_answered_and_charged_as_reported(gateway: str) -> None:
-    """The mock reports more tokens than the request could have had: the whole of it is booked, never a part."""
+    """The mock reports more tokens than the request could have had: the whole of it is booked, never a
+    part."""
     async with _router(gateway, ("mock",), api="anthropic") as router:
         result = await _asked(router, streamed=False)
         (row,) = _rows(router)
@@ -153,7 +156,8 @@ async def test_the_anthropic_dialect_is_answered_and_charged_as_reported(gateway
 
 
 async def test_what_is_no_stream_is_no_answer(gateway: str) -> None:
-    """Asked for a stream in the Anthropic dialect the mock sends plain JSON: that is never taken for an answer."""
+    """Asked for a stream in the Anthropic dialect the mock sends plain JSON: that is never taken for an
+    answer."""
     async with _router(gateway, ("mock",), api="anthropic") as router:
         with pytest.raises((ChainExhausted, StreamInterrupted)):
             await _asked(router, streamed=True)

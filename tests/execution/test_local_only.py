@@ -1,7 +1,8 @@
-"""Local-only means local: random policies, chains, faults and retries, and nothing ever reaches a cloud target.
+"""Local-only means local: random policies, chains, faults and retries, and nothing ever reaches a cloud
+target.
 
-The volume runs over scripted providers, a smaller number over real HTTP, real SDKs and a canary server, all of it under
-the socket audit.
+The volume runs over scripted providers, a smaller number over real HTTP, real SDKs and a canary server, all
+of it under the socket audit.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def _random_act(chance: random.Random) -> Act:
 
 @pytest.mark.parametrize("part", range(4))
 def test_20_000_random_requests_reach_no_cloud(part: int, virtually: Virtually, socket_audit: Audit) -> None:
-    """Whatever the rules ask for and whatever fails: no cloud adapter is even made, and every permit is for a local target."""
+    """Whatever the rules ask for and whatever fails: no cloud adapter is even made, and every permit is for a
+    local target."""
 
     async def main(folder: Path) -> None:
         done = 0
@@ -180,8 +182,8 @@ def _faulty(chance: random.Random, dialect: Any) -> Any:
 async def test_over_real_http_no_byte_reaches_a_canary(
     tmp_path: Path, socket_audit: Audit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two local dialects over real sockets and the real SDK, faults of every kind, proxies and vendor variables poisoned:
-    the cloud's own server, which listens all the while, is never connected to."""
+    """Two local dialects over real sockets and the real SDK, faults of every kind, proxies and vendor
+    variables poisoned: the cloud's own server, which listens all the while, is never connected to."""
     chance = random.Random(23)
     async with AsyncExitStack() as stack:
         servers: dict[str, WireServer] = {}
@@ -231,7 +233,8 @@ async def test_over_real_http_no_byte_reaches_a_canary(
 
 
 async def test_a_reload_between_check_and_send_does_not_loosen_a_request(tmp_path: Path) -> None:
-    """A request keeps the policy it began with: a cloud policy loaded while it walks its chain opens nothing to it."""
+    """A request keeps the policy it began with: a cloud policy loaded while it walks its chain opens nothing
+    to it."""
     folder = tmp_path / "policy"
     folder.mkdir()
     models = catalogue(house=local(model("l1"), model("l2")), far=cloud(model("c1", price=1.0)))

@@ -1,4 +1,5 @@
-"""Money under concurrency: never over, the budget named, one charge for each attempt that reached a provider."""
+"""Money under concurrency: never over, the budget named, one charge for each attempt that reached a
+provider."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def _router(folder: Path, limits: Limits, routes: str) -> tuple[ModelRouter, dic
 
 @pytest.mark.parametrize("routes", [CLOUD_ONLY, WITH_LOCAL], ids=["cloud only", "with a local model"])
 async def test_64_at_once_with_a_budget_for_10(routes: str, tmp_path: Path) -> None:
-    """What is admitted costs no more than the limit; the rest is refused with the budget named, or served locally."""
+    """What is admitted costs no more than the limit; the rest is refused with the budget named, or served
+    locally."""
     # 1,000 tokens of output at $1 per million, and about 85 of prompt: 1,085 micro-dollars at worst for each.
     limits = Limits(daily_usd=Decimal("0.011"))
     router, providers = _router(tmp_path, limits, routes)
@@ -57,7 +59,8 @@ async def test_64_at_once_with_a_budget_for_10(routes: str, tmp_path: Path) -> N
     in_the_cloud = [end for end in answered if end["provider"] != "ollama"]
     charged = sum(row.charge_micro_usd for row in export_rows(router.ledger))
     assert charged <= 11_000
-    # A few more than ten fit, because answers cost less than was held for them, and a last one may be shortened.
+    # A few more than ten fit, because answers cost less than was held for them, and a last one may be
+    # shortened.
     assert 10 <= len(in_the_cloud) <= 15
     if routes is CLOUD_ONLY:
         assert len(refused) == 64 - len(in_the_cloud)
@@ -74,7 +77,8 @@ async def test_64_at_once_with_a_budget_for_10(routes: str, tmp_path: Path) -> N
 
 
 def _random_act(chance: random.Random) -> Act:
-    # A leak shuts a model out for good and a spent quota its provider for the day: nothing would be left to try.
+    # A leak shuts a model out for good and a spent quota its provider for the day: nothing would be left to
+    # try.
     kinds = [made for kind, made in BY_CLASS.items() if kind not in (ErrorClass.LEAK, ErrorClass.QUOTA)]
     match chance.randrange(4):
         case 0:
@@ -87,8 +91,8 @@ def _random_act(chance: random.Random) -> Act:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_way_to_call_charges_exactly_once(seed: int, virtually: Virtually) -> None:
-    """Whole, streamed, closed early, cancelled, failed in every class: each call that reached a provider has one row,
-    every row has ended, and the books add up."""
+    """Whole, streamed, closed early, cancelled, failed in every class: each call that reached a provider has
+    one row, every row has ended, and the books add up."""
 
     async def main(folder: Path) -> None:
         chance = random.Random(seed)
@@ -133,7 +137,8 @@ async def _one_way(place: World, number: int, chance: random.Random) -> None:
 
 
 def test_a_stream_closed_early_is_settled_as_an_estimate(virtually: Virtually) -> None:
-    """The caller stops listening after some words: what was shown is charged, counted high, and marked as estimated."""
+    """The caller stops listening after some words: what was shown is charged, counted high, and marked as
+    estimated."""
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [Answer(pieces=("one ", "two ", "three "))]})
@@ -162,8 +167,8 @@ async def test_a_call_cancelled_before_its_answer_is_charged_whole(tmp_path: Pat
     while not router._shared.slots.taken("east"):
         await asyncio.sleep(0)
     while (
-        "east" not in router._planner.snapshot._providers
-        or not router._planner.snapshot.provider("east").calls
+        "east" not in router._reloader.planner.snapshot._providers
+        or not router._reloader.planner.snapshot.provider("east").calls
     ):  # type: ignore[attr-defined]
         await asyncio.sleep(0)
     calling.cancel()
@@ -203,9 +208,11 @@ async def test_a_broken_ledger_refuses_the_cloud_and_serves_locally(
             await router.select_and_invoke(TASK, HELLO)
         # Even when a plan still thinks there is money, no call is made.
         router._runtime_facts._known = None
-        runtime_facts = router._current_facts(router._planner.snapshot)._replace(budget_daily_used=Decimal(0))
+        runtime_facts = router._current_facts(router._reloader.planner.snapshot)._replace(
+            budget_daily_used=Decimal(0)
+        )
         router._runtime_facts._known, router._runtime_facts._until = (
-            (router._planner.snapshot, runtime_facts),
+            (router._reloader.planner.snapshot, runtime_facts),
             float("inf"),
         )
         with pytest.raises(BudgetError):

@@ -1,4 +1,5 @@
-"""The conducts again over real sockets, real HTTP and the real SDKs: scripted servers, never a patched client."""
+"""The conducts again over real sockets, real HTTP and the real SDKs: scripted servers, never a patched
+client."""
 
 from __future__ import annotations
 
@@ -107,13 +108,28 @@ GONE = Answer(silent=True, after="reset")
 
 CONDUCTS: dict[str, tuple[tuple[Answer, ...], str, tuple[int, int], list[str]]] = {
     "overloaded once: once more": ((OVERLOADED,), "primary", (2, 0), ["released", "settled"]),
-    "overloaded twice: the next": ((OVERLOADED, OVERLOADED), "fallback", (2, 1), ["released", "released", "settled"]),
+    "overloaded twice: the next": (
+        (OVERLOADED, OVERLOADED),
+        "fallback",
+        (2, 1),
+        ["released", "released", "settled"],
+    ),
     "throttled, Retry-After 0: once more": ((THROTTLED,), "primary", (2, 0), ["released", "settled"]),
-    "429 without Retry-After is a spent limit here: the next": ((SPENT,), "fallback", (1, 1), ["released", "settled"]),
+    "429 without Retry-After is a spent limit here: the next": (
+        (SPENT,),
+        "fallback",
+        (1, 1),
+        ["released", "settled"],
+    ),
     "prompt too long: the larger window": ((TOO_LONG,), "fallback", (1, 1), ["released", "settled"]),
-    "reset after the request was written: the next, charged whole": ((GONE,), "fallback", (1, 1), ["forfeited", "settled"]),
+    "reset after the request was written: the next, charged whole": (
+        (GONE,),
+        "fallback",
+        (1, 1),
+        ["forfeited", "settled"],
+    ),
     "500 once: once more": ((in_json({}, 500),), "primary", (2, 0), ["released", "settled"]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

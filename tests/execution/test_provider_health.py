@@ -1,4 +1,5 @@
-"""The tracker of provider health under several threads: its state is read and written under its lock alone."""
+"""The tracker of provider health under several threads: its state is read and written under its lock
+alone."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ def test_every_public_method_is_among_the_uses() -> None:
 
 @pytest.mark.parametrize("name", USES)
 def test_state_is_touched_under_the_lock_alone(name: str) -> None:
-    """No method reads or writes a dictionary or a set of the tracker without its lock, whatever the state before it."""
+    """No method reads or writes a dictionary or a set of the tracker without its lock, whatever the state
+    before it."""
     health = tracker()
     for prepare in USES.values():
         prepare(health)

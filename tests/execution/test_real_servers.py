@@ -1,7 +1,8 @@
-"""The router end to end over a real llama.cpp server: real SDKs, real HTTP, real token counts, real overflow and queueing.
+"""The router end to end over a real llama.cpp server: real SDKs, real HTTP, real token counts, real overflow
+and queueing.
 
-The same server is spoken to as an OpenAI-compatible local provider, and in the Anthropic dialect as what this test calls a
-cloud, with prices, so that what is charged comes from usage that no test wrote.
+The same server is spoken to as an OpenAI-compatible local provider, and in the Anthropic dialect as what this
+test calls a cloud, with prices, so that what is charged comes from usage that no test wrote.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def _lines(state: Path) -> list[dict[str, Any]]:
 async def test_a_local_answer_is_counted_and_written_down(
     server: str, streamed: bool, tmp_path: Path
 ) -> None:
-    """The server's own counts are in the result, in the ledger's row and in the decision's line; and it cost nothing."""
+    """The server's own counts are in the result, in the ledger's row and in the decision's line; and it cost
+    nothing."""
     async with _router(f'route r: use "{NAME}"\n', llama=_llama(server)) as router:
         result = await _asked(router, streamed=streamed)
         output = result["usage"]["output_tokens"]
@@ -137,7 +139,8 @@ async def test_it_says_the_same_whole_and_streamed(server: str) -> None:
 
 
 async def test_a_charge_is_settled_from_real_usage(server: str, tmp_path: Path) -> None:
-    """In the Anthropic dialect and at a price: what the server counted times the price, to the micro-dollar."""
+    """In the Anthropic dialect and at a price: what the server counted times the price, to the
+    micro-dollar."""
     async with _router('route r: use "priced"\n', far=_priced(server)) as router:
         result = await _asked(router, streamed=False)
         tokens = result["usage"]["input_tokens"] + result["usage"]["output_tokens"]
@@ -154,7 +157,8 @@ async def test_a_charge_is_settled_from_real_usage(server: str, tmp_path: Path) 
 
 
 async def test_a_priced_stream_never_charges_less_than_was_counted(server: str) -> None:
-    """Its Anthropic stream leaves the input count out when the first token is half a character; then the bound is charged."""
+    """Its Anthropic stream leaves the input count out when the first token is half a character; then the
+    bound is charged."""
     async with _router('route r: use "priced"\n', far=_priced(server)) as router:
         result = await _asked(router, streamed=True)
         (row,) = _rows(router)
@@ -167,7 +171,8 @@ async def test_a_priced_stream_never_charges_less_than_was_counted(server: str) 
 
 @WAYS
 async def test_a_dead_local_port_is_passed_over(server: str, dead: str, streamed: bool) -> None:
-    """Nobody listens at the first: the second answers, the first attempt is released, nothing is charged for it."""
+    """Nobody listens at the first: the second answers, the first attempt is released, nothing is charged for
+    it."""
     providers = {
         "gone": local(model("absent"), api="openai", base_url=f"{dead}/v1"),
         "llama": _llama(server),
@@ -187,7 +192,8 @@ LONG = [{"role": "user", "content": "x" * (2 * CONTEXT)}]
 
 @WAYS
 async def test_what_overflows_goes_to_a_larger_window_only(server: str, streamed: bool) -> None:
-    """The server says the prompt is too long: an equal window is not asked, a larger one is; its refusal costs nothing."""
+    """The server says the prompt is too long: an equal window is not asked, a larger one is; its refusal
+    costs nothing."""
     providers = {
         "llama": _llama(server),
         "twin": local(model("alike", context=CONTEXT), api="openai", base_url=f"{server}/v1"),

@@ -58,7 +58,8 @@ def test_a_changed_folder_is_put_in_force_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_folder_changes_nothing_and_is_said(bad: str, tmp_path: Path) -> None:
-    """The running policy stays; the status names the candidate and its error, and recovers when the folder does."""
+    """The running policy stays; the status names the candidate and its error, and recovers when the folder
+    does."""
     _write(tmp_path / "p", "l1")
     router = _router(tmp_path / "p")
     running = router.reload_status.running
@@ -156,8 +157,8 @@ async def test_old_connections_close_with_their_last_request(tmp_path: Path) -> 
 
 
 def test_swaps_under_load_never_mix(tmp_path: Path) -> None:
-    """Threads plan while policies, good and bad, come and go: each plan is wholly of one policy, and the running digest is
-    always that of a good one."""
+    """Threads plan while policies, good and bad, come and go: each plan is wholly of one policy, and the
+    running digest is always that of a good one."""
     folder = tmp_path / "p"
     _write(folder, "l1")
     router = _router(folder)

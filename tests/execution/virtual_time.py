@@ -1,7 +1,8 @@
-"""An event loop whose time passes only when nobody has anything to do, so that an hour of waiting takes a moment.
+"""An event loop whose time passes only when nobody has anything to do, so that an hour of waiting takes a
+moment.
 
-Nothing may be waited for outside the loop (threads, sockets) while a timer runs: time would jump over it. `Inline` runs the
-ledger's work where it is asked for.
+Nothing may be waited for outside the loop (threads, sockets) while a timer runs: time would jump over it.
+`Inline` runs the ledger's work where it is asked for.
 """
 
 from __future__ import annotations

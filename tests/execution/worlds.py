@@ -96,7 +96,8 @@ def policy_of(models: str = HOUSE, routes: str = IN_ORDER, policies: str = BALAN
 
 @dataclass
 class World:
-    """A router over scripted providers. `scripts` are by provider, `calls` every request in order of its coming."""
+    """A router over scripted providers. `scripts` are by provider, `calls` every request in order of its
+    coming."""
 
     router: ModelRouter
     providers: dict[str, ScriptedProvider]
