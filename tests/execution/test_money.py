@@ -254,8 +254,8 @@ def test_the_clock_that_is_handed_in_is_the_ledgers(tmp_path: Path) -> None:
     """Both readings come from it, so that no simulated year looks like a jump."""
     from datetime import UTC, datetime
 
-    from engine.model_router import _ledger_clock
+    from engine.execution.runtime import ledger_clock
 
-    made = _ledger_clock(lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    made = ledger_clock(lambda: datetime(2030, 1, 1, tzinfo=UTC))
     assert isinstance(made, Clock)
     assert made.wall_ns() == made.uptime_ns() == 1_893_456_000 * 10**9
