@@ -1,7 +1,7 @@
 """A policy under the linter: its rules as written and as compiled, and questions about all tasks, asked once
 and bounded.
 
-A lint question that reaches its cap is left open, noted in `open_questions` and told at the end; it never
+A lint question that reaches its cap is left open, noted in `open_questions` and reported at the end; it never
 becomes a finding.
 """
 

@@ -45,7 +45,7 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     for rule in RULES:
         if rule.check is not None:
             found += _escaped(rule.diagnostic(finding) for finding in rule.check(context))
-    found += [open_question.RULE.diagnostic(finding) for finding in open_question.told(context)]
+    found += [open_question.RULE.diagnostic(finding) for finding in open_question.findings(context)]
     kept, suppressed = _suppress(found, context)
     everything = Problems()
     for finding in kept:

@@ -1,4 +1,5 @@
-"""A file's statements -> every name in them, with what it is: declared, spoken of, a fact, a value of a fact.
+"""A file's statements -> every name in them, with what it is: a declaration, a mention, a fact, a value of a
+fact.
 
 What a name means in one policy (a let, a model, a provider) is for the view to say.
 """
@@ -18,7 +19,7 @@ Role: TypeAlias = Literal["declaration", "rule", "name", "list", "term", "value"
 class Occurrence:
     """One name at one place.
 
-    `declaration` of a rule, let or proof; `rule`: a rule spoken of; `name`: whatever stands alone (a let,
+    `declaration` of a rule, let or proof; `rule`: a mention of a rule; `name`: whatever stands alone (a let,
     `local`, a model, a yes/no fact); `list`: a named list; `term`: a fact or attribute; `value`: what a fact
     or attribute, `of`, is compared with; `model`: of a chain.
     """

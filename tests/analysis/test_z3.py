@@ -345,11 +345,13 @@ def check_reachability(policy: Policy, where: str) -> int:
     for number, rule in context.rules:
         met = [formulas.holds(rule.condition, model) for model in formulas.models]
         is_met = can_be(formulas.possible(), z3.Or(met))
-        assert (number in context.never) == (not is_met), f"{rule.name} {where}"
+        assert (number in context.reachability.never) == (not is_met), f"{rule.name} {where}"
         asked += 1
         if isinstance(rule.effect, Use | Weigh):
             is_reached = can_be(formulas.possible(), formulas.reached(rule))
-            assert (number in context.unreachable) == (is_met and not is_reached), f"{rule.name} {where}"
+            assert (number in context.reachability.unreachable) == (is_met and not is_reached), (
+                f"{rule.name} {where}"
+            )
     assert not context.open_questions
     return asked
 

@@ -6,7 +6,7 @@ from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
 
 
-def told(context: LintContext) -> Iterator[Finding]:
+def findings(context: LintContext) -> Iterator[Finding]:
     if context.open_questions:
         first = context.sources[0]
         yield Finding(
