@@ -9,7 +9,7 @@ INVARIANT: only members of `chain` are called, in its order, each under a permit
 it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import ceil
@@ -38,7 +38,7 @@ from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_abandoned, of_failure, of_reply
 from engine.execution.telemetry import Telemetry
-from engine.providers.base import DiscoveredModel, Provider, Request, Timeouts
+from engine.providers.base import Provider, Request, Timeouts, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
 from engine.providers.errors import ProviderError
 from engine.providers.reply import Chunk, Reply
@@ -193,7 +193,7 @@ class RequestExecution:
             return "its window is no larger than the one that was too small"
         if self._snapshot.asks_for_models(model.provider):
             known = self._shared.tracker.models_at(model.provider)
-            if known is not None and not is_among(model.id, known):
+            if known is not None and find_model(known, model.id) is None:
                 return "its provider does not have it"
         return self._shared.tracker.why_not((model.provider, model.id))
 
@@ -460,11 +460,6 @@ class RequestExecution:
             named = [failure for failure in self._failures if isinstance(failure, BudgetExceeded)]
             return (named or self._failures)[0].with_traceback(None)
         return ChainExhausted(self._told(), self._decision_id)
-
-
-def is_among(model_id: str, known: Mapping[str, DiscoveredModel]) -> bool:
-    """Whether a provider's own list has this model; Ollama's `name` is `name:latest`."""
-    return model_id in known or f"{model_id}:latest" in known
 
 
 async def _answers(provider: Provider, request: Request, *, streamed: bool) -> AsyncGenerator[Chunk, None]:

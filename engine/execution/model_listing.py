@@ -6,11 +6,10 @@ from typing import Any
 
 from engine.config.catalogue import Model
 from engine.config.model_values import model_values
-from engine.execution.attempts import is_among
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
 from engine.execution.runtime_facts import RuntimeFacts
-from engine.providers.base import DiscoveredModel
+from engine.providers.base import DiscoveredModel, find_model
 
 
 def listed_models(
@@ -30,7 +29,7 @@ def _listed(
     model: Model, snapshot: PolicySnapshot, tracker: HealthTracker, runtime_facts: RuntimeFacts
 ) -> dict[str, Any]:
     known = tracker.models_at(model.provider)
-    found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
+    found = None if known is None else find_model(known, model.id)
     why_not = _why_not(model, snapshot, tracker, runtime_facts, known)
     return model_values(model) | {
         "source": "catalogue",
@@ -62,8 +61,8 @@ def _why_not(
         and max(runtime_facts.budget_daily_used, runtime_facts.budget_monthly_used) >= 100
     ):
         return "the budget is spent"
-    found = None if known is None else known.get(model.id) or known.get(f"{model.id}:latest")
-    if known is not None and snapshot.asks_for_models(model.provider) and not is_among(model.id, known):
+    found = None if known is None else find_model(known, model.id)
+    if known is not None and snapshot.asks_for_models(model.provider) and found is None:
         return "its provider does not have it"
     if found is not None and found.remote_host and model.locality == "local":
         return "its provider would pass it on to a remote host"

@@ -127,6 +127,11 @@ class DiscoveredModel:
     remote_host: str | None = None
 
 
+def find_model(known: Mapping[str, DiscoveredModel], model_id: str) -> DiscoveredModel | None:
+    """The entry of a provider's own list for a model; Ollama's `name` is `name:latest`."""
+    return known.get(model_id) or known.get(f"{model_id}:latest")
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How a provider is: `latency_s` of the probe in seconds, `error` when it is not `up`."""
