@@ -16,9 +16,9 @@ from collections.abc import Callable
 from random import Random
 
 from tests.analysis.small_worlds import SmallWorld, changed_world, worlds
-from tests.analysis.test_diff_by_enumeration import check_diff
-from tests.analysis.test_lint_by_enumeration import check_lint
-from tests.analysis.test_proofs_by_enumeration import check_proofs
+from tests.analysis.test_linter import check_lint
+from tests.analysis.test_policy_diff import check_diff
+from tests.analysis.test_proofs import check_proofs
 
 
 def _check_diff(number: int, world: SmallWorld) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from engine.analysis.lint_rule import MODELS, POLICIES
 from engine.cli import main
-from tests.analysis.test_lint_command import written
 from tests.commands.running import valid
+from tests.commands.test_lint import written
 from tests.replay import worlds
 
 DEFAULT = Path(__file__).parents[2] / "policies" / "default"
