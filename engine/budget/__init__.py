@@ -5,7 +5,9 @@ Importing this package loads no SQL driver; opening a ledger loads the one it ne
 
 from pathlib import Path
 
+from engine.budget.account_states import AccountState, Snapshot
 from engine.budget.accounts import Account, Limits
+from engine.budget.attempts import Attempt, Basis, Outcome, Reservation, State
 from engine.budget.clock import Clock
 from engine.budget.errors import (
     AccountClosed,
@@ -20,16 +22,7 @@ from engine.budget.errors import (
     UnknownPrice,
 )
 from engine.budget.estimate import affordable_max_tokens, input_token_bound, worst_case_micro_usd
-from engine.budget.ledger import (
-    AccountState,
-    Attempt,
-    Basis,
-    Ledger,
-    Outcome,
-    Reservation,
-    Snapshot,
-    State,
-)
+from engine.budget.ledger import Ledger
 from engine.budget.money import FREE, LongContext, Rates, TokenPrices, Usage, cost_micro_usd, usd
 from engine.budget.windows import Period, Window
 
@@ -76,8 +69,9 @@ def open_ledger(
 ) -> Ledger:
     """The ledger in `state_dir`, or the shared one at `url` (`postgresql://...`).
 
-    Nothing is read or created yet, so this succeeds when the ledger is broken: each call then says so itself, and
-    free local attempts go on. Raises ValueError for a url of another kind, LedgerUnavailable when the driver is missing.
+    Nothing is read or created yet, so this succeeds when the ledger is broken: each call then says so itself,
+    and free local attempts go on. Raises ValueError for a url of another kind, LedgerUnavailable when the
+    driver is missing.
     """
     if not url:
         from engine.budget.sqlite_store import SqliteStore

@@ -1,8 +1,8 @@
 """Limits in dollars -> the accounts an attempt is booked on.
 
-Every attempt is booked on four accounts: the day, the month, and the same two for its provider, whether or not they
-have a limit, so that a limit set at noon counts what was spent since midnight. An account is known by its id, never
-by the text or the limit that describes it: no edit resets usage.
+Every attempt is booked on four accounts: the day, the month, and the same two for its provider, whether or
+not they have a limit, so that a limit set at noon counts what was spent since midnight. An account is known
+by its id, never by the text or the limit that describes it: no edit resets usage.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,8 @@ from engine.budget.windows import Period
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One book: its period, its provider (None: all of them), and its limit in micro-dollars (None: no limit)."""
+    """One book: its period, its provider (None: all of them), and its limit in micro-dollars (None: no
+    limit)."""
 
     account_id: str
     period: Period
@@ -28,7 +29,8 @@ class Account:
 class Limits:
     """What may be spent, in US dollars, by day and by month of `time_zone` (an IANA name).
 
-    An absent limit is no limit; a limit of zero is zero. Raises ValueError for a bad amount or zone, TypeError for a float.
+    An absent limit is no limit; a limit of zero is zero. Raises ValueError for a bad amount or zone,
+    TypeError for a float.
     """
 
     daily_usd: Decimal | int | None = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A wall time in microseconds, and the uptime just before and just after it was read: a process may be stopped
-    between two readings for any time."""
+    """A wall time in microseconds, and the uptime just before and just after it was read: a process may be
+    stopped between two readings for any time."""
 
     now_us: int
     read_between_us: tuple[int, int]
@@ -15,8 +15,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`wall_ns`: nanoseconds since 1970-01-01 UTC; may step. `uptime_ns`: nanoseconds of a clock that never steps
-    and goes on while the machine sleeps. `boot_id`: one text per boot of this machine, "" when it has none.
+    """`wall_ns`: nanoseconds since 1970-01-01 UTC; may step.
+
+    `uptime_ns`: nanoseconds of a clock that never steps and goes on while the machine sleeps. `boot_id`: one
+    text per boot of this machine, "" when it has none.
     """
 
     wall_ns: Callable[[], int]

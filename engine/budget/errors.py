@@ -39,7 +39,8 @@ class BudgetExceeded(BudgetError):
         self.needed_micro_usd = needed_micro_usd
         self.left_micro_usd = left_micro_usd
         super().__init__(
-            f"budget {account_id}: {_dollars(needed_micro_usd)} needed at worst, {_dollars(left_micro_usd)} left "
+            f"budget {account_id}: {_dollars(needed_micro_usd)} needed at worst, "
+            f"{_dollars(left_micro_usd)} left "
             f"of {_dollars(limit_micro_usd)}"
         )
 
@@ -51,7 +52,8 @@ class BudgetExceeded(BudgetError):
 
 
 class AccountClosed(BudgetExceeded):
-    """A provider billed more than was reserved; the account admits nothing until `Ledger.reopen` or a new window."""
+    """A provider billed more than was reserved; the account admits nothing until `Ledger.reopen` or a new
+    window."""
 
     def __str__(self) -> str:
         return (

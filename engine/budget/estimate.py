@@ -1,8 +1,8 @@
 """A request -> an upper bound of what it can cost, and the longest answer that fits a budget.
 
-A byte-level tokeniser never makes two tokens of one byte, so the bytes of a text bound its tokens. What a provider
-adds around messages and tools is closed to us; the constants here are generous rather than proved, and an attempt
-that costs more than its bound closes the account (`breach`).
+A byte-level tokeniser never makes two tokens of one byte, so the bytes of a text bound its tokens. What a
+provider adds around messages and tools is closed to us; the constants here are generous rather than proved,
+and an attempt that costs more than its bound closes the account (`breach`).
 """
 
 import json
@@ -58,7 +58,8 @@ def affordable_max_tokens(
     *,
     writes_cache: bool = False,
 ) -> int:
-    """The largest `max_tokens` up to `wanted_tokens` whose worst case fits `left_micro_usd`; 0 when none does.
+    """The largest `max_tokens` up to `wanted_tokens` whose worst case fits `left_micro_usd`; 0 when none
+    does.
 
     It is applied before the call and sent to the provider, so the bound stays a bound: a reservation is never
     made smaller than the worst case. Raises UnknownPrice.

@@ -1,14 +1,14 @@
 """Many writers on one host -> one at a time, in the order they came.
 
-SQLite's own busy handler sleeps and tries again, so a writer can starve; this gate queues. A writer draws a ticket,
-holds a lock on its ticket's byte for as long as it lives, waits until the byte before its own is free, then takes the
-whole file. The kernel frees every lock of a process that dies, so a crash never leaves the gate shut; a waiter that
-dies lets its successor pass earlier, which costs order and never exclusion.
+SQLite's own busy handler sleeps and tries again, so a writer can starve; this gate queues. A writer draws a
+ticket, holds a lock on its ticket's byte for as long as it lives, waits until the byte before its own is
+free, then takes the whole file. The kernel frees every lock of a process that dies, so a crash never leaves
+the gate shut; a waiter that dies lets its successor pass earlier, which costs order and never exclusion.
 
-The threads of a process first queue among themselves, without looking again and again, and only the first of them
-stands in the queue of the processes. Each passage opens the file anew, so that two gates in one process exclude each
-other too. Without open-file-description locks (they are Linux) only the order is lost; without `fcntl` there is no gate,
-and the store must not use a write-ahead log.
+The threads of a process first queue among themselves, without looking again and again, and only the first of
+them stands in the queue of the processes. Each passage opens the file anew, so that two gates in one process
+exclude each other too. Without open-file-description locks (they are Linux) only the order is lost; without
+`fcntl` there is no gate, and the store must not use a write-ahead log.
 """
 
 import os

@@ -1,8 +1,9 @@
 """Prices and token counts -> integer micro-dollars.
 
-One micro-dollar is a millionth of a US dollar. A price is an integer of micro-dollars per 1,000,000 tokens, which is
-the same as a millionth of a micro-dollar per token. A cost is the exact sum over the token classes, rounded up once
-per attempt: 0 <= booked - exact < 1 micro-dollar. No binary fraction appears here or anywhere in this package.
+One micro-dollar is a millionth of a US dollar. A price is an integer of micro-dollars per 1,000,000 tokens,
+which is the same as a millionth of a micro-dollar per token. A cost is the exact sum over the token classes,
+rounded up once per attempt: 0 <= booked - exact < 1 micro-dollar. No binary fraction appears here or anywhere
+in this package.
 """
 
 import json
@@ -76,8 +77,9 @@ class Usage:
 class Rates:
     """Micro-dollars per 1,000,000 tokens of each class.
 
-    A missing `cached_input` costs the input rate. A missing `cache_write` is not known: a request that asks for
-    cache writes is refused, and one reported unasked is booked at twice the input rate, the dearest known.
+    A missing `cached_input` costs the input rate. A missing `cache_write` is not known: a request that asks
+    for cache writes is refused, and one reported unasked is booked at twice the input rate, the dearest
+    known.
     """
 
     input: int
@@ -120,7 +122,10 @@ class Rates:
         )
 
     def dearest_input(self, *, writes_cache: bool) -> int:
-        """The most a prompt token can cost. Raises UnknownPrice when cache writes are asked for and unpriced."""
+        """The most a prompt token can cost.
+
+        Raises UnknownPrice when cache writes are asked for and unpriced.
+        """
         if writes_cache and self.cache_write is None:
             raise UnknownPrice(
                 "the request writes the provider's cache and the model has no cache_write price"

@@ -1,8 +1,8 @@
 """A PostgreSQL url -> a `Store` that many machines share.
 
-Every transaction that writes first takes one advisory lock, so the rules run alone here as they do in SQLite; each
-commit reaches the server's disk before it returns. The time is the server's, so all machines agree on windows and
-leases. A client that hangs inside a transaction is cut off by the server.
+Every transaction that writes first takes one advisory lock, so the rules run alone here as they do in SQLite;
+each commit reaches the server's disk before it returns. The time is the server's, so all machines agree on
+windows and leases. A client that hangs inside a transaction is cut off by the server.
 """
 
 import os
@@ -31,10 +31,11 @@ _SERVER_NOW = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BI
 
 
 class PostgresStore:
-    """The ledger's tables in the database at `url`, in the first schema of its search path; connected on first use.
+    """The ledger's tables in the database at `url`, in the first schema of its search path; connected on
+    first use.
 
-    One connection writes and one reads, each behind a lock. `server_time` False takes the clock's wall time instead;
-    it is for tests that step the clock.
+    One connection writes and one reads, each behind a lock. `server_time` False takes the clock's wall time
+    instead; it is for tests that step the clock.
     """
 
     def __init__(

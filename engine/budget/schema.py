@@ -1,11 +1,12 @@
 """The ledger's tables, as the steps that lead from an empty database to the newest version.
 
-The text is the common ground of SQLite and PostgreSQL; `{integer}`, `{strict}` are what differs. A released step is
-never edited: a change is a further step, run forward only, in one transaction.
+The text is the common ground of SQLite and PostgreSQL; `{integer}`, `{strict}` are what differs. A released
+step is never edited: a change is a further step, run forward only, in one transaction.
 
 `ledger_attempts` holds one row for every attempt ever reserved; a row that has ended is never written again.
-`ledger_corrections` holds what was learnt after an attempt had ended. `ledger_windows` holds the sums of both by
-account and window, which is what admission reads; they can be recomputed from the rows at any time (`usage.verify`).
+`ledger_corrections` holds what was learnt after an attempt had ended. `ledger_windows` holds the sums of both
+by account and window, which is what admission reads; they can be recomputed from the rows at any time
+(`usage.verify`).
 """
 
 APPLICATION_ID = 0x4C5F4C44
@@ -25,7 +26,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             provider TEXT NOT NULL,
             model TEXT NOT NULL,
             is_local {integer} NOT NULL CHECK (is_local IN (0, 1)),
-            state TEXT NOT NULL CHECK (state IN ('reserved', 'dispatched', 'settled', 'released', 'forfeited')),
+            state TEXT NOT NULL CHECK (state IN ('reserved', 'dispatched', 'settled', 'released',
+                'forfeited')),
             strict_dispatch {integer} NOT NULL CHECK (strict_dispatch IN (0, 1)),
             reserved_micro_usd {integer} NOT NULL CHECK (reserved_micro_usd >= 0),
             charge_micro_usd {integer} NOT NULL DEFAULT 0 CHECK (charge_micro_usd >= 0),

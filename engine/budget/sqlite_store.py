@@ -1,8 +1,9 @@
 """A file in the state folder -> a `Store` that many processes of one host share.
 
-Every transaction that writes, and every checkpoint, runs inside the gate: no checkpoint ever runs beside a commit, so
-the WAL-reset race of SQLite releases before 3.51.3 cannot happen, whatever release is installed.
-The file belongs to its user alone (0600). Network file systems are refused: their locks are not to be trusted.
+Every transaction that writes, and every checkpoint, runs inside the gate: no checkpoint ever runs beside a
+commit, so the WAL-reset race of SQLite releases before 3.51.3 cannot happen, whatever release is installed.
+The file belongs to its user alone (0600). Network file systems are refused: their locks are not to be
+trusted.
 """
 
 import os
@@ -126,7 +127,8 @@ class SqliteStore:
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
-            # Created by hand so that it never exists with wider rights; SQLite copies them to its other files.
+            # Created by hand so that it never exists with wider rights; SQLite copies them to its other
+            # files.
             _make_private(self.path)
             connection = self._connect()
             try:

@@ -1,7 +1,7 @@
 """What the rules need of a database: exclusive durable transactions, consistent reads, and the time.
 
-The rules are written once, in `ledger.py`, as parametrised SQL of the common ground of SQLite and PostgreSQL with `?`
-for parameters. A store adds how a transaction begins and ends and what its failures are called.
+The rules are written once, in `ledger.py`, as parametrised SQL of the common ground of SQLite and PostgreSQL
+with `?` for parameters. A store adds how a transaction begins and ends and what its failures are called.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,8 @@ class Store(Protocol):
     def write(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int = WAIT_MS) -> T:
         """Run `work` alone in one transaction, all or nothing; `durable`: on disk before this returns.
 
-        `work` may run twice when a connection breaks, so it must be idempotent, as every rule of the ledger is.
+        `work` may run twice when a connection breaks, so it must be idempotent, as every rule of the ledger
+        is.
         """
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -50,3 +51,9 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Give back what was opened; a later call opens again."""
+
+
+def integer(value: Value) -> int:
+    """A column that holds integers, as one."""
+    assert isinstance(value, int)
+    return value

@@ -13,10 +13,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TextIO
 
+from engine.budget.account_states import AccountState
 from engine.budget.accounts import account_id
-from engine.budget.ledger import AccountState, Basis, Ledger, State
+from engine.budget.attempts import Basis, State
+from engine.budget.ledger import Ledger
 from engine.budget.money import Usage, cost_micro_usd, prices_from_text, usd
-from engine.budget.store import Row, Session, Value
+from engine.budget.store import Row, Session, Value, integer
 from engine.budget.windows import Period, Window
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -33,11 +35,11 @@ _KNOWN_BY = (
 class ModelUsage:
     """One model in one window.
 
-    `calls` had their answer delivered; `attempts` also counts what failed, but not what was released unbilled.
-    `spent_micro_usd` is the sum of what was measured, of `estimated_micro_usd` and of `unknown_micro_usd`, which is
-    charged in full because nobody knows. `alternative_micro_usd` is what the calls with a known alternative would have
-    cost on the dearest cloud model they were allowed to use, `compared_micro_usd` what these did cost, failed attempts
-    included.
+    `calls` had their answer delivered; `attempts` also counts what failed, but not what was released
+    unbilled. `spent_micro_usd` is the sum of what was measured, of `estimated_micro_usd` and of
+    `unknown_micro_usd`, which is charged in full because nobody knows. `alternative_micro_usd` is what the
+    calls with a known alternative would have cost on the dearest cloud model they were allowed to use,
+    `compared_micro_usd` what these did cost, failed attempts included.
     """
 
     provider: str
@@ -101,13 +103,15 @@ class PeriodUsage:
 
     @property
     def saved_micro_usd(self) -> int:
-        """The alternative less what the same calls did cost; below zero when failures cost more than was saved."""
+        """The alternative less what the same calls did cost; below zero when failures cost more than was
+        saved."""
         return self.alternative_micro_usd - sum(model.compared_micro_usd for model in self.models)
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSummary:
-    """Today and this month, and every account with its limit, what is spent, held and left, and when it resets."""
+    """Today and this month, and every account with its limit, what is spent, held and left, and when it
+    resets."""
 
     at_us: int
     time_zone: str
@@ -191,7 +195,8 @@ def summarise(ledger: Ledger) -> UsageSummary:
 
 
 def _period(session: Session, window: Window) -> PeriodUsage:
-    # A change of time zone leaves rows in windows of the old one; those count by the time of their reservation.
+    # A change of time zone leaves rows in windows of the old one; those count by the time of their
+    # reservation.
     start = "day_start_s" if window.period is Period.DAILY else "month_start_s"
     chosen = (
         f"a.month_start_s > ? AND ((a.time_zone = ? AND a.{start} = ?) "
@@ -216,9 +221,12 @@ def _period(session: Session, window: Window) -> PeriodUsage:
                 CASE WHEN a.closed_us IS NULL THEN a.reserved_micro_usd ELSE 0 END AS held
             FROM ledger_attempts AS a WHERE {chosen}
             UNION ALL
-            SELECT a.provider, a.model, a.is_local, c.served, {_KNOWN_BY}, a.alternative_prices, c.alternative_micro_usd, 0,
-                c.input_tokens, c.output_tokens, c.cached_input_tokens, c.cache_write_tokens, c.delta_micro_usd, 0
-            FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = c.attempt_id WHERE {chosen}
+            SELECT a.provider, a.model, a.is_local, c.served, {_KNOWN_BY}, a.alternative_prices,
+                c.alternative_micro_usd, 0,
+                c.input_tokens, c.output_tokens, c.cached_input_tokens, c.cache_write_tokens,
+                    c.delta_micro_usd, 0
+            FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = c.attempt_id WHERE
+                {chosen}
         ) AS entries
         GROUP BY provider, model, is_local ORDER BY provider, model, is_local
         """,
@@ -247,7 +255,7 @@ def _sums() -> str:
 
 def _model_usage(row: Row) -> ModelUsage:
     provider, model, local, *numbers = row
-    calls, attempts, fresh, output, cached, written, *amounts = (_int(number) for number in numbers)
+    calls, attempts, fresh, output, cached, written, *amounts = (integer(number) for number in numbers)
     return ModelUsage(
         str(provider),
         str(model),
@@ -263,19 +271,24 @@ def _model_usage(row: Row) -> ModelUsage:
 
 
 def verify(ledger: Ledger) -> Verification:
-    """Recompute every total from the rows, and every charge from its usage and prices. Raises LedgerUnavailable."""
+    """Recompute every total from the rows, and every charge from its usage and prices.
+
+    Raises LedgerUnavailable.
+    """
     return ledger.store.read(_verify)
 
 
 def _verify(session: Session) -> Verification:
     attempts = session.rows(
-        "SELECT attempt_id, provider, state, basis, reserved_micro_usd, charge_micro_usd, input_tokens, output_tokens, "
+        "SELECT attempt_id, provider, state, basis, reserved_micro_usd, charge_micro_usd, "
+        "input_tokens, output_tokens, "
         "cached_input_tokens, cache_write_tokens, prices, time_zone, day_start_s, month_start_s, reason "
         "FROM ledger_attempts"
     )
     corrections = session.rows(
         "SELECT a.attempt_id, a.provider, a.time_zone, a.day_start_s, a.month_start_s, c.delta_micro_usd, "
-        "c.charge_micro_usd FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = c.attempt_id "
+        "c.charge_micro_usd FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = "
+        "c.attempt_id "
         "ORDER BY c.corrected_us"
     )
     windows = session.rows(
@@ -286,17 +299,17 @@ def _verify(session: Session) -> Verification:
     findings: list[Finding] = []
     for attempt in attempts:
         findings += _wrong_charge(attempt)
-        state, reserved, charge = attempt[2], _int(attempt[4]), _int(attempt[5])
+        state, reserved, charge = attempt[2], integer(attempt[4]), integer(attempt[5])
         for key in _keys(attempt[1], *attempt[11:14]):
             total = totals[key]
             total[0] += reserved if state in (State.RESERVED, State.DISPATCHED) else 0
             total[1] += charge if state == State.SETTLED else 0
             total[2] += charge if state == State.FORFEITED else 0
-    effective = {attempt[0]: _int(attempt[5]) for attempt in attempts}
+    effective = {attempt[0]: integer(attempt[5]) for attempt in attempts}
     for correction in corrections:
-        effective[correction[0]] += _int(correction[5])
+        effective[correction[0]] += integer(correction[5])
         for key in _keys(*correction[1:5]):
-            totals[key][3] += _int(correction[5])
+            totals[key][3] += integer(correction[5])
     for name, micro_usd in effective.items():
         if micro_usd < 0:
             findings.append(Finding(f"attempt {name}", "corrected below zero", ">= 0", str(micro_usd)))
@@ -312,7 +325,7 @@ def _wrong_charge(attempt: Row) -> list[Finding]:
     name, _, state, basis, _, charge, fresh, output, cached, written, prices, *_, reason = attempt
     if state != State.SETTLED or basis != Basis.MEASURED or reason is not None:
         return []
-    usage = Usage(_int(fresh), _int(output), _int(cached), _int(written))
+    usage = Usage(integer(fresh), integer(output), integer(cached), integer(written))
     expected = cost_micro_usd(_prices(str(prices)), usage)
     if expected == charge:
         return []
@@ -323,8 +336,8 @@ _prices = lru_cache(maxsize=256)(prices_from_text)
 
 
 def _wrong_window(window: Row, expected: list[int]) -> list[Finding]:
-    found = [_int(value) for value in window[3:7]]
-    opening, limit, ever_breached = _int(window[7]), window[8], window[9]
+    found = [integer(value) for value in window[3:7]]
+    opening, limit, ever_breached = integer(window[7]), window[8], window[9]
     subject = f"window {_shown(window[:3])}"
     findings = []
     if found != expected:
@@ -332,7 +345,7 @@ def _wrong_window(window: Row, expected: list[int]) -> list[Finding]:
             Finding(subject, "totals are not the sums of the rows", _amounts(expected), _amounts(found))
         )
     used = opening + sum(found)
-    if limit is not None and used > _int(limit) and not ever_breached:
+    if limit is not None and used > integer(limit) and not ever_breached:
         findings.append(Finding(subject, "over its limit without a breach", f"<= {limit}", str(used)))
     return findings
 
@@ -349,7 +362,7 @@ def _keys(
 
 
 def _shown(key: tuple[Value, ...]) -> str:
-    return f"{key[0]} of {_instant(_int(key[2]) * 1_000_000)} ({key[1]})"
+    return f"{key[0]} of {_instant(integer(key[2]) * 1_000_000)} ({key[1]})"
 
 
 def _amounts(total: list[int]) -> str:
@@ -383,23 +396,25 @@ def _export(session: Session) -> list[ExportRow]:
         """
         SELECT 'attempt', attempt_id, decision_id, provider, model, is_local, state, basis, served,
             reserved_micro_usd, charge_micro_usd, input_tokens, output_tokens, cached_input_tokens,
-            cache_write_tokens, alternative_model, alternative_micro_usd, policy_digest, time_zone, reserved_us,
+            cache_write_tokens, alternative_model, alternative_micro_usd, policy_digest, time_zone,
+                reserved_us,
             closed_us, reason
         FROM ledger_attempts
         UNION ALL
-        SELECT 'correction', a.attempt_id, a.decision_id, a.provider, a.model, a.is_local, a.state, c.basis, c.served,
+        SELECT 'correction', a.attempt_id, a.decision_id, a.provider, a.model, a.is_local, a.state,
+            c.basis, c.served,
             0, c.delta_micro_usd, c.input_tokens, c.output_tokens, c.cached_input_tokens,
             c.cache_write_tokens, a.alternative_model, c.alternative_micro_usd, a.policy_digest, a.time_zone,
             a.reserved_us, c.corrected_us, c.reason
         FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = c.attempt_id
         """
     )
-    rows.sort(key=lambda row: (_int(row[19]), str(row[1]), str(row[0]), _int(row[20] or 0)))
+    rows.sort(key=lambda row: (integer(row[19]), str(row[1]), str(row[0]), integer(row[20] or 0)))
     return [_export_row(row) for row in rows]
 
 
 def _export_row(row: Row) -> ExportRow:
-    text, number = str, _int
+    text, number = str, integer
     return ExportRow(
         kind=text(row[0]),
         attempt_id=text(row[1]),
@@ -429,8 +444,3 @@ def _export_row(row: Row) -> ExportRow:
 
 def _instant(at_us: int) -> str:
     return (_EPOCH + at_us * _MICROSECOND).isoformat()
-
-
-def _int(value: Value) -> int:
-    assert isinstance(value, int)
-    return value

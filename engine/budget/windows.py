@@ -1,8 +1,8 @@
 """An instant and a time zone -> the budget window it falls into.
 
-A window begins at the first instant of a local calendar day or month. Boundaries alone define windows, so they cover
-time without gap or overlap whatever a zone does: a midnight that does not exist is the instant the clocks sprang over
-it, a midnight that comes twice is its first coming, and a day that was skipped is empty.
+A window begins at the first instant of a local calendar day or month. Boundaries alone define windows, so
+they cover time without gap or overlap whatever a zone does: a midnight that does not exist is the instant the
+clocks sprang over it, a midnight that comes twice is its first coming, and a day that was skipped is empty.
 Instants are whole seconds since 1970-01-01 UTC.
 """
 
@@ -79,8 +79,8 @@ def _start_of(day: datetime.date, zone: ZoneInfo) -> int:
     after = _seconds(midnight.replace(fold=1))
     if after >= before:
         return before
-    # Midnight lies in a gap: it would be `before` by the old offset and `after` by the new one. The clocks changed
-    # somewhere in (after, before]; find the instant.
+    # Midnight lies in a gap: it would be `before` by the old offset and `after` by the new one. The clocks
+    # changed somewhere in (after, before]; find the instant.
     new_offset = _local_offset(before, zone)
     low, high = after, before
     while high - low > 1:

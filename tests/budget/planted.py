@@ -9,23 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from engine.budget import errors, ledger
-from engine.budget.ledger import Attempt, Ledger, Reservation
+from engine.budget import Ledger, admission, charges, errors
+from engine.budget.accounts import account_id
+from engine.budget.attempts import Attempt, Outcome, Reservation, State
 from engine.budget.money import Usage
 from engine.budget.schema import STEPS
+from engine.budget.windows import Period, window_at
 
 _original: dict[str, Any] = {
-    name: getattr(ledger, name)
-    for name in (
-        "_admit",
-        "_book",
-        "_settle",
-        "_release",
-        "_forfeit",
-        "_close",
-        "_ensure_window",
-        "cost_micro_usd",
-    )
+    "admit": admission.admit,
+    "ensure_window": admission.ensure_window,
+    **{name: getattr(charges, name) for name in ("book", "settle", "release", "forfeit", "cost_micro_usd")},
 }
 _original_reserve = Ledger.reserve
 _original_settle = Ledger.settle
@@ -51,12 +45,12 @@ def charge_after_the_call() -> None:
     """Nothing is held; the answer is charged when it came."""
 
     def admit(session: Any, account: Any, window: Any, amount: int) -> None:
-        _original["_admit"](session, account, window, 0)
+        _original["admit"](session, account, window, 0)
 
     def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
-        _original["_book"](session, row, **moves)
+        _original["book"](session, row, **moves)
 
-    ledger._admit, ledger._book = admit, book
+    admission.admit, charges.book = admit, book
 
 
 def check_outside_the_lock() -> None:
@@ -69,9 +63,9 @@ def check_outside_the_lock() -> None:
         return _original_reserve(self, attempt)
 
     def admit(session: Any, account: Any, window: Any, amount: int) -> None:
-        _original["_admit"](session, replace(account, limit_micro_usd=None), window, amount)
+        _original["admit"](session, replace(account, limit_micro_usd=None), window, amount)
 
-    Ledger.reserve, ledger._admit = reserve, admit  # type: ignore[method-assign]
+    Ledger.reserve, admission.admit = reserve, admit  # type: ignore[method-assign]
 
 
 def shrink_to_the_remainder() -> None:
@@ -93,10 +87,10 @@ def refund_on_expiry() -> None:
     """A lost attempt gets its reservation back."""
 
     def forfeit(session: Any, attempt_id: str, reason: str) -> Any:
-        end = "_release" if reason == "lease over" else "_forfeit"
+        end = "release" if reason == "lease over" else "forfeit"
         return _original[end](session, attempt_id, reason)
 
-    ledger._forfeit = forfeit
+    charges.forfeit = forfeit
 
 
 def early_settle() -> None:
@@ -106,7 +100,7 @@ def early_settle() -> None:
         _original_settle(self, reservation, Usage(1, 1))
 
     def settle(self: Ledger, reservation: Reservation, usage: Usage, **_: Any) -> Any:
-        return ledger.Outcome(reservation.attempt_id, ledger.State.SETTLED, 0)
+        return Outcome(reservation.attempt_id, State.SETTLED, 0)
 
     Ledger.dispatched, Ledger.settle = dispatched, settle  # type: ignore[method-assign]
 
@@ -116,9 +110,9 @@ def swapped_account_order() -> None:
 
     def book(session: Any, row: Any, **moves: Any) -> None:
         other = {"north": "south", "south": "north"}[row.provider]
-        _original["_book"](session, replace(row, provider=other), **moves)
+        _original["book"](session, replace(row, provider=other), **moves)
 
-    ledger._book = book
+    charges.book = book
 
 
 def float_rounding() -> None:
@@ -129,7 +123,7 @@ def float_rounding() -> None:
         dollars = usage.input_tokens * (rates.input / 1e12) + usage.output_tokens * (rates.output / 1e12)
         return round(dollars * 1e6)
 
-    ledger.cost_micro_usd = cost
+    charges.cost_micro_usd = cost
 
 
 def reset_by_last_write() -> None:
@@ -144,45 +138,42 @@ def reset_by_last_write() -> None:
                 "WHERE account_id = ? AND start_s = ?",
                 (account.account_id, window.start_s),
             )
-        _original["_admit"](session, account, window, amount)
+        _original["admit"](session, account, window, amount)
 
-    ledger._admit = admit
+    admission.admit = admit
 
 
 def settled_twice() -> None:
     """A repeated settle charges again."""
 
     def settle(session: Any, attempt_id: str, usage: Any, basis: Any, served: Any, stated: Any) -> Any:
-        row = ledger._load(session, attempt_id)
-        outcome = _original["_settle"](session, attempt_id, usage, basis, served, stated)
-        if row.state is ledger.State.SETTLED:
-            _original["_book"](session, row, settled=row.charge_micro_usd, breach=False)
+        row = charges.load(session, attempt_id)
+        outcome = _original["settle"](session, attempt_id, usage, basis, served, stated)
+        if row.state is State.SETTLED:
+            _original["book"](session, row, settled=row.charge_micro_usd, breach=False)
         return outcome
 
-    ledger._settle = settle
+    charges.settle = settle
 
 
 def refund_when_unknown() -> None:
     """A call that failed without an answer is taken for unbilled."""
-    ledger._forfeit = _original["_release"]
+    charges.forfeit = _original["release"]
 
 
 def charge_moves_with_the_clock() -> None:
     """The charge goes into the window of the answer instead of the reservation's."""
 
     def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
-        _original["_book"](session, row, reserved=reserved, breach=False)
-        now = {
-            period: ledger.window_at(period, row.time_zone, session.now_us // 1_000_000)
-            for period in ledger.Period
-        }
+        _original["book"](session, row, reserved=reserved, breach=False)
+        now = {period: window_at(period, row.time_zone, session.now_us // 1_000_000) for period in Period}
         for period, window in now.items():
             for provider in (None, row.provider):
-                _original["_ensure_window"](session, ledger.account_id(period, provider), provider, window)
+                _original["ensure_window"](session, account_id(period, provider), provider, window)
         starts = {period: window.start_s for period, window in now.items()}
-        _original["_book"](session, replace(row, starts_s=starts), **moves)
+        _original["book"](session, replace(row, starts_s=starts), **moves)
 
-    ledger._book = book
+    charges.book = book
 
 
 def part_of_the_accounts() -> None:
@@ -190,18 +181,18 @@ def part_of_the_accounts() -> None:
 
     def admit(session: Any, account: Any, window: Any, amount: int) -> None:
         limit = account.limit_micro_usd if account.provider is None else None
-        _original["_admit"](session, replace(account, limit_micro_usd=limit), window, amount)
+        _original["admit"](session, replace(account, limit_micro_usd=limit), window, amount)
 
-    ledger._admit = admit
+    admission.admit = admit
 
 
 def forgotten_reservation() -> None:
     """Settling charges and does not give the hold back: phantom exhaustion."""
 
     def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
-        _original["_book"](session, row, **moves)
+        _original["book"](session, row, **moves)
 
-    ledger._book = book
+    charges.book = book
 
 
 def priced_at_the_cheapest() -> None:
@@ -210,7 +201,7 @@ def priced_at_the_cheapest() -> None:
     def cost(prices: Any, usage: Usage) -> int:
         return int(_original["cost_micro_usd"](prices, replace(usage, cached_input_tokens=0)))
 
-    ledger.cost_micro_usd = cost
+    charges.cost_micro_usd = cost
 
 
 BUGS: dict[str, Callable[[], None]] = {

@@ -1,0 +1,259 @@
+"""The ends of an attempt: its row, its charge, and the totals of the windows it was reserved in."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from engine.budget.account_states import USED
+from engine.budget.accounts import account_id
+from engine.budget.admission import ensure_window
+from engine.budget.attempts import OPEN_STATES, Basis, Outcome, State
+from engine.budget.errors import AttemptConflict, UnknownAttempt
+from engine.budget.money import TokenPrices, Usage, cost_micro_usd, prices_from_text
+from engine.budget.store import Session, integer
+from engine.budget.windows import Period, window_at
+
+_LATE_SETTLE = "late-settle"
+_LATE_RELEASE = "late-release"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    attempt_id: str
+    state: State
+    provider: str
+    local: bool
+    strict_dispatch: bool
+    amount_micro_usd: int
+    charge_micro_usd: int
+    basis: str | None
+    usage: Usage
+    prices: TokenPrices
+    alternative_prices: TokenPrices | None
+    time_zone: str
+    starts_s: dict[Period, int]
+    lease_until_us: int
+
+    @property
+    def open(self) -> bool:
+        return self.state in (State.RESERVED, State.DISPATCHED)
+
+
+def load(session: Session, attempt_id: str) -> AttemptRow:
+    rows = session.rows(
+        "SELECT state, provider, is_local, strict_dispatch, reserved_micro_usd, charge_micro_usd, "
+        "basis, input_tokens, "
+        "output_tokens, cached_input_tokens, cache_write_tokens, prices, alternative_prices, "
+        "time_zone, day_start_s, "
+        "month_start_s, lease_until_us FROM ledger_attempts WHERE attempt_id = ?",
+        (attempt_id,),
+    )
+    if not rows:
+        raise UnknownAttempt(f"no attempt {attempt_id} was ever reserved")
+    row = rows[0]
+    return AttemptRow(
+        attempt_id=attempt_id,
+        state=State(str(row[0])),
+        provider=str(row[1]),
+        local=row[2] == 1,
+        strict_dispatch=row[3] == 1,
+        amount_micro_usd=integer(row[4]),
+        charge_micro_usd=integer(row[5]),
+        basis=None if row[6] is None else str(row[6]),
+        usage=Usage(integer(row[7]), integer(row[8]), integer(row[9]), integer(row[10])),
+        prices=prices_from_text(str(row[11])),
+        alternative_prices=None if row[12] is None else prices_from_text(str(row[12])),
+        time_zone=str(row[13]),
+        starts_s={Period.DAILY: integer(row[14]), Period.MONTHLY: integer(row[15])},
+        lease_until_us=integer(row[16]),
+    )
+
+
+def settle(
+    session: Session, attempt_id: str, usage: Usage, basis: Basis, served: bool, stated_micro_usd: int | None
+) -> Outcome:
+    row = load(session, attempt_id)
+    charge = cost_micro_usd(row.prices, usage) if stated_micro_usd is None else stated_micro_usd
+    match row.state:
+        case State.RESERVED | State.DISPATCHED:
+            reason = None if stated_micro_usd is None else "stated by the provider"
+            return close(session, row, State.SETTLED, charge, basis, usage, served, reason)
+        case State.SETTLED:
+            if (row.charge_micro_usd, row.basis, row.usage) != (charge, basis.value, usage):
+                raise AttemptConflict(f"attempt {attempt_id} was settled already, with another usage")
+            return Outcome(attempt_id, row.state, charge, breach=charge > row.amount_micro_usd)
+        case State.RELEASED | State.FORFEITED:
+            return correct(
+                session, row, _LATE_SETTLE, charge, usage, basis, f"settled after {row.state.value}", served
+            )
+        case _:
+            assert_never(row.state)
+
+
+def release(session: Session, attempt_id: str, reason: str) -> Outcome:
+    row = load(session, attempt_id)
+    match row.state:
+        case State.RESERVED | State.DISPATCHED:
+            return close(session, row, State.RELEASED, 0, None, Usage(), False, reason)
+        case State.RELEASED:
+            return Outcome(attempt_id, row.state, 0)
+        case State.FORFEITED:
+            return correct(session, row, _LATE_RELEASE, 0, None, Basis.MEASURED, reason)
+        case State.SETTLED:
+            raise AttemptConflict(f"attempt {attempt_id} is settled and cannot be released")
+        case _:
+            assert_never(row.state)
+
+
+def forfeit(session: Session, attempt_id: str, reason: str) -> Outcome:
+    row = load(session, attempt_id)
+    match row.state:
+        case State.RESERVED | State.DISPATCHED:
+            return close(
+                session, row, State.FORFEITED, row.amount_micro_usd, Basis.RESERVED, Usage(), False, reason
+            )
+        case State.FORFEITED:
+            return Outcome(attempt_id, row.state, row.charge_micro_usd)
+        case State.SETTLED | State.RELEASED:
+            raise AttemptConflict(f"attempt {attempt_id} is {row.state.value} and cannot be forfeited")
+        case _:
+            assert_never(row.state)
+
+
+def close(
+    session: Session,
+    row: AttemptRow,
+    state: State,
+    charge: int,
+    basis: Basis | None,
+    usage: Usage,
+    served: bool,
+    reason: str | None,
+) -> Outcome:
+    alternative = _alternative(row, usage, served=served)
+    session.run(
+        "UPDATE ledger_attempts SET state = ?, charge_micro_usd = ?, basis = ?, served = ?, "
+        "input_tokens = ?, "
+        "output_tokens = ?, cached_input_tokens = ?, cache_write_tokens = ?, alternative_micro_usd = "
+        "?, closed_us = ?, "
+        f"reason = ? WHERE attempt_id = ? AND state IN {OPEN_STATES}",
+        (
+            state.value,
+            charge,
+            None if basis is None else basis.value,
+            int(served),
+            *_token_columns(usage),
+            alternative,
+            session.now_us,
+            reason,
+            row.attempt_id,
+        ),
+    )
+    breach = charge > row.amount_micro_usd
+    book(
+        session,
+        row,
+        reserved=-row.amount_micro_usd,
+        settled=charge if state is State.SETTLED else 0,
+        forfeited=charge if state is State.FORFEITED else 0,
+        breach=breach,
+    )
+    return Outcome(row.attempt_id, state, charge, breach)
+
+
+def correct(
+    session: Session,
+    row: AttemptRow,
+    key: str,
+    charge: int,
+    usage: Usage | None,
+    basis: Basis,
+    reason: str,
+    served: bool = False,
+) -> Outcome:
+    """Add the row that brings an ended attempt to `charge`; the attempt's own row stays as it is."""
+    known = session.rows(
+        "SELECT charge_micro_usd FROM ledger_corrections WHERE attempt_id = ? AND correction_key = ?",
+        (row.attempt_id, key),
+    )
+    if known:
+        if known[0][0] != charge:
+            raise AttemptConflict(
+                f"attempt {row.attempt_id} was corrected already ({key}), to another charge"
+            )
+        return Outcome(row.attempt_id, row.state, charge)
+    ((corrected,),) = session.rows(
+        "SELECT CAST(COALESCE(SUM(delta_micro_usd), 0) AS BIGINT) FROM ledger_corrections WHERE "
+        "attempt_id = ?",
+        (row.attempt_id,),
+    )
+    delta = charge - row.charge_micro_usd - integer(corrected)
+    session.run(
+        "INSERT INTO ledger_corrections (attempt_id, correction_key, delta_micro_usd, "
+        "charge_micro_usd, basis, served, "
+        "input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, "
+        "alternative_micro_usd, reason, corrected_us) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.attempt_id,
+            key,
+            delta,
+            charge,
+            basis.value,
+            int(served),
+            *_token_columns(usage or Usage()),
+            None if usage is None else _alternative(row, usage, served=served),
+            reason,
+            session.now_us,
+        ),
+    )
+    # What was released may be held by others by now.
+    breach = charge > (0 if row.state is State.RELEASED else row.amount_micro_usd)
+    book(session, row, corrected=delta, breach=breach)
+    return Outcome(row.attempt_id, row.state, charge, breach)
+
+
+def book(
+    session: Session,
+    row: AttemptRow,
+    *,
+    reserved: int = 0,
+    settled: int = 0,
+    forfeited: int = 0,
+    corrected: int = 0,
+    breach: bool,
+) -> None:
+    """Move the four totals of the windows the attempt was reserved in, whatever the time is now."""
+    if not (reserved or settled or forfeited or corrected):
+        return
+    grows = reserved + settled + forfeited + corrected
+    over = f"(? > 0 AND admitted_limit_micro_usd IS NOT NULL AND {USED} + ? > admitted_limit_micro_usd)"
+    for period, start_s in row.starts_s.items():
+        names = (account_id(period, None), account_id(period, row.provider))
+        if row.amount_micro_usd == 0:  # nothing was held, so the window may be new
+            for name, provider in zip(names, (None, row.provider), strict=True):
+                ensure_window(session, name, provider, window_at(period, row.time_zone, start_s))
+        session.run(
+            "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
+            "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
+            "corrected_micro_usd = corrected_micro_usd + ?, "
+            f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
+            f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
+            "WHERE account_id IN (?, ?) AND time_zone = ? AND start_s = ?",
+            (
+                *(reserved, settled, forfeited, corrected),
+                *(int(breach), grows, grows) * 2,
+                *names,
+                row.time_zone,
+                start_s,
+            ),
+        )
+
+
+def _alternative(row: AttemptRow, usage: Usage, *, served: bool) -> int | None:
+    if not served or row.alternative_prices is None:
+        return None
+    return cost_micro_usd(row.alternative_prices, usage)
+
+
+def _token_columns(usage: Usage) -> tuple[int, int, int, int]:
+    return (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens)
