@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.language.diagnostics import Diagnostic, visible
-from engine.language.messages import nearest
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import Statement
+from engine.language.wording import nearest
 
 # Each part ends where the next begins, so that a long line of a stranger's costs no more than once.
 _COMMENT = re.compile(r"^[ \t]*(#[ \t]*lint:[^\r\n]*)", re.MULTILINE)

@@ -81,7 +81,7 @@ def _why_not(
 ) -> int:
     from engine.analysis.why_not import why_not
     from engine.commands.why_not_text import why_not_json, why_not_text
-    from engine.language.messages import listed, nearest
+    from engine.language.wording import listed, nearest
 
     keys = [model.key for model in policy.catalogue.models]
     if arguments.why_not not in keys:

@@ -146,7 +146,7 @@ def _list(terminal: Terminal) -> int:
 def _explain(slug: str, terminal: Terminal) -> int:
     from engine.analysis.lint_rules import BY_SLUG
     from engine.language.diagnostics import visible
-    from engine.language.messages import nearest
+    from engine.language.wording import nearest
 
     rule = BY_SLUG.get(slug)
     if rule is None:

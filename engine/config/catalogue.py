@@ -12,10 +12,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from engine.config import messages
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
 from engine.config.yaml_source import Document
-from engine.language import messages
 from engine.language.diagnostics import Problems
 from engine.language.source import Span
 from engine.language.syntax_tree import span_field

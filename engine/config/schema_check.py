@@ -13,11 +13,12 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from engine.bundled import bundled_text
+from engine.config import messages
 from engine.config.redaction import is_blanked, is_secret_key
 from engine.config.yaml_source import MOST_FINDINGS, Document, Path
-from engine.language import messages
 from engine.language.diagnostics import Diagnostic, Problems, visible
 from engine.language.source import Span
+from engine.language.wording import listed
 from engine.provider_apis import APIS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnos
         case "enum" if last == "currency":
             yield messages.other_currency(_written(value), at)
         case "enum" if isinstance(value, list | dict):
-            yield messages.wrong_type(key, f"one of {messages.listed(_choices(allowed))}", _shown(value), at)
+            yield messages.wrong_type(key, f"one of {listed(_choices(allowed))}", _shown(value), at)
         case "enum":
             yield messages.not_one_of(str(last), _written(value), _choices(allowed), at)
         case "type":

@@ -12,11 +12,11 @@ from fractions import Fraction
 from functools import cache
 from itertools import islice
 
+from engine.config import messages
 from engine.config.catalogue import Catalogue
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
 from engine.config.yaml_source import MOST_FINDINGS, Document, read_yaml
-from engine.language import messages
 from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import span_field

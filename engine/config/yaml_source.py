@@ -15,9 +15,10 @@ from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
+from engine.config import messages
 from engine.config.redaction import without_secrets
-from engine.language import messages
 from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.messages.syntax import file_too_big
 from engine.language.source import Source, Span
 
 MOST_BYTES = 1024 * 1024
@@ -69,7 +70,7 @@ def decode(name: str, data: bytes, problems: Problems) -> Source | None:
     """The bytes of a file as text, without a byte-order mark; None, and a finding, when they are not
     UTF-8."""
     if len(data) > MOST_BYTES:
-        problems.add(messages.file_too_big(Source(name, "").span(0, 0), MOST_BYTES))
+        problems.add(file_too_big(Source(name, "").span(0, 0), MOST_BYTES))
         return None
     try:
         return Source(name, data.decode("utf-8-sig"))

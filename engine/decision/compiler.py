@@ -24,7 +24,6 @@ from engine.decision.cubes import (
 from engine.decision.facts import known_values
 from engine.decision.partitions import Column, columns_of, mask_of
 from engine.decision.scoring import parts_of, scale_of, tie_order
-from engine.language import messages
 from engine.language.checked_policy import (
     CheckedPolicy,
     Condition,
@@ -36,8 +35,11 @@ from engine.language.checked_policy import (
     Use,
     Weigh,
 )
-from engine.language.diagnostics import Problems
+from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.sentences import error
+from engine.language.source import Span
 from engine.language.vocabulary import GIVEN, Kind, Names
+from engine.language.wording import tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class _Compilation:
             try:
                 self._add(index, rule, scale)
             except TooManyCubes:
-                self._problems.add(messages.rule_too_complex(rule.name_span, rule.name))
+                self._problems.add(_rule_too_complex(rule.name_span, rule.name))
         return CompiledPolicy(
             rules=rules,
             models=self._models,
@@ -288,3 +290,12 @@ def _points(each: dict[int, list[int]], once: list[tuple[int, int]]) -> Points:
 
 def _scaled(number: Decimal, scale: int) -> int:
     return int(number.scaleb(scale))
+
+
+def _rule_too_complex(span: Span, name: str) -> Diagnostic:
+    return error(
+        "rule-too-complex",
+        span,
+        f"the condition of {tick(name)} comes to more than 4096 alternatives",
+        "split this rule: every `or` inside an `and` multiplies, and several rules of one kind act together",
+    )

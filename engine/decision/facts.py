@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from engine.errors import EngineError
-from engine.language.messages import listed, nearest
 from engine.language.vocabulary import (
     FACTS,
     GIVEN,
@@ -25,6 +24,7 @@ from engine.language.vocabulary import (
     Names,
     given_by,
 )
+from engine.language.wording import listed, nearest
 
 # A class body cannot list the rows of a table, and mypy cannot read them: to it, every field is Any.
 _make_row: Callable[..., Any] = namedtuple

@@ -29,8 +29,8 @@ from engine.language.checked_policy import (
 )
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_statement
-from engine.language.messages import listed
 from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Names, Term
+from engine.language.wording import listed
 
 _PROBE = "\0editor"
 

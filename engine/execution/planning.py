@@ -12,8 +12,8 @@ from engine.execution.prompt import Prompt
 from engine.execution.runtime import Runtime
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.language.checked_policy import FactValue
-from engine.language.messages import listed, nearest
 from engine.language.vocabulary import WEEKDAYS, Fact, FactOrigin, Kind, given_by
+from engine.language.wording import listed, nearest
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 

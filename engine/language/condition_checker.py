@@ -12,7 +12,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Literal, TypeAlias, TypeVar, assert_never
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
     All,
@@ -37,6 +36,9 @@ from engine.language.checked_policy import (
 )
 from engine.language.constants import BOUNDS, TERMS, Constants
 from engine.language.diagnostics import Problems
+from engine.language.messages import names as name_messages
+from engine.language.messages import syntax as syntax_messages
+from engine.language.messages import types as type_messages
 from engine.language.resolver import Namespace
 from engine.language.source import Span
 from engine.language.vocabulary import LOCALITIES, WEEKDAYS, Fact, Kind, Term
@@ -147,7 +149,7 @@ class ConditionChecker:
 
     def _may_nest(self, span: Span, depth: int) -> bool:
         if depth > MOST_NESTING:
-            self.problems.add(messages.nesting_too_deep(span, MOST_NESTING))
+            self.problems.add(syntax_messages.nesting_too_deep(span, MOST_NESTING))
             return False
         if depth > self._depth:
             self._depth = depth
@@ -178,7 +180,7 @@ class ConditionChecker:
         if term.kind is Kind.FLAG:
             self._speaks_of(term, span)
             return self._flag(term, True, span)
-        self.problems.add(messages.must_be_compared(span, term, self.constants.listed(term)))
+        self.problems.add(type_messages.must_be_compared(span, term, self.constants.listed(term)))
         return None
 
     def _let(self, word: tree.Word, depth: int) -> tuple[bool, Condition | None]:
@@ -189,7 +191,7 @@ class ConditionChecker:
             return name in self.namespace.unreadable, None
         self.used.add(name)
         if isinstance(let.value, tree.List):
-            self.problems.add(messages.list_alone(word.span, name, let.name.span))
+            self.problems.add(type_messages.list_alone(word.span, name, let.name.span))
             return True, None
         checked = self._lets.get(name, UNREADABLE)
         if checked.condition is None:
@@ -197,7 +199,7 @@ class ConditionChecker:
         # A let stands for its expression in brackets.
         depth += 1 + checked.depth
         if depth > MOST_NESTING:
-            self.problems.add(messages.nesting_through_let(word.span, name, MOST_NESTING))
+            self.problems.add(syntax_messages.nesting_through_let(word.span, name, MOST_NESTING))
             return True, None
         self._depth = max(self._depth, depth)
         if checked.fact is not None and self._fact is None:
@@ -213,7 +215,7 @@ class ConditionChecker:
         models = self.constants.models_called(text)
         if text in self.constants.providers:
             if models:
-                self.problems.add(messages.provider_or_model(value.span, value.span.text))
+                self.problems.add(name_messages.provider_or_model(value.span, value.span.text))
                 return None
             self._speaks_of_model(value.span)
             return ModelIn("model.provider", frozenset({text}), value.span)
@@ -228,18 +230,18 @@ class ConditionChecker:
 
     def _unknown(self, value: tree.Word | tree.Text) -> None:
         text = value.text
-        if isinstance(value, tree.Word) and messages.looks_like_a_term(text):
-            self.problems.add(messages.unknown_term(value.span, text))
+        if isinstance(value, tree.Word) and name_messages.looks_like_a_term(text):
+            self.problems.add(name_messages.unknown_term(value.span, text))
             return
         declaration = self.namespace.declared.get(text)
         if isinstance(value, tree.Word) and declaration is not None:
             noun, place = declaration.noun, declaration.statement.name.span
-            self.problems.add(messages.rule_alone(value.span, text, noun, place))
+            self.problems.add(name_messages.rule_alone(value.span, text, noun, place))
             return
         lets, names = self.namespace.lets, self.constants.names
         search = self.constants.may_search(len(lets) + len(names.models))
         self.problems.add(
-            messages.unknown_name(
+            name_messages.unknown_name(
                 value.span,
                 text,
                 lets=[let.name.text for let in lets] if search else [],
@@ -255,7 +257,9 @@ class ConditionChecker:
         right = node.right
         other = TERMS.get(right.text) if isinstance(right, tree.Word) else None
         if other is not None and not self._could_be_a_term(node.left):
-            self.problems.add(messages.turned_round(node.span, node.left.span.text, other, node.operator))
+            self.problems.add(
+                name_messages.turned_round(node.span, node.left.span.text, other, node.operator)
+            )
             return None
         term = self._subject(node.left)
         if term is None:
@@ -280,7 +284,7 @@ class ConditionChecker:
         return isinstance(value, tree.Word) and (
             value.text in TERMS
             or value.text in self.namespace.unreadable
-            or messages.looks_like_a_term(value.text)
+            or name_messages.looks_like_a_term(value.text)
         )
 
     def _subject(self, value: tree.Value) -> Term | None:
@@ -290,15 +294,15 @@ class ConditionChecker:
             term = TERMS.get(text)
             if term is not None:
                 return term
-            if messages.looks_like_a_term(text):
-                self.problems.add(messages.unknown_term(value.span, text))
+            if name_messages.looks_like_a_term(text):
+                self.problems.add(name_messages.unknown_term(value.span, text))
                 return None
             if text in self.namespace.unreadable:
                 return None
             if self._stands_alone(text):
-                self.problems.add(messages.stands_alone(value.span, text))
+                self.problems.add(type_messages.stands_alone(value.span, text))
                 return None
-        self.problems.add(messages.unknown_subject(value.span, text, isinstance(value, tree.Word)))
+        self.problems.add(name_messages.unknown_subject(value.span, text, isinstance(value, tree.Word)))
         return None
 
     def _stands_alone(self, text: str) -> bool:
@@ -313,7 +317,7 @@ class ConditionChecker:
     def _set_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
         if node.operator != "has":
             right = node.right.span.text
-            self.problems.add(messages.set_is_single(node.span, term.name, node.operator, right))
+            self.problems.add(type_messages.set_is_single(node.span, term.name, node.operator, right))
             return None
         element = self.element(term, node.right)
         return None if element is None else _has(term, element, node.span)
@@ -321,10 +325,10 @@ class ConditionChecker:
     def _name_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
         operator, span = node.operator, node.span
         if operator == "has":
-            self.problems.add(messages.has_on_single(span, term.name, node.right.span.text))
+            self.problems.add(type_messages.has_on_single(span, term.name, node.right.span.text))
             return None
         if operator not in ("is", "is not") and term.kind is Kind.NAME:
-            self.problems.add(messages.no_order(span, term.name, operator))
+            self.problems.add(type_messages.no_order(span, term.name, operator))
             return None
         name = self.constants.name(term, node.right)
         if name is None:
@@ -337,7 +341,7 @@ class ConditionChecker:
             case _:
                 names = _ordered(term.scale, operator, name)
                 if not names or len(names) == len(term.scale):
-                    self.problems.add(messages.same_for_all(span, bool(names)))
+                    self.problems.add(type_messages.same_for_all(span, bool(names)))
                 return self._in(term, names, span)
 
     def _flag_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
@@ -347,18 +351,18 @@ class ConditionChecker:
             or isinstance(right, tree.Number)
             or right.text not in ("yes", "no")
         ):
-            self.problems.add(messages.yes_or_no(node.span, term.name, right.span.text))
+            self.problems.add(type_messages.yes_or_no(node.span, term.name, right.span.text))
             return None
         return self._flag(term, (right.text == "yes") == (operator == "is"), node.span)
 
     def _number_comparison(self, term: Term, node: tree.Comparison) -> Condition | None:
         operator, right, span = node.operator, node.right, node.span
         if operator == "has":
-            self.problems.add(messages.has_on_single(span, term.name, right.span.text))
+            self.problems.add(type_messages.has_on_single(span, term.name, right.span.text))
             return None
         if term.kind is Kind.PRICE and isinstance(right, tree.Word) and right.text == "unknown":
             if operator not in ("is", "is not"):
-                self.problems.add(messages.unknown_has_no_order(span, term.name))
+                self.problems.add(type_messages.unknown_has_no_order(span, term.name))
                 return None
             return PriceUnknown(span) if operator == "is" else Not(PriceUnknown(span), span)
         value = self.constants.number(term, right)
@@ -366,7 +370,7 @@ class ConditionChecker:
             return None
         least, greatest = BOUNDS[term.kind]
         if _is_same_for_all(operator, value, least, greatest):
-            self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
+            self.problems.add(type_messages.same_for_all(span, operator in ("<=", ">=")))
         if operator == "is not":
             return _is_not(term, _compare(term, "is", value, span), span)
         return _compare(term, operator, value, span)
@@ -377,7 +381,7 @@ class ConditionChecker:
         """Tokens with tokens, names with names, and always one of each side."""
         operator, span = node.operator, node.span
         if isinstance(left, Fact) == isinstance(right, Fact):
-            self.problems.add(messages.same_side(span, left, right, isinstance(left, Fact)))
+            self.problems.add(type_messages.same_side(span, left, right, isinstance(left, Fact)))
             return None
         fact, attribute = (left, right) if isinstance(left, Fact) else (right, left)
         condition: Condition | None = None
@@ -390,7 +394,7 @@ class ConditionChecker:
             condition = CrossIs(fact.name, attribute.name, span)
         elif left.kind is Kind.SET and _holds_names(right):
             if operator != "has":
-                self.problems.add(messages.set_is_single(span, left.name, operator, right.name))
+                self.problems.add(type_messages.set_is_single(span, left.name, operator, right.name))
                 return None
             if _can_hold(left, right):
                 condition = (
@@ -399,10 +403,10 @@ class ConditionChecker:
                     else ModelHasFact(attribute.name, fact.name, span)
                 )
         elif right.kind is Kind.SET and _holds_names(left) and _can_hold(right, left):
-            self.problems.add(messages.set_on_the_right(span, left.name, right.name))
+            self.problems.add(type_messages.set_on_the_right(span, left.name, right.name))
             return None
         if condition is None:
-            self.problems.add(messages.cannot_be_compared(span, left, operator, right))
+            self.problems.add(type_messages.cannot_be_compared(span, left, operator, right))
             return None
         if self._cross is None:
             self._cross = Mention(span)
@@ -415,7 +419,7 @@ class ConditionChecker:
         other = TERMS.get(right.text) if isinstance(right, tree.Word) else None
         if other is not None and not self._could_be_a_term(node.left):
             operator = "not in" if node.negated else "in"
-            self.problems.add(messages.turned_round(span, node.left.span.text, other, operator))
+            self.problems.add(name_messages.turned_round(span, node.left.span.text, other, operator))
             return None
         term = self._subject(node.left)
         if term is None:
@@ -424,9 +428,9 @@ class ConditionChecker:
         if isinstance(right, tree.Range):
             condition = self._range(term, right, node)
         elif term.kind is Kind.SET:
-            self.problems.add(messages.in_on_set(span, term.name, right.span.text))
+            self.problems.add(type_messages.in_on_set(span, term.name, right.span.text))
         elif term.kind is Kind.FLAG:
-            self.problems.add(messages.yes_or_no(span, term.name, right.span.text))
+            self.problems.add(type_messages.yes_or_no(span, term.name, right.span.text))
         else:
             condition = self._of_list(term, right, "in", span)
         if condition is None:
@@ -439,7 +443,7 @@ class ConditionChecker:
         if term is None:
             return None
         if term.kind is not Kind.SET:
-            self.problems.add(messages.has_some_on_single(node.span, term.name, node.right.span.text))
+            self.problems.add(type_messages.has_some_on_single(node.span, term.name, node.right.span.text))
             return None
         condition = self._of_list(term, node.right, node.quantifier, node.span)
         if condition is not None:
@@ -480,24 +484,24 @@ class ConditionChecker:
         let = self.namespace.let(name)
         if let is None:
             if name in TERMS:
-                self.problems.add(messages.term_for_list(word.span, term, TERMS[name]))
+                self.problems.add(type_messages.term_for_list(word.span, term, TERMS[name]))
             elif name not in self.namespace.unreadable:
                 lists: list[str] = []
                 lets = self.namespace.lets
                 if self.constants.may_search(len(lets)):
                     lists = [known.name.text for known in lets if isinstance(known.value, tree.List)]
-                self.problems.add(messages.not_a_list(word.span, name, lists, declared=None))
+                self.problems.add(type_messages.not_a_list(word.span, name, lists, declared=None))
             return None
         self.used.add(name)
         if not isinstance(let.value, tree.List):
-            self.problems.add(messages.not_a_list(word.span, name, [], declared=let.name.span))
+            self.problems.add(type_messages.not_a_list(word.span, name, [], declared=let.name.span))
             return None
         return let.value
 
     def _members(self, written: tree.List, read: Callable[[tree.Value], Meant | None]) -> tuple[Meant, ...]:
         """The values of a list, each once; none when there is an error in it."""
         if not written.items:
-            self.problems.add(messages.empty_list(written.span))
+            self.problems.add(type_messages.empty_list(written.span))
         places: dict[Meant, Span] = {}
         is_good = True
         for item in written.items:
@@ -505,7 +509,7 @@ class ConditionChecker:
             if value is None:
                 is_good = False
             elif value in places:
-                self.problems.add(messages.member_twice(item.span, item.span.text, places[value]))
+                self.problems.add(type_messages.member_twice(item.span, item.span.text, places[value]))
                 is_good = False
             else:
                 places[value] = item.span
@@ -518,20 +522,20 @@ class ConditionChecker:
             case Kind.ORDERED:
                 return self._stretch(term, written, node.span)
             case _:
-                self.problems.add(messages.no_range(node.span, term, written, node.negated))
+                self.problems.add(type_messages.no_range(node.span, term, written, node.negated))
                 return None
 
     def _hours(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
         """`22..6` is 22:00 to 05:59: the last hour is not in it."""
         if isinstance(written.high, tree.Number) and written.high.text == "24":
-            self.problems.add(messages.midnight_is_zero(written.high.span, written.low.span.text))
+            self.problems.add(type_messages.midnight_is_zero(written.high.span, written.low.span.text))
             return None
         low = self.constants.number(term, written.low)
         high = self.constants.number(term, written.high)
         if low is None or high is None:
             return None
         if low == high:
-            self.problems.add(messages.empty_range(written.span, term.name, low))
+            self.problems.add(type_messages.empty_range(written.span, term.name, low))
             return None
         begun = _compare(term, ">=", low, span)
         if high == 0:
@@ -554,10 +558,10 @@ class ConditionChecker:
         elif term.scale == WEEKDAYS:
             names = (*scale[first:], *scale[: last + 1])
         else:
-            self.problems.add(messages.backward_range(written.span, term.name, low, high))
+            self.problems.add(type_messages.backward_range(written.span, term.name, low, high))
             return None
         if len(names) == len(scale):
-            self.problems.add(messages.same_for_all(span, always=True))
+            self.problems.add(type_messages.same_for_all(span, always=True))
         return self._in(term, names, span)
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
@@ -586,7 +590,7 @@ class ConditionChecker:
             and term.name == "budget.exhausted_providers"
             and element not in self.constants.limited_providers
         ):
-            self.problems.add(messages.never_exhausted(value.span, element))
+            self.problems.add(type_messages.never_exhausted(value.span, element))
         return element
 
     def _in(self, term: Term, names: Iterable[str], span: Span) -> Condition:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
+from engine.language.messages import names as name_messages
+from engine.language.messages import types as type_messages
 from engine.language.source import Span
 from engine.language.vocabulary import ATTRIBUTES, FACTS, Kind, KnownModel, Names, Term, Universe
 
@@ -95,10 +96,10 @@ class Constants:
         """The name that `value` means as a value or an element of `term`; None when it is none, and that is
         said."""
         if isinstance(value, tree.Number):
-            self.problems.add(messages.number_for_name(value.span, term))
+            self.problems.add(type_messages.number_for_name(value.span, term))
             return None
         if isinstance(value, tree.Word) and value.text in TERMS:
-            self.problems.add(messages.term_as_value(value.span, term.name))
+            self.problems.add(type_messages.term_as_value(value.span, term.name))
             return None
         universe = term.universe
         text = value.text
@@ -108,7 +109,7 @@ class Constants:
             case "scale":
                 if text in term.scale:
                     return text
-                self.problems.add(messages.unknown_value(value.span, text, term.name, term.scale))
+                self.problems.add(name_messages.unknown_value(value.span, text, term.name, term.scale))
                 return None
             case "labels":
                 return self._label(value)
@@ -122,7 +123,7 @@ class Constants:
         listed = self._listed[universe] or ()
         if universe in _OPEN_BUT_LISTED:
             self.problems.add(
-                messages.nobody_has(value.span, text, universe, listed, self.may_search(len(listed)))
+                name_messages.nobody_has(value.span, text, universe, listed, self.may_search(len(listed)))
             )
             return text
         self._unknown(value, universe, listed)
@@ -131,7 +132,7 @@ class Constants:
     def _unknown(self, value: tree.Word | tree.Text, universe: Universe, listed: Sequence[str]) -> None:
         places = self.names.places
         self.problems.add(
-            messages.unknown_member(
+            name_messages.unknown_member(
                 value.span, value.text, universe, listed, places, self.may_search(len(listed))
             )
         )
@@ -151,7 +152,7 @@ class Constants:
             return None
         first, place = self._label_spellings.setdefault(text.casefold(), (text, value.span))
         if first != text:
-            self.problems.add(messages.label_case(value.span, text, first, place))
+            self.problems.add(name_messages.label_case(value.span, text, first, place))
         return text
 
     def models_called(self, text: str) -> tuple[KnownModel, ...]:
@@ -165,7 +166,7 @@ class Constants:
             return found[0].key
         if found:
             self.problems.add(
-                messages.ambiguous_model(value.span, value.text, [model.key for model in found])
+                name_messages.ambiguous_model(value.span, value.text, [model.key for model in found])
             )
         elif self.forgiving:
             return value.text
@@ -179,7 +180,7 @@ class Constants:
         """The number that `value` means for `term`: an int where it counts whole things, else a Decimal."""
         kind = term.kind
         if not isinstance(value, tree.Number):
-            self.problems.add(messages.name_for_number(value.span, term.name, kind))
+            self.problems.add(type_messages.name_for_number(value.span, term.name, kind))
             return None
         known = self._good.get((kind, value.text))
         if known is not None:
@@ -189,18 +190,18 @@ class Constants:
             return None
         unit, amount = read
         if unit not in _UNITS[kind]:
-            self.problems.add(messages.wrong_unit(value.span, value.text, term.name, kind))
+            self.problems.add(type_messages.wrong_unit(value.span, value.text, term.name, kind))
             return None
         if kind not in _WHOLE:
             self._good[kind, value.text] = amount
             return amount
         whole = Fraction(amount) * _THOUSANDS.get(unit, 1)
         if whole.denominator != 1:
-            self.problems.add(messages.not_whole(value.span, value.text, term.name, kind))
+            self.problems.add(type_messages.not_whole(value.span, value.text, term.name, kind))
             return None
         greatest = BOUNDS[kind][1]
         if greatest is not None and whole.numerator > greatest:
-            self.problems.add(messages.out_of_range(value.span, value.text, term.name, kind))
+            self.problems.add(type_messages.out_of_range(value.span, value.text, term.name, kind))
             return None
         self._good[kind, value.text] = whole.numerator
         return whole.numerator
@@ -212,7 +213,7 @@ class Constants:
             return None
         unit, amount = read
         if unit:
-            self.problems.add(messages.unit_on_plain_number(value.span, value.text, what))
+            self.problems.add(type_messages.unit_on_plain_number(value.span, value.text, what))
             return None
         return amount
 
@@ -222,7 +223,7 @@ class Constants:
             self._read[text] = _unit_and_amount(text)
         read = self._read[text]
         if read is None:
-            self.problems.add(messages.number_too_long(value.span, _MOST_DIGITS))
+            self.problems.add(type_messages.number_too_long(value.span, _MOST_DIGITS))
         return read
 
 

@@ -1,7 +1,7 @@
 """Problems found in what an author wrote -> values, sorted and rendered for a person.
 
-A phase adds to `Problems` and goes on; it never raises for bad input. Every sentence comes from
-`messages`; this module knows only their shape.
+A phase adds to `Problems` and goes on; it never raises for bad input. The sentences stand beside each
+phase; this module knows only their shape.
 """
 
 import unicodedata

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.language import messages
 from engine.language.source import Source, Span
 from engine.language.statement_forms import STATEMENTS
+from engine.language.wording import shortened
 
 CLAUSES = ("when", "unless", "because")
 _OTHER_WORDS = [
@@ -161,7 +161,7 @@ class Place:
     def words(self, first: Lexeme, last: Lexeme | None = None) -> str:
         """The author's own text between two lexemes, on one line."""
         text = self.draft.text[first.start : (last or first).end]
-        return messages.shortened(text)
+        return shortened(text)
 
     def ends_here(self) -> bool:
         """Whether what was begun before this place cannot go on after it."""

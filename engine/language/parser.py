@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 
 from lark import Lark, Token, UnexpectedInput
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Diagnostic, Problems
 from engine.language.grammar import load_grammar
+from engine.language.messages import syntax as messages
 from engine.language.recovery import Recovery
 from engine.language.source import Source, Span
 

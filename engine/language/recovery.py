@@ -14,10 +14,11 @@ from typing import cast
 
 from lark import Lark, TextSlice, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from engine.language import messages, syntax_hints
+from engine.language import syntax_hints
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
 from engine.language.error_context import Draft, Place, lexemes_of
+from engine.language.messages import syntax as messages
 from engine.language.source import Source
 from engine.language.statement_forms import STATEMENTS, keywords
 

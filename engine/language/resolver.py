@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import Origin
 from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.messages import names as messages
 from engine.language.source import Span
 from engine.language.vocabulary import LOCALITIES, Names
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.language import messages
 from engine.language.diagnostics import Diagnostic
 from engine.language.error_context import CLAUSES, ENDINGS, VALUES, WORDS, Edit, Lexeme, Place
+from engine.language.messages import syntax as messages
 from engine.language.statement_forms import STATEMENTS
+from engine.language.wording import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _unknown_statement(place: Place) -> SyntaxHint | None:
         return SyntaxHint(
             messages.upper_case_keyword(place.span(here)), place.replace(here, here.text.lower())
         )
-    near = _FOREIGN_STATEMENTS.get(here.text.lower()) or messages.nearest(here.text.lower(), STATEMENTS)
+    near = _FOREIGN_STATEMENTS.get(here.text.lower()) or nearest(here.text.lower(), STATEMENTS)
     return SyntaxHint(
         messages.unknown_statement(place.span(here), STATEMENTS, near),
         place.replace(here, near) if near else None,

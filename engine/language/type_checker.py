@@ -11,7 +11,6 @@ from itertools import islice
 from types import UnionType
 from typing import assert_never
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
     All,
@@ -41,6 +40,9 @@ from engine.language.checked_policy import (
 from engine.language.condition_checker import ConditionChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
+from engine.language.messages import names as name_messages
+from engine.language.messages import statements as statement_messages
+from engine.language.messages import types as type_messages
 from engine.language.resolver import Namespace, resolve
 from engine.language.source import Span
 from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Kind, Names
@@ -90,7 +92,7 @@ def _report_unused_lets(namespace: Namespace, used: set[str], problems: Problems
     for name, declaration in namespace.declared.items():
         is_let = namespace.let(name) is not None and name not in namespace.unreadable
         if is_let and declaration.origin is Origin.USER and name not in reached:
-            problems.add(messages.unused_let(declaration.statement.name.span, name))
+            problems.add(name_messages.unused_let(declaration.statement.name.span, name))
 
 
 class _StatementChecker:
@@ -136,7 +138,7 @@ class _StatementChecker:
         if origin is not Origin.BASE:
             self._written_rules += 1
             if self._written_rules == MOST_RULES + 1:
-                self.problems.add(messages.too_many_rules(rule.name.span, MOST_RULES))
+                self.problems.add(statement_messages.too_many_rules(rule.name.span, MOST_RULES))
 
     # --- Rules ---
 
@@ -181,7 +183,7 @@ class _StatementChecker:
         if points is None:
             return None
         if points == 0:
-            self.problems.add(messages.no_points(rule.points.span, rule.kind))
+            self.problems.add(statement_messages.no_points(rule.points.span, rule.kind))
             return None
         return points if rule.kind == "prefer" else -points
 
@@ -192,10 +194,10 @@ class _StatementChecker:
         for share in rule.shares:
             part = share.part.text
             if part not in WEIGHTS:
-                self.problems.add(messages.unknown_weight(share.part.span, part, WEIGHTS))
+                self.problems.add(statement_messages.unknown_weight(share.part.span, part, WEIGHTS))
                 is_good = False
             elif part in written:
-                self.problems.add(messages.weight_twice(share.part.span, part, written[part][1]))
+                self.problems.add(statement_messages.weight_twice(share.part.span, part, written[part][1]))
                 is_good = False
             else:
                 weight = self.constants.plain(share.weight, "a weight")
@@ -206,11 +208,11 @@ class _StatementChecker:
         place = rule.shares[0].span.until(rule.shares[-1].span) if rule.shares else rule.name.span
         missing = [part for part in WEIGHTS if part not in written]
         if missing:
-            self.problems.add(messages.weights_missing(place, missing, place.text))
+            self.problems.add(statement_messages.weights_missing(place, missing, place.text))
             return None
         cost, quality, latency = (written[part][0] or Decimal(0) for part in WEIGHTS)
         if cost + quality + latency != 1:
-            self.problems.add(messages.weights_do_not_sum(place, cost + quality + latency))
+            self.problems.add(statement_messages.weights_do_not_sum(place, cost + quality + latency))
             return None
         return Weigh(cost, quality, latency)
 
@@ -220,7 +222,9 @@ class _StatementChecker:
         checked = self.conditions.check(expression)
         if checked.fact is not None:
             span, inside = checked.fact.span, checked.fact.inside
-            self.problems.add(messages.fact_in_selector(span, inside, span == expression.span, in_test))
+            self.problems.add(
+                statement_messages.fact_in_selector(span, inside, span == expression.span, in_test)
+            )
             return None
         return checked.condition
 
@@ -228,7 +232,7 @@ class _StatementChecker:
         checked = self.conditions.check(expression)
         mention = checked.model or checked.cross
         if mention is not None:
-            self.problems.add(messages.model_in_condition(mention.span, mention.inside, statement))
+            self.problems.add(statement_messages.model_in_condition(mention.span, mention.inside, statement))
             return None
         return checked.condition
 
@@ -271,7 +275,7 @@ class _StatementChecker:
     def _test(self, test: tree.Test) -> None:
         title = test.title.text
         if title in self._titles:
-            self.problems.add(messages.duplicate_title(test.title.span, self._titles[title]))
+            self.problems.add(statement_messages.duplicate_title(test.title.span, self._titles[title]))
         self._titles.setdefault(title, test.title.span)
         cases = [self._case(case) for case in test.cases]
         good = tuple(case for case in cases if case is not None)
@@ -298,7 +302,7 @@ class _StatementChecker:
             value = self._given_value(fact, given)
             before = facts.get(fact.name)
             if fact.name in places and not (isinstance(given, tree.GivenHas) and before != frozenset()):
-                self.problems.add(messages.given_twice(given.span, fact.name, places[fact.name]))
+                self.problems.add(statement_messages.given_twice(given.span, fact.name, places[fact.name]))
                 is_good = False
             places.setdefault(fact.name, given.span)
             if value is None:
@@ -309,7 +313,7 @@ class _StatementChecker:
                 facts[fact.name] = value
         if "task.type" not in places:
             where = case.given[0].span.until(case.given[-1].span) if case.given else case.span
-            self.problems.add(messages.task_type_not_given(where, self.names.task_types))
+            self.problems.add(statement_messages.task_type_not_given(where, self.names.task_types))
             return None
         return facts if is_good else None
 
@@ -317,11 +321,11 @@ class _StatementChecker:
         fact = FACTS.get(word.text)
         if fact is None:
             if word.text in ATTRIBUTES:
-                self.problems.add(messages.attribute_given(word.span, word.text))
+                self.problems.add(statement_messages.attribute_given(word.span, word.text))
             else:
-                self.problems.add(messages.unknown_term(word.span, word.text))
+                self.problems.add(name_messages.unknown_term(word.span, word.text))
         elif fact.follows:
-            self.problems.add(messages.derived_given(word.span, fact, self.names.modes))
+            self.problems.add(statement_messages.derived_given(word.span, fact, self.names.modes))
             return None
         return fact
 
@@ -330,7 +334,7 @@ class _StatementChecker:
             case tree.GivenFlag():
                 if fact.kind is Kind.FLAG:
                     return given.value
-                self.problems.add(messages.must_be_given(given.span, fact, self.constants.listed(fact)))
+                self.problems.add(type_messages.must_be_given(given.span, fact, self.constants.listed(fact)))
                 return None
             case tree.GivenEmpty():
                 if fact.kind is Kind.SET:
@@ -341,7 +345,9 @@ class _StatementChecker:
                 )
             case tree.GivenHas():
                 if fact.kind is not Kind.SET:
-                    self.problems.add(messages.has_on_single(given.span, fact.name, given.value.span.text))
+                    self.problems.add(
+                        type_messages.has_on_single(given.span, fact.name, given.value.span.text)
+                    )
                     return None
                 element = self.conditions.element(fact, given.value)
                 return None if element is None else frozenset({element})
@@ -353,12 +359,12 @@ class _StatementChecker:
     def _given_single(self, fact: Fact, value: tree.Value, span: Span) -> FactValue | None:
         match fact.kind:
             case Kind.SET:
-                self.problems.add(messages.set_is_single(span, fact.name, "is", value.span.text))
+                self.problems.add(type_messages.set_is_single(span, fact.name, "is", value.span.text))
                 return None
             case Kind.FLAG:
                 if not isinstance(value, tree.Number) and value.text in ("yes", "no"):
                     return value.text == "yes"
-                self.problems.add(messages.yes_or_no(span, fact.name, value.span.text))
+                self.problems.add(type_messages.yes_or_no(span, fact.name, value.span.text))
                 return None
             case Kind.NAME | Kind.ORDERED:
                 return self.constants.name(fact, value)
@@ -390,7 +396,7 @@ class _StatementChecker:
             if key is None:
                 is_good = False
             elif key in places:
-                self.problems.add(messages.member_twice(word.span, word.span.text, places[key]))
+                self.problems.add(type_messages.member_twice(word.span, word.span.text, places[key]))
                 is_good = False
             else:
                 places[key] = word.span
@@ -407,7 +413,7 @@ class _StatementChecker:
         if isinstance(declaration.statement, wanted):
             return True
         self.problems.add(
-            messages.not_such_a_rule(
+            statement_messages.not_such_a_rule(
                 name.span,
                 name.text,
                 declaration.statement.name.span,
@@ -422,4 +428,6 @@ class _StatementChecker:
         declared = self.namespace.declared.items()
         rules = (rule for rule, declaration in declared if isinstance(declaration.statement, wanted))
         known = list(rules if search else islice(rules, 12))
-        self.problems.add(messages.unknown_rule(name.span, name.text, known, wanted is tree.Route, search))
+        self.problems.add(
+            statement_messages.unknown_rule(name.span, name.text, known, wanted is tree.Route, search)
+        )

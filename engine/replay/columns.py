@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.decision.facts import INDEX, InvalidFact, fact_named
-from engine.language.messages import listed, nearest
+from engine.language.wording import listed, nearest
 from engine.replay.errors import UnreadableLog
 
 PLAIN_FIELDS = ("time", "key", "tokens.input", "tokens.output", "tokens.cached", "recorded.model")

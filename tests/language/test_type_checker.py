@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.language import messages
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
     All,
@@ -41,6 +40,9 @@ from engine.language.checked_policy import (
     Weigh,
 )
 from engine.language.diagnostics import Diagnostic, Level, Problems
+from engine.language.messages import names as name_messages
+from engine.language.messages import statements as statement_messages
+from engine.language.messages import types as type_messages
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.language.type_checker import MOST_RULES, check
@@ -133,9 +135,9 @@ def test_every_line_has_the_diagnostics_it_expects(path: Path) -> None:
 
 def test_every_diagnostic_of_meaning_has_a_case() -> None:
     """No sentence is said to an author that no test has heard."""
-    source = Path(messages.__file__).read_text(encoding="utf-8")
-    section = source.split("# --- Meaning:")[1].split("\n# --- ")[0]
-    slugs = set(re.findall(r'_(?:error|warning)\(\s*"([a-z-]+)"', section))
+    modules = (name_messages, statement_messages, type_messages)
+    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in modules]
+    slugs = set(re.findall(r'(?:error|warning|Sentence|SentenceWith)\(\s*"([a-z-]+)"', "".join(sources)))
     cases = {
         one.slug for path in MEANING.glob("*.route") for one in expected(path.read_text(encoding="utf-8"))
     }
@@ -147,9 +149,9 @@ def test_every_diagnostic_of_meaning_has_a_case() -> None:
 def test_every_sentence_is_lower_case_and_has_no_full_stop(path: Path) -> None:
     """One tone for all: lower case, no full stop, and always something to do about it."""
     text = path.read_text(encoding="utf-8")
-    [names] = re.findall(r"^# names: (\w+)$", text, re.MULTILINE)
+    [known] = re.findall(r"^# names: (\w+)$", text, re.MULTILINE)
     problems = Problems()
-    check([file(text)], lowered(LOWERED), [base_file()], NAMES[names], problems)
+    check([file(text)], lowered(LOWERED), [base_file()], NAMES[known], problems)
 
     for problem in problems:
         for sentence in (problem.message, problem.help or "", *(note.label for note in problem.notes)):
@@ -180,7 +182,7 @@ def test_control_characters_of_a_name_are_shown_as_escapes() -> None:
     """What an author wrote is repeated verbatim, but can do nothing to a terminal."""
     span = Source("x", '"a\u202eb"').span(0, 5)
 
-    assert "\\u{202e}" in messages.unknown_member(span, "a\u202eb", "models", ["m"], {}, True).message
+    assert "\\u{202e}" in name_messages.unknown_member(span, "a\u202eb", "models", ["m"], {}, True).message
 
 
 # --- Facts against constants ---
