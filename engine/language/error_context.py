@@ -1,8 +1,8 @@
 """One statement as its author sees it: its words, what was mended in it, and the place where Lark stopped.
 
-Wider than the grammar on purpose: `==`, `32kb` and `meta/llama-3` are one word each here, so that a slip can
-be underlined and shown rightly written as a whole. Offsets in a draft are turned back into those of the
-source.
+Wider than the grammar on purpose: `==`, `32kb` and `meta/llama-3` are one word each here, so that a mistake
+can be underlined and shown rightly written as a whole. Offsets in a draft are turned back into those of
+the source.
 """
 
 import re

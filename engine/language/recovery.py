@@ -1,7 +1,7 @@
-"""A file Lark refused -> its well-formed statements, and a diagnostic for each slip in the others.
+"""A file Lark refused -> its well-formed statements, and a diagnostic for each mistake in the others.
 
 The text is cut where statements begin and every piece is parsed by itself. A piece that fails is
-left out of the tree; it is mended in a draft as often as the slip is plain, so that its other slips
+left out of the tree; it is mended in a draft as often as the mistake is plain, so that its other mistakes
 are found in the same run. No mended text ever becomes a statement.
 """
 
@@ -14,16 +14,16 @@ from typing import cast
 
 from lark import Lark, TextSlice, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from engine.language import syntax_hints
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
 from engine.language.error_context import Draft, Place, lexemes_of
 from engine.language.messages import syntax as messages
 from engine.language.source import Source
 from engine.language.statement_forms import STATEMENTS, keywords
+from engine.language.syntax_hints.explain import explain
 
-# Caps on work; reaching the first is reported, reaching the others only leaves later slips of a statement for
-# the next run.
+# Caps on work; reaching the first is reported, reaching the others only leaves later mistakes of a statement
+# for the next run.
 MOST_BROKEN_STATEMENTS = 200
 _MOST_EDITS_A_STATEMENT = 20
 _MOST_CHARACTERS_REPARSED = 1_000_000
@@ -76,19 +76,19 @@ class Recovery:
             place = self._place(draft)
             if place is None:
                 return
-            slip = syntax_hints.explain(place)
-            start = slip.diagnostic.span.start
-            # Stopped by an edit: what was meant was something else, and what follows from it is no slip of
+            hint = explain(place)
+            start = hint.diagnostic.span.start
+            # Stopped by an edit: what was meant was something else, and what follows from it is no mistake of
             # the author's.
             stop = place.here if place.here.kind != "end" else place.previous
-            if draft.is_inserted(stop.start, stop.end) or (start in struck and slip.edit is None):
+            if draft.is_inserted(stop.start, stop.end) or (start in struck and hint.edit is None):
                 return
             struck.add(start)
-            self.problems.add(slip.diagnostic)
+            self.problems.add(hint.diagnostic)
             self.reparsed += len(draft.text)
-            if slip.edit is None or self.reparsed > _MOST_CHARACTERS_REPARSED:
+            if hint.edit is None or self.reparsed > _MOST_CHARACTERS_REPARSED:
                 return
-            draft = draft.edited(slip.edit)
+            draft = draft.edited(hint.edit)
 
     def _place(self, draft: Draft) -> Place | None:
         """Where Lark stops in the draft, or None when it reads it all."""
@@ -138,7 +138,7 @@ _SKIPPED = r'"(?:[^"\\\n]|\\.)*"?|\#[^\n]*'
 _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})", re.ASCII)
 
 # Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the
-# slip.
+# mistake.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
       (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*:)

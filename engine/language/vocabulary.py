@@ -35,7 +35,7 @@ HIGHEST: Mapping[Kind, int] = {Kind.HOUR: 23, Kind.BUCKET: 99}
 """The kinds of whole numbers that end, and where; all begin at 0."""
 
 MOST = 10**12
-"""The largest number a fact can be given; a larger one is a slip, and would only make answers unreadable."""
+"""The largest number a fact can be given; a larger one is a mistake and would make answers unreadable."""
 
 FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
 """A name, yes or no, a whole number, a percentage (80 means 80%), a set of names."""

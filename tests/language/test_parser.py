@@ -267,7 +267,7 @@ def test_one_slip_costs_one_statement() -> None:
 
 
 def test_every_slip_of_a_statement_is_found_in_one_run() -> None:
-    """Six slips, six diagnostics, in the order of the text."""
+    """Six mistakes, six diagnostics, in the order of the text."""
     written = "Forbid A_b cloud if x == 32K && y because “z”"
     expected = [
         "upper-case-keyword",
@@ -290,7 +290,7 @@ def test_an_unclosed_text_ends_with_its_line() -> None:
 
 
 def test_a_keyword_among_values_begins_no_statement() -> None:
-    """`[planning route]` is one slip."""
+    """`[planning route]` is one mistake."""
     assert slugs("forbid a: cloud when task.type in [planning route]\nroute b: use cloud") == [
         "missing-comma"
     ]
@@ -340,7 +340,7 @@ def test_language_stands_first_or_not_at_all(text: str, expected: list[str]) -> 
 
 
 def test_an_error_is_told_in_the_words_of_the_author() -> None:
-    """What no slip explains is answered with what was found and what could stand there."""
+    """What no hint explains is answered with what was found and what could stand there."""
     problems = Problems()
     parser.parse(Source("main.route", "prefer a: local by five"), problems)
     (problem,) = problems
