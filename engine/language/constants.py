@@ -129,6 +129,17 @@ class Constants:
         self._unknown(value, universe, listed)
         return None
 
+    def element(self, term: Term, value: tree.Value) -> str | None:
+        """A member that a set fact or attribute may have."""
+        element = self.name(term, value)
+        if (
+            element is not None
+            and term.name == "budget.exhausted_providers"
+            and element not in self.limited_providers
+        ):
+            self.problems.add(type_messages.never_exhausted(value.span, element))
+        return element
+
     def _unknown(self, value: tree.Word | tree.Text, universe: Universe, listed: Sequence[str]) -> None:
         places = self.names.places
         self.problems.add(

@@ -220,17 +220,18 @@ class _StatementChecker:
 
     def _selector(self, expression: tree.Expression, in_test: bool = False) -> Condition | None:
         checked = self.conditions.check(expression)
-        if checked.fact is not None:
-            span, inside = checked.fact.span, checked.fact.inside
+        mention = checked.mentions.get("fact")
+        if mention is not None:
+            is_all = mention.span == expression.span
             self.problems.add(
-                statement_messages.fact_in_selector(span, inside, span == expression.span, in_test)
+                statement_messages.fact_in_selector(mention.span, mention.inside, is_all, in_test)
             )
             return None
         return checked.condition
 
     def _facts_only(self, expression: tree.Expression, statement: str) -> Condition | None:
         checked = self.conditions.check(expression)
-        mention = checked.model or checked.cross
+        mention = checked.mentions.get("model") or checked.mentions.get("cross")
         if mention is not None:
             self.problems.add(statement_messages.model_in_condition(mention.span, mention.inside, statement))
             return None
@@ -349,7 +350,7 @@ class _StatementChecker:
                         type_messages.has_on_single(given.span, fact.name, given.value.span.text)
                     )
                     return None
-                element = self.conditions.element(fact, given.value)
+                element = self.constants.element(fact, given.value)
                 return None if element is None else frozenset({element})
             case tree.GivenIs():
                 return self._given_single(fact, given.value, given.span)
