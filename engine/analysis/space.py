@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
-from engine.decision.facts import DEFAULTS, INDEX, Facts, known_values
+from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.decision.partitions import mask_of
 from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Fact, Kind, Names
 
@@ -45,7 +45,7 @@ class Domain:
     ) -> "Domain":
         """The domain of a policy; `spent_windows` names the windows ("daily", "monthly") whose limit is
         zero."""
-        closed = {fact.name: known_values(fact, names) for fact in GIVEN}
+        closed = {fact.name: names.known_values(fact) for fact in GIVEN}
         closed["budget.exhausted_providers"] = names.limited_providers
         defaults = DEFAULTS._replace(
             mode=names.default_mode,

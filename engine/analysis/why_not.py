@@ -14,7 +14,6 @@ from engine.analysis.search import OutOfWork, Work, find
 from engine.analysis.space import Box, Domain, Space
 from engine.decision.candidate import Candidate
 from engine.decision.explanation import Explainer, Explanation
-from engine.decision.facts import known_values
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import GIVEN
 
@@ -54,7 +53,7 @@ def _smallest_change(
     explainer: Explainer, explanation: Explanation, model_key: str, most_work: int
 ) -> dict[str, FactValue] | None:
     policy = explainer.policy
-    closed = {fact.name: known_values(fact, policy.names) for fact in GIVEN}
+    closed = {fact.name: policy.names.known_values(fact) for fact in GIVEN}
     space = Space(policy.cubes, Domain(closed, explanation.facts, {}))
     wanted = next(index for index, model in enumerate(policy.models) if model.key == model_key)
 

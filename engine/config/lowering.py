@@ -32,6 +32,7 @@ from engine.language.syntax_tree import (
     Word,
 )
 from engine.language.vocabulary import ATTRIBUTES, FACTS, KnownModel, ModeMeaning, Names
+from engine.language.wording import BARE_NAME
 
 POINTS = Decimal(20)
 """What a strategy, a list of capabilities and a list of providers weigh in all."""
@@ -163,13 +164,12 @@ def kebab(name: str) -> str:
 
 # --- Words of the language ------------------------------------------------------------------------------
 
-_BARE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]|[-.:](?=[A-Za-z0-9_]))*", re.ASCII)
 _NEVER_BARE = {"not", "any", "all", "empty", "in", "is", "has", "and", "or", *FACTS, *ATTRIBUTES}
 
 
 def _value(name: str, place: Span) -> Word | Text:
     """A name as a value: bare where the grammar allows it, else in quotes."""
-    is_bare = _BARE_NAME.fullmatch(name) is not None and name not in _NEVER_BARE
+    is_bare = BARE_NAME.fullmatch(name) is not None and name not in _NEVER_BARE
     return Word(name, place) if is_bare else Text(name, place)
 
 

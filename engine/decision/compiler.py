@@ -21,7 +21,6 @@ from engine.decision.cubes import (
     disjoint,
     mention_elements,
 )
-from engine.decision.facts import known_values
 from engine.decision.partitions import Column, columns_of, mask_of
 from engine.decision.scoring import parts_of, scale_of, tie_order
 from engine.language.checked_policy import (
@@ -123,7 +122,7 @@ class _Compilation:
         self, policy: CheckedPolicy, models: tuple[Model, ...], names: Names, problems: Problems
     ) -> None:
         self._policy, self._models, self._names, self._problems = policy, models, names, problems
-        self._closed = {fact.name: known_values(fact, names) for fact in GIVEN}
+        self._closed = {fact.name: names.known_values(fact) for fact in GIVEN}
         elements = Elements({fact.name: self._closed[fact.name] for fact in GIVEN if fact.kind is Kind.SET})
         seen: set[int] = set()
         for rule in policy.rules:

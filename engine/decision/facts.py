@@ -151,25 +151,6 @@ def format_value(value: FactValue) -> str:
             return str(value)
 
 
-def known_values(fact: Fact, names: Names) -> tuple[str, ...] | None:
-    """The closed list a name of this fact comes from, or None where any name is allowed."""
-    match fact.universe:
-        case "scale":
-            return fact.scale
-        case "modes":
-            return tuple(names.modes)
-        case "providers":
-            return names.providers
-        case "models":
-            return tuple(model.key for model in names.models)
-        case "task_types":
-            return names.task_types
-        case "labels":
-            return names.labels
-        case _:
-            return None
-
-
 def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
     match value:
         case int():
@@ -178,7 +159,7 @@ def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
                     f"{fact.name} is {fact.kind.value}, not {value if abs(value) < 10**20 else 'that'}"
                 )
         case str() | frozenset():
-            known = known_values(fact, names)
+            known = names.known_values(fact)
             for name in sorted(value) if isinstance(value, frozenset) else [value]:
                 if known is not None and name not in known:
                     near = nearest(name, known)

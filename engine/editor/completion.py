@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias
 
 from lark import Lark, Token, UnexpectedInput
 
-from engine.editor.hover import values_of
 from engine.editor.view import View
 from engine.editor.words import KEYWORDS
 from engine.language import syntax_tree as tree
@@ -192,7 +191,9 @@ def _values(view: View, name: str) -> Iterator[Proposal]:
     term = FACTS.get(name) or ATTRIBUTES[name]
     if term.kind is Kind.FLAG:
         yield from (Proposal(word, "value", "") for word in ("yes", "no"))
-    yield from (Proposal(_written(value), "value", term.name) for value in values_of(term, view.names))
+    yield from (
+        Proposal(_written(value), "value", term.name) for value in view.names.known_values(term) or ()
+    )
 
 
 def _lets(view: View, lists: bool) -> Iterator[Proposal]:

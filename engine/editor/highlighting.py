@@ -12,10 +12,11 @@ from pygments.token import Comment, Error, Keyword, Name, Number, Operator, Punc
 
 from engine.language.statement_forms import keywords
 from engine.language.vocabulary import ATTRIBUTES, FACTS, FOUR_LEVELS, QUALITIES, TOOL_SUPPORT, WEEKDAYS
+from engine.language.wording import BARE_NAME
 
 _groups: Callable[..., Any] = bygroups  # its stubs say nothing of it
 
-_NAME = r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*"
+_NAME = BARE_NAME.pattern
 _WATCH = r"(?:\s*\(\s*watch\s*\))?"
 _RULE_NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _CONSTANTS = tuple(dict.fromkeys((*FOUR_LEVELS, *QUALITIES, *TOOL_SUPPORT)))

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from engine.config.catalogue import Model
 from engine.decision.cubes import model_holds
-from engine.decision.facts import known_values
 from engine.editor.occurrences import Occurrence
 from engine.editor.view import View
 from engine.editor.words import KEYWORDS
@@ -29,7 +28,7 @@ from engine.language.checked_policy import (
 )
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_statement
-from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Names, Term
+from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Names
 from engine.language.wording import listed
 
 _PROBE = "\0editor"
@@ -67,33 +66,12 @@ def _term(name: str, names: Names) -> str | None:
     if term is None:
         return None
     lines = [f"**{name}**: {term.meaning}", f"{term.kind.value}"]
-    values = values_of(term, names)
+    values = names.known_values(term)
     if values:
         lines.append(f"one of {visible(listed(values, most=30))}")
     if isinstance(term, Fact) and term.follows:
         lines.append(f"follows from {' and '.join(term.follows)}")
     return "\n\n".join(lines)
-
-
-def values_of(term: Term, names: Names) -> tuple[str, ...]:
-    """The names a fact or attribute may have, where they are known; empty where any name will do."""
-    if isinstance(term, Fact):
-        return known_values(term, names) or ()
-    match term.universe:
-        case "scale":
-            return term.scale
-        case "models":
-            return tuple(model.key for model in names.models)
-        case "providers":
-            return names.providers
-        case "capabilities":
-            return names.capabilities
-        case "zones":
-            return names.zones
-        case "tags":
-            return names.tags
-        case _:
-            return ()
 
 
 def _value(view: View, text: str, of: str | None) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact, known_values
+from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
 from engine.environment import Environment
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
@@ -60,7 +60,7 @@ class Planner:
         closed = [
             (fact, known)
             for fact in given_by(FactOrigin.PROFILE)
-            if fact.universe != "scale" and (known := known_values(fact, policy.names)) is not None
+            if fact.universe != "scale" and (known := policy.names.known_values(fact)) is not None
         ]
         self._closed_names = [
             (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is not Kind.SET
@@ -130,7 +130,7 @@ class Planner:
     def _unknown_name(self, fact: Fact, name: str) -> str:
         """`task.type` and `task.labels` name a task type and a label."""
         what = (fact.universe or "name").replace("_", " ").removesuffix("s")
-        return _unknown(what, name, known_values(fact, self.snapshot.policy.names) or ())
+        return _unknown(what, name, self.snapshot.policy.names.known_values(fact) or ())
 
     def _read_clock(self) -> tuple[int, str]:
         now = self._runtime.now().astimezone(self._zone)

@@ -66,14 +66,11 @@ class Constants:
         self.providers = frozenset(names.providers)
         self.limited_providers = frozenset(names.limited_providers)
         self._models = _models_by_spelling(names.models)
-        self._listed: Mapping[Universe, tuple[str, ...] | None] = {
-            "task_types": names.task_types,
-            "labels": names.labels,
-            "modes": tuple(names.modes),
-            "providers": names.providers,
-            "capabilities": names.capabilities,
-            "zones": names.zones,
-            "tags": names.tags,
+        # Models are found by their spelling.
+        self._listed = {
+            term.universe: names.known_values(term)
+            for term in TERMS.values()
+            if term.universe not in (None, "scale", "models")
         }
         self._known = {
             universe: None if listed is None else frozenset(listed)

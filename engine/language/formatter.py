@@ -12,6 +12,7 @@ from typing import assert_never
 
 from engine.language import syntax_tree as tree
 from engine.language.layout import CLAUSE, LINE, Break, Fill, Group, Layout, Nest, lay_out
+from engine.language.wording import quoted, written_name
 
 INDENT = 4
 LINE_WIDTH = 110
@@ -103,7 +104,7 @@ def _statement(statement: tree.Statement, name_width: int) -> Layout:
             cases: list[Layout] = []
             for case in statement.cases:
                 cases += _case(case)
-            return f"test {_quoted(statement.title.text)}:", Nest(INDENT, tuple(cases))
+            return f"test {quoted(statement.title.text)}:", Nest(INDENT, tuple(cases))
         case _:
             assert_never(statement)
 
@@ -128,7 +129,7 @@ def _clauses(clauses: tree.Clauses) -> list[Layout]:
     if clauses.unless is not None:
         written.append(("unless ", Nest(INDENT, (_expression(clauses.unless),))))
     if clauses.because is not None:
-        written.append(f"because {_quoted(clauses.because.text)}")
+        written.append(f"because {quoted(clauses.because.text)}")
     return written
 
 
@@ -277,8 +278,6 @@ def _list(items: tree.List) -> Layout:
 
 # --- Values -----------------------------------------------------------------------------------------
 
-_BARE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*")
-
 
 def _value(value: tree.Value, *reserved: str) -> str:
     """A name bare where it can be; quoted where it is no bare name, or a word of the language at this
@@ -287,13 +286,8 @@ def _value(value: tree.Value, *reserved: str) -> str:
         case tree.Number():
             return value.text
         case tree.Text():
-            return _quoted(value.text)
+            return quoted(value.text)
         case tree.Word():
-            is_bare = _BARE_NAME.fullmatch(value.text) and value.text not in reserved
-            return value.text if is_bare else _quoted(value.text)
+            return quoted(value.text) if value.text in reserved else written_name(value.text)
         case _:
             assert_never(value)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -331,3 +331,18 @@ class Names:
     tags: tuple[str, ...] = ()
     limited_providers: tuple[str, ...] = ()
     places: Mapping[tuple[str, str], Span] = field(default_factory=dict, compare=False, repr=False)
+
+    def known_values(self, term: Term) -> tuple[str, ...] | None:
+        """The closed list that a value of the term comes from, or None where any value will do."""
+        match term.universe:
+            case "scale":
+                return term.scale
+            case "modes":
+                return tuple(self.modes)
+            case "models":
+                return tuple(model.key for model in self.models)
+            case None:
+                return None
+            case universe:
+                listed: tuple[str, ...] | None = getattr(self, universe)  # named as its field is
+                return listed

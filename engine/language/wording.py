@@ -30,13 +30,18 @@ def shortened(text: str, most: int = 60) -> str:
 
 
 def tick(text: str) -> str:
-    """The author's own text between backticks."""
+    """The author's own text between backticks, on one line and safe to show."""
     return f"`{shortened(text)}`"
 
 
 def written_name(name: str) -> str:
     """A name as it must be written: in quotes unless it is a bare one."""
-    return name if BARE_NAME.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return name if BARE_NAME.fullmatch(name) else quoted(name)
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, as the language writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def meant(text: str, known: Iterable[str]) -> str | None:

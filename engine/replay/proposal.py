@@ -4,7 +4,6 @@ The file reports only results of the held-out part. It holds one pair of routes:
 and the other types that the log has. Types that the log does not have are left to the policy's other routes.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from engine.language.diagnostics import Problems, visible
 from engine.language.formatter import print_file
 from engine.language.parser import parse
 from engine.language.source import Source
+from engine.language.wording import quoted, written_name
 from engine.policy import Policy
 from engine.replay.columns import columns_of
 from engine.replay.encoding import Chunk, Numbers
@@ -106,9 +106,9 @@ def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) 
     """The proposal as a `.route` file in canonical layout, under a comment with the evidence of the held-out
     part."""
     evidence = "".join(f"# {line}\n" for line in _evidence(proposal, weak, strong, log, seed))
-    for quoted in (False, True):
+    for all_quoted in (False, True):
         problems = Problems()
-        parsed = parse(Source(FILE_NAME, _routes(proposal, weak, strong, _Writer(quoted))), problems)
+        parsed = parse(Source(FILE_NAME, _routes(proposal, weak, strong, _Writer(all_quoted))), problems)
         if not problems.has_errors:
             return f"{evidence}\n{print_file(parsed)}"
     raise AssertionError([problem.message for problem in problems])
@@ -118,12 +118,10 @@ def route_file(proposal: Proposal, weak: str, strong: str, log: str, seed: int) 
 class _Writer:
     """Writes names bare where that is allowed, or all quoted when one of them is a word of the language."""
 
-    quoted: bool
+    all_quoted: bool
 
     def name(self, name: str) -> str:
-        if not self.quoted and _BARE.fullmatch(name):
-            return name
-        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quoted(name) if self.all_quoted else written_name(name)
 
     def clause(self, types: Sequence[str], labelled: str) -> str:
         """One condition; the empty type stands for a log without types."""
@@ -142,9 +140,6 @@ class _Writer:
             for pattern in sorted(patterns, reverse=True)
         ]
         return spelled[0] if len(spelled) == 1 else f"({' or '.join(f'({one})' for one in spelled)})"
-
-
-_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[-.:][A-Za-z0-9_]+)*")
 
 
 def _routes(proposal: Proposal, weak: str, strong: str, write: _Writer) -> str:

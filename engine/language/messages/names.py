@@ -124,22 +124,8 @@ def _comparisons_with(value: str, names: Names) -> list[str]:
     """Comparisons in which a name would be a good value."""
     found = []
     for term in (*FACTS.values(), *ATTRIBUTES.values()):
-        values: Iterable[str] = term.scale
-        match term.universe:
-            case "task_types":
-                values = names.task_types or ()
-            case "labels":
-                values = names.labels or ()
-            case "modes":
-                values = names.modes
-            case "capabilities":
-                values = names.capabilities
-            case "zones":
-                values = names.zones
-            case "tags":
-                values = names.tags
-            case _:
-                pass
+        stands_alone = term.universe in ("models", "providers")
+        values = () if stands_alone else names.known_values(term) or ()
         if value in values and value != "unknown":
             found.append(f"{term.name} {'has' if term.kind is Kind.SET else 'is'} {written_name(value)}")
     return found[:3]
