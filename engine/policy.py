@@ -7,7 +7,6 @@ forbids.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 from engine.bundled import bundled_path
@@ -20,7 +19,7 @@ from engine.decision.compiler import CompiledPolicy, compile_policy
 from engine.decision.decision_tree import DecisionTree
 from engine.decision.evaluator import Evaluator
 from engine.decision.explanation import Explainer, Explanation
-from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources, facts_from
+from engine.decision.facts import DEFAULTS, FactsWithSources, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
 from engine.language.diagnostics import Level, Problems
@@ -54,7 +53,7 @@ class Policy:
     explainer: Explainer
     problems: Problems
     assumed: FactsWithSources
-    """What a test assumes here: nothing spent, except where a limit is zero. Its task type is empty."""
+    """What a test assumes here: nothing spent, everything up. Its task type is empty."""
 
     def explain(self, given: Mapping[str, FactValue], sources: Mapping[str, str]) -> Explanation:
         """Decides on the given facts and a test's defaults for the rest; never looks at the machine.
@@ -118,22 +117,9 @@ def build(files: PolicyFolder, problems: Problems) -> Policy | None:
 
 
 def assume(settings: Settings) -> FactsWithSources:
-    """A test's defaults: the default mode, and a limit of zero is used up before the first call."""
-    values: dict[str, FactValue] = {"mode": settings.default_mode}
-    sources = {"mode": _mode_source(settings)}
-    spent: dict[str, str] = {}
-    for window, limits in (("daily", settings.budgets.daily), ("monthly", settings.budgets.monthly)):
-        if limits.total_usd == 0:
-            values[f"budget.{window}.used"] = Decimal(100)
-            sources[f"budget.{window}.used"] = f"policies.yaml: budgets.{window}.total_usd is 0"
-        for provider, limit in limits.per_provider.items():
-            if limit == 0:
-                spent.setdefault(provider, f"budgets.{window}.per_provider.{provider} is 0")
-    if spent:
-        values["budget.exhausted_providers"] = frozenset(spent)
-        sources["budget.exhausted_providers"] = f"policies.yaml: {', '.join(spent.values())}"
-    facts = Facts._make(values.get(fact, DEFAULTS[position]) for fact, position in INDEX.items())
-    return FactsWithSources(facts, sources)
+    """A test's defaults: nothing spent, everything up, the default mode."""
+    facts = DEFAULTS._replace(mode=settings.default_mode)
+    return FactsWithSources(facts, {"mode": _mode_source(settings)})
 
 
 def _mode_source(settings: Settings) -> str:

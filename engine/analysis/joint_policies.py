@@ -6,7 +6,7 @@ So most of two similar policies cancels out before anything is searched.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from engine.analysis.questions import Asked, Questioned, domain_of
+from engine.analysis.questions import Asked, Questioned
 from engine.analysis.space import Domain
 from engine.decision.compiler import CompiledPolicy, Points, Tier
 from engine.decision.cubes import OTHER, Cube
@@ -132,11 +132,11 @@ def compiled_knowing(policy: Policy, mentioned: dict[str, list[str]]) -> Compile
         FactHas(fact, name, _NOWHERE) for fact, names in mentioned.items() for name in names
     ]
     asked = [Asked(Any(tuple(parts), _NOWHERE))] if parts else []
-    return Questioned(policy.checked, policy.catalogue.models, policy.names, policy.settings, asked).compiled
+    return Questioned(policy.checked, policy.catalogue.models, policy.names, asked).compiled
 
 
 def common_domain(old: Policy, new: Policy) -> Domain:
-    mine, other = domain_of(old.names, old.settings), domain_of(new.names, new.settings)
+    mine, other = Domain.of(old.names), Domain.of(new.names)
     closed: dict[str, tuple[str, ...] | None] = {}
     for fact, names in mine.closed.items():
         others = other.closed[fact]
@@ -156,5 +156,4 @@ def common_domain(old: Policy, new: Policy) -> Domain:
     mode = next(
         (each for each in (new.names.default_mode, old.names.default_mode, *modes) if each in modes), ""
     )
-    certain = {fact: names & other.certain.get(fact, frozenset()) for fact, names in mine.certain.items()}
-    return Domain(closed, other.defaults._replace(mode=mode), certain)
+    return Domain(closed, other.defaults._replace(mode=mode))

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.analysis.changes import Change
-from engine.analysis.questions import ALWAYS_TRUE, Chains, domain_of
-from engine.analysis.space import Space
+from engine.analysis.questions import ALWAYS_TRUE, Chains
+from engine.analysis.space import Domain, Space
 from engine.config.lowering import lower
 from engine.decision.compiler import compile_policy
 from engine.decision.facts import Facts
@@ -239,7 +239,7 @@ class CompiledMutants:
                 variant.is_valid = False
             there = set(first) - set(variant.removed) | set(variant.added)
             variant.mask = self.mask(sorted(there))
-        self.space = Space(self.compiled.cubes, domain_of(policy.names, policy.settings))
+        self.space = Space(self.compiled.cubes, Domain.of(policy.names))
         self.chains = Chains(self.compiled)
 
     def mask(self, places: Sequence[int]) -> int:

@@ -64,9 +64,7 @@ class Prover:
             is_never = proof.expectation.quantifier == "never"
             asked.append(Asked(proof.condition))
             asked.append(Asked(proof.condition, proof.expectation.selector, negated=not is_never))
-        self.questioned = Questioned(
-            policy.checked, policy.catalogue.models, policy.names, policy.settings, [*asked, *also]
-        )
+        self.questioned = Questioned(policy.checked, policy.catalogue.models, policy.names, [*asked, *also])
         self._chains = Chains(self.questioned.compiled)
 
     def answers(self, most_work: int = MOST_WORK) -> list[Answer]:

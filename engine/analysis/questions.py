@@ -14,7 +14,6 @@ from operator import or_
 from engine.analysis.search import Goal, Obstacle
 from engine.analysis.space import Domain, Space
 from engine.config.catalogue import Model
-from engine.config.settings import Settings
 from engine.decision.compiler import CompiledPolicy, Tier, compile_policy
 from engine.decision.evaluator import decide_live
 from engine.decision.partitions import bits_of, mask_of
@@ -48,7 +47,6 @@ class Questioned:
         checked: CheckedPolicy,
         models: tuple[Model, ...],
         names: Names,
-        settings: Settings,
         asked: Sequence[Asked] = (),
     ) -> None:
         rules = tuple(_as_rule(number, each) for number, each in enumerate(asked))
@@ -60,7 +58,7 @@ class Questioned:
             problem.span.start for problem in problems if problem.span.source is _QUESTIONS
         )
         self.first_question = len(checked.rules)
-        self.domain = domain_of(names, settings)
+        self.domain = Domain.of(names)
 
     @cached_property
     def space(self) -> Space:
@@ -89,14 +87,6 @@ class Questioned:
         for bit, owner in enumerate(self.compiled.owners):
             found.setdefault(owner, []).append(bit)
         return {owner: mask_of(bits) for owner, bits in found.items()}
-
-
-def domain_of(names: Names, settings: Settings) -> Domain:
-    """What can happen under these settings; a limit of zero is used up from the start."""
-    windows = {"daily": settings.budgets.daily, "monthly": settings.budgets.monthly}
-    spent = {name for limits in windows.values() for name, usd in limits.per_provider.items() if usd == 0}
-    empty = [window for window, limits in windows.items() if limits.total_usd == 0]
-    return Domain.of(names, spent_providers=frozenset(spent), spent_windows=empty)
 
 
 _QUESTIONS = Source("questions", "")

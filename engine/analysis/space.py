@@ -31,29 +31,18 @@ TASK_TYPE = INDEX["task.type"]
 class Domain:
     """What can happen, and what a test takes for granted.
 
-    `closed` lists the names a fact can have, None where any name may come. `certain` are elements that are
-    always in a set: a provider with a limit of zero is always exhausted.
+    `closed` lists the names a fact can have, None where any name may come.
     """
 
     closed: Mapping[str, tuple[str, ...] | None]
     defaults: Facts
-    certain: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(
-        cls, names: Names, *, spent_providers: frozenset[str] = frozenset(), spent_windows: Sequence[str] = ()
-    ) -> "Domain":
-        """The domain of a policy; `spent_windows` names the windows ("daily", "monthly") whose limit is
-        zero."""
+    def of(cls, names: Names) -> "Domain":
+        """The domain of a policy."""
         closed = {fact.name: names.known_values(fact) for fact in GIVEN}
         closed["budget.exhausted_providers"] = names.limited_providers
-        defaults = DEFAULTS._replace(
-            mode=names.default_mode,
-            budget_daily_used=Decimal(100 * ("daily" in spent_windows)),
-            budget_monthly_used=Decimal(100 * ("monthly" in spent_windows)),
-            budget_exhausted_providers=spent_providers,
-        )
-        return cls(closed, defaults, {"budget.exhausted_providers": spent_providers})
+        return cls(closed, DEFAULTS._replace(mode=names.default_mode))
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +275,7 @@ class Space:
         closed = self.domain.closed[fact]
         defaults: Any = self.domain.defaults[INDEX[fact]]
         usual = int(element in defaults)
-        domain = 0b11
-        if element in self.domain.certain.get(fact, ()):
-            domain = 0b10
-        elif closed is not None and element not in closed:
-            domain = 0b01
-        domain |= 1 << usual
+        domain = (0b11 if closed is None or element in closed else 0b01) | 1 << usual
         name = self._unheard_of(fact) if element == OTHER else element
         allowed = {bit: 2 if present else 1 for bit, present in constraints}
         return self._cut(fact, element, (None, name), domain, usual, allowed)

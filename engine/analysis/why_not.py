@@ -54,7 +54,7 @@ def _smallest_change(
 ) -> dict[str, FactValue] | None:
     policy = explainer.policy
     closed = {fact.name: policy.names.known_values(fact) for fact in GIVEN}
-    space = Space(policy.cubes, Domain(closed, explanation.facts, {}))
+    space = Space(policy.cubes, Domain(closed, explanation.facts))
     wanted = next(index for index, model in enumerate(policy.models) if model.key == model_key)
 
     fixed: Box = {

@@ -1,8 +1,8 @@
 """Settings -> ordinary named rules, as if someone had written them behind the last `.route` file.
 
-YAML is sugar: a mode's strategy, its weights and a task type's overrides become statements whose spans are
-the places in policies.yaml, so that traces and findings point there. What they say can be printed and parsed
-again. Also: the names that the two files make known to a policy.
+YAML is sugar: a mode's strategy, its weights, a task type's overrides and limits of zero become statements
+whose spans are the places in policies.yaml, so that traces and findings point there. What they say can be
+printed and parsed again. Also: the names that the two files make known to a policy.
 """
 
 import re
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 
 from engine.config.catalogue import Catalogue
-from engine.config.settings import Mode, Override, Placed, Settings
+from engine.config.settings import Budgets, Mode, Override, Placed, Settings
 from engine.language.source import Span
 from engine.language.syntax_tree import (
     And,
     Clauses,
     Comparison,
     Expression,
+    Guard,
     Identifier,
     List,
     Membership,
@@ -39,7 +40,7 @@ POINTS = Decimal(20)
 
 
 def lower(settings: Settings) -> tuple[Rule, ...]:
-    """Every rule that the settings stand for, in the order of the file: modes, weights, overrides."""
+    """Every rule that the settings stand for: modes, weights, overrides, limits of zero."""
     rules: list[Rule] = []
     for mode in settings.modes.values():
         rules.extend(_of_strategy(mode))
@@ -47,6 +48,7 @@ def lower(settings: Settings) -> tuple[Rule, ...]:
     for override in settings.overrides:
         rules.extend(_of_capabilities(override))
         rules.extend(_of_providers(override))
+    rules.extend(_of_zero_limits(settings.budgets))
     return tuple(rules)
 
 
@@ -148,6 +150,33 @@ def _of_providers(override: Override) -> Iterator[Rule]:
     because = Text(f"{override.task_type} tasks are best served by {listed}", place)
     clauses = Clauses(when=_is("task.type", override.task_type, place), because=because)
     yield Preference("prefer", name, selector, _number(POINTS, place), clauses, place)
+
+
+# --- Limits of zero -------------------------------------------------------------------------------------
+
+
+def _of_zero_limits(budgets: Budgets) -> Iterator[Rule]:
+    """A limit of zero holds whatever was spent, so it is a guard and no fact."""
+    windows = {"daily": budgets.daily, "monthly": budgets.monthly}
+    for window, limits in windows.items():
+        if limits.total_usd == 0:
+            place = limits.total_span
+            because = Text(f"the {window} budget is zero, so no paid calls are made", place)
+            yield _forbid(f"budget-zero-{window}", _word_alone("cloud", place), because, place)
+    zero: dict[str, Span] = {}
+    for limits in windows.values():
+        for provider, limit in limits.per_provider.items():
+            if limit == 0:
+                zero.setdefault(provider, limits.provider_spans[provider])
+    for provider, place in zero.items():
+        because = Text(f"the budget of {provider} is zero, so it is never called", place)
+        yield _forbid(
+            f"budget-zero-{kebab(provider)}", _is("model.provider", provider, place), because, place
+        )
+
+
+def _forbid(name: str, selector: Expression, because: Text, place: Span) -> Rule:
+    return Guard("forbid", Identifier(name, place), False, selector, Clauses(because=because), place)
 
 
 # --- Names of rules -------------------------------------------------------------------------------------

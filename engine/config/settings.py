@@ -66,10 +66,12 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """US dollars in one kind of window; None is no limit, 0 is zero."""
+    """US dollars in one kind of window; None is no limit, 0 is zero. The spans are where each is written."""
 
     total_usd: Decimal | None
     per_provider: Mapping[str, Decimal]
+    total_span: Span = span_field()
+    provider_spans: Mapping[str, Span] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,12 @@ def _limits(window: str, section: Section, catalogue: Catalogue, problems: Probl
     total = limits.decimal("total_usd")
     if window in section and "total_usd" not in limits.value and not by_provider.value:
         problems.add(messages.no_limit(window, section.key(window)))
-    return BudgetLimits(total, per_provider)
+    return BudgetLimits(
+        total,
+        per_provider,
+        limits.key("total_usd") if "total_usd" in limits.value else section.key(window),
+        {provider: by_provider.key(provider) for provider in per_provider},
+    )
 
 
 def _time_zone(section: Section, problems: Problems) -> str:

@@ -96,13 +96,6 @@ class Formulas:
 
     def possible(self) -> Any:
         """What can happen at all."""
-        budgets = self.policy.settings.budgets
-        spent = {
-            name
-            for window in (budgets.daily, budgets.monthly)
-            for name, usd in window.per_provider.items()
-            if usd == 0
-        }
         parts = []
         for fact in (fact for fact in FACTS.values() if not fact.follows):
             closed = self.closed(fact.name)
@@ -119,8 +112,6 @@ class Formulas:
                             for name in self._named(fact.name)
                             if name not in closed
                         ]
-                    if fact.name == "budget.exhausted_providers":
-                        parts += [self.has(fact.name, name) for name in sorted(spent)]
                 case _:
                     parts.append(self.number(fact.name) >= 0)
                     if fact.kind in HIGHEST:

@@ -129,3 +129,11 @@ def test_a_set_with_hundreds_of_labels_is_not_enumerated(default: Path) -> None:
     answers = {answer.proof.name: answer for answer in prove(load_or_raise(default))}
     assert (answers["teams-stay"].verdict, answers["all-stay"].verdict) == ("proved", "proved")
     assert max(answer.work for answer in answers.values()) < 1_000_000
+
+
+def test_a_provider_whose_limit_is_zero_is_proved_never_to_be_called(default: Path) -> None:
+    """A limit of zero lowers to a guard, so the proof needs no assumption about what was spent."""
+    add(default, "\nprove no-anthropic: never anthropic\n")
+    (default / "policies.yaml").write_text("budgets: {daily: {per_provider: {anthropic: 0}}}\n")
+    verdicts = {answer.proof.name: answer.verdict for answer in prove(load_or_raise(default))}
+    assert verdicts["no-anthropic"] == "proved"

@@ -56,7 +56,7 @@ def _told_by(leaf: Leaf, policy: Policy) -> Any:
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_what_is_not_given_is_assumed_as_the_reference_assumes_it(name: str) -> None:
-    """The default mode, nothing spent but what has a limit of zero, everything up, Monday noon."""
+    """The default mode, nothing spent, everything up, Monday noon."""
     assert assumed_facts(WORLDS[name].policy()) == _assumed(policy_of(name))
 
 
@@ -76,21 +76,14 @@ def _some_type(policy: Policy) -> str:
     return policy.names.task_types[0] if policy.names.task_types else "qa"
 
 
-def test_a_limit_of_zero_is_named_as_the_source() -> None:
+def test_a_limit_of_zero_points_to_its_line() -> None:
     """Who asks why everything is refused is told which line of the YAML says so."""
-    facts = policy_of("zero_budget").explain({"task.type": "qa"}, {}).to_json()["facts"]
-    assert facts["budget.daily.used"]["source"] == "policies.yaml: budgets.daily.total_usd is 0"
-    assert (
-        facts["budget.exhausted_providers"]["source"]
-        == "policies.yaml: budgets.monthly.per_provider.ollama is 0"
-    )
+    rules = {rule.name: rule for rule in policy_of("zero_budget").checked.rules}
+    place = rules["budget-zero-ollama"].span
+    assert (place.source.name, place.line) == ("policies.yaml", 4)
 
 
-def test_a_given_fact_wins_over_a_limit_of_zero() -> None:
-    """What is said outright is said outright."""
-    explanation = policy_of("zero_budget").explain(
-        {"task.type": "qa", "budget.exhausted_providers": frozenset()},
-        {"task.type": "command line", "budget.exhausted_providers": "command line"},
-    )
-    assert explanation.outcome == "chosen"
-    assert explanation.to_json()["facts"]["budget.exhausted_providers"]["source"] == "command line"
+def test_a_given_fact_never_undoes_a_limit_of_zero() -> None:
+    """A limit of zero is policy: no fact beside it gives a model back."""
+    nothing_spent = {"task.type": "qa", "budget.exhausted_providers": frozenset()}
+    assert policy_of("zero_budget").explain(nothing_spent, {}).outcome == "refused"

@@ -495,14 +495,7 @@ class Author:
         labels = self.labels if self.policies.get("labels") else [*self.labels, "unmentioned"]
         limits = [(self.policies.get("budgets") or {}).get(period) or {} for period in ("daily", "monthly")]
         limited = {name for limit in limits for name in limit.get("per_provider") or {}}
-        spent = {
-            name for limit in limits for name, usd in (limit.get("per_provider") or {}).items() if usd == 0
-        }
-        exhausted = [frozenset(one) | spent for one in self.sets_of(sorted(limited), quiet=4)]
-        daily, monthly = (
-            [p for p in self.percents(period) if p >= 100 or limit.get("total_usd") != 0]
-            for period, limit in zip(("daily", "monthly"), limits, strict=True)
-        )
+        exhausted = self.sets_of(sorted(limited), quiet=4)
         return {
             "task.type": types,
             "task.criticality": ORDERS["task.criticality"],
@@ -513,8 +506,8 @@ class Author:
             "task.labels": self.sets_of(labels, quiet=2),
             "task.bucket": self.whole("task.bucket", range(100), [0, 99, rng.randrange(100)]),
             "mode": self.modes,
-            "budget.daily.used": daily,
-            "budget.monthly.used": monthly,
+            "budget.daily.used": self.percents("daily"),
+            "budget.monthly.used": self.percents("monthly"),
             "budget.exhausted_providers": exhausted,
             "provider.down": self.sets_of(self.providers, quiet=9),
             "provider.busy": self.sets_of(self.providers, quiet=3),

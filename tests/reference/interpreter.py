@@ -125,8 +125,8 @@ def cloud_usage(settings: Mapping[str, Any]) -> str:
     return settings.get("cloud_usage_strategy", "balanced") if is_yes(settings.get("allow_cloud")) else "none"
 
 
-def lowered(modes: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
-    """Modes and task overrides as the `.route` text they are short for."""
+def lowered(modes: Mapping[str, Any], overrides: Mapping[str, Any], budgets: Mapping[str, Any]) -> str:
+    """Modes, task overrides and limits of zero as the `.route` text they are short for."""
     lines = []
     for mode, settings in modes.items():
         head, condition = f"mode-{hyphened(mode)}", f"mode is {quoted(mode)}"
@@ -144,6 +144,15 @@ def lowered(modes: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
             lines.append(f"prefer {head}-capability-{number}: {selector} when {condition}")
         if providers := ", ".join(map(quoted, override.get("preferred_providers") or [])):
             lines.append(f"prefer {head}-providers: model.provider in [{providers}] by 20 when {condition}")
+    limits = {period: budgets.get(period) or {} for period in ("daily", "monthly")}
+    lines += [
+        f"forbid budget-zero-{period}: cloud"
+        for period, limit in limits.items()
+        if limit.get("total_usd") == 0
+    ]
+    by_provider = [limit.get("per_provider") or {} for limit in limits.values()]
+    spent = dict.fromkeys(name for each in by_provider for name, usd in each.items() if usd == 0)
+    lines += [f"forbid budget-zero-{hyphened(name)}: model.provider is {quoted(name)}" for name in spent]
     return "\n".join(lines)
 
 
@@ -169,11 +178,12 @@ class Policy:
         self.modes = routing.get("modes") or GUIDE_MODES
         self.default_mode = routing.get("default_mode", "local-preferred")
         self.budgets = (policies or {}).get("budgets") or {}
+        overrides = (policies or {}).get("task_overrides") or {}
         reader = Reader(set(models["providers"]), {model.name for model in self.models})
         for file_name in sorted(route_files, key=str.encode):
             if not file_name.startswith("."):
                 reader.read(route_files[file_name])
-        reader.read(lowered(self.modes, (policies or {}).get("task_overrides") or {}))
+        reader.read(lowered(self.modes, overrides, self.budgets))
         reader.read(base)
         reader.finish()
         self.proofs, self.tests = reader.proofs, reader.tests
@@ -287,11 +297,6 @@ def rank(model: Model, score: Number) -> tuple[Any, ...]:
 def assumed_facts(policy: Policy) -> dict[str, Any]:
     """What a test takes for granted: a plain profile, the default mode, nothing spent, all up, Monday
     noon."""
-    limits = [policy.budgets.get(period) or {} for period in ("daily", "monthly")]
-    daily, monthly = (
-        100 if limit.get("total_usd") == 0 else 0 for limit in limits
-    )  # a limit of zero is used up from the start
-    spent = [name for limit in limits for name, usd in (limit.get("per_provider") or {}).items() if usd == 0]
     return {
         "task.criticality": "medium",
         "task.latency_sensitivity": "medium",
@@ -301,9 +306,9 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
         "task.labels": frozenset(),
         "task.bucket": 0,
         "mode": policy.default_mode,
-        "budget.daily.used": daily,
-        "budget.monthly.used": monthly,
-        "budget.exhausted_providers": frozenset(spent),
+        "budget.daily.used": 0,
+        "budget.monthly.used": 0,
+        "budget.exhausted_providers": frozenset(),
         "provider.down": frozenset(),
         "provider.busy": frozenset(),
         "models.warm": frozenset(),

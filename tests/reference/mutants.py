@@ -110,7 +110,7 @@ FILES = """        for file_name in sorted(route_files, key=str.encode):
             if not file_name.startswith("."):
                 reader.read(route_files[file_name])
 """
-LOWERED = """        reader.read(lowered(self.modes, (policies or {}).get("task_overrides") or {}))
+LOWERED = """        reader.read(lowered(self.modes, overrides, self.budgets))
 """
 BASE_RULES = """        reader.read(base)
 """
