@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from engine.config import messages
+from engine.config.messages import catalogue as messages
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
 from engine.config.yaml_source import Document

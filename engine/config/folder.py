@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.bundled import bundled_path
-from engine.config import messages
+from engine.config.messages import folder as messages
 from engine.config.yaml_source import MOST_BYTES, decode
 from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span

@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from engine.bundled import bundled_text
-from engine.config import messages
+from engine.config.messages import schema as messages
+from engine.config.messages.yaml import too_many_findings
 from engine.config.redaction import is_blanked, is_secret_key
 from engine.config.yaml_source import MOST_FINDINGS, Document, Path
 from engine.language.diagnostics import Diagnostic, Problems, visible
@@ -30,7 +31,7 @@ def check_schema(document: Document, schema_file: str, problems: Problems) -> No
     found = chain(_secrets(document, document.value), _errors(document, _validator(schema_file, tuple(APIS))))
     for count, diagnostic in enumerate(islice(found, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
-            diagnostic = messages.too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
+            diagnostic = too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
         problems.add(diagnostic)
 
 

@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cache
 from itertools import islice
 
-from engine.config import messages
 from engine.config.catalogue import Catalogue
+from engine.config.messages import settings as messages
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
 from engine.config.yaml_source import MOST_FINDINGS, Document, read_yaml

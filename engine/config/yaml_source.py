@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
-from engine.config import messages
+from engine.config.messages import yaml as messages
 from engine.config.redaction import without_secrets
 from engine.language.diagnostics import Diagnostic, Problems
 from engine.language.messages.syntax import file_too_big

@@ -16,6 +16,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def similar_or(name: str, known: Iterable[str], otherwise: str) -> str:
+    """What to write: the similar name, where there is one."""
+    near = nearest(name, known)
+    return f"write `{visible(near)}`" if near else otherwise
+
+
 def listed(names: Iterable[str], most: int = 12) -> str:
     """`a, b, c`, cut with a count when there are many."""
     names = list(names)

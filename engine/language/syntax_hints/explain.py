@@ -12,6 +12,7 @@ from engine.language.error_context import Place
 from engine.language.messages import syntax as messages
 from engine.language.statement_forms import STATEMENTS
 from engine.language.syntax_hints import (
+    bodies,
     characters,
     clauses,
     comparisons,
@@ -40,7 +41,7 @@ _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
     statements.double_equals_in_let,
     statements.missing_colon,
     comparisons.is_in,
-    clauses.given,
+    bodies.given,
     comparisons.list_after,
     comparisons.list_without_brackets,
     comparisons.misplaced_not,
@@ -49,14 +50,14 @@ _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
     statements.upper_case_keyword,
     punctuation.trailing_comma,
     missing_values.missing_value,
-    clauses.missing_quantifier,
-    clauses.points,
+    bodies.missing_quantifier,
+    bodies.points,
     punctuation.brackets,
     punctuation.missing_comma,
     punctuation.unexpected_comma,
-    clauses.weights,
-    clauses.missing_given,
-    clauses.route_words,
+    bodies.weights,
+    bodies.missing_given,
+    bodies.route_words,
     clauses.misplaced_clause,
     clauses.missing_when,
 )

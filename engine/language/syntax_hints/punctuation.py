@@ -25,17 +25,14 @@ def trailing_comma(place: Place) -> SyntaxHint | None:
 def brackets(place: Place) -> SyntaxHint | None:
     here = place.here
     in_list = here.kind == "word" and place.at(1).text in (",", "]")
+    stops = here.kind == "end" or (here.text in ENDINGS and not in_list)
     for bracket, closing, terminal in (("[", "]", "RSQB"), ("(", ")", "RPAR")):
-        if terminal in place.accepts and (here.kind == "end" or (here.text in ENDINGS and not in_list)):
-            opening = place.opening(bracket, closing)
-            if opening is not None:
-                before = here.text or None
-                return SyntaxHint(
-                    messages.unclosed_bracket(place.span(opening), closing, before), place.insert(closing)
-                )
-    if (here.text == ")" and place.opening("(", ")") is None) or (
-        here.text == "]" and place.opening("[", "]") is None
-    ):
+        opening = place.opening(bracket, closing)
+        if opening is not None and terminal in place.accepts and stops:
+            message = messages.unclosed_bracket(place.span(opening), closing, here.text or None)
+            return SyntaxHint(message, place.insert(closing))
+    opener = {"]": "[", ")": "("}.get(here.text)
+    if opener is not None and place.opening(opener, here.text) is None:
         return SyntaxHint(messages.unopened_bracket(place.span(here)), place.replace(here, " "))
     return None
 

@@ -1,0 +1,107 @@
+"""Sentences about keys and values that the schema does not allow."""
+
+from collections.abc import Iterable
+
+from engine.language.diagnostics import Diagnostic, visible
+from engine.language.sentences import error
+from engine.language.source import Span
+from engine.language.wording import listed, nearest, similar_or
+
+
+def secret_in_file(key: str, span: Span) -> Diagnostic:
+    """The value itself is blanked before anything can print it."""
+    if key.endswith("_env"):
+        message = (
+            f"`{visible(key)}` takes the name of a variable, and this is none; it is not printed, in case it "
+            "is a key"
+        )
+        help = f"write the variable's name, such as `{visible(key)}: PROVIDER_API_KEY`"
+    else:
+        message = f"`{visible(key)}` holds what looks like a secret, and secrets do not belong in this file"
+        help = (
+            "put it in an environment variable and write the variable's name: `api_key_env: PROVIDER_API_KEY`"
+        )
+    return error("secret-in-file", span, message, f"{help}; a key that others have seen must be replaced")
+
+
+def no_variable(key: str, span: Span) -> Diagnostic:
+    return error(
+        "no-variable",
+        span,
+        f"`{visible(span.text)}` is no name of a variable",
+        f"write letters, digits and underscores: `{key}: PROVIDER_API_KEY`",
+    )
+
+
+def unknown_key(key: str, parent: str, known: Iterable[str], span: Span) -> Diagnostic:
+    known = list(known)
+    help = similar_or(key, known, f"known here: {listed(known)}")
+    return error("unknown-key", span, f"`{visible(key)}` is not known in {parent}", help)
+
+
+def missing_key(key: str, parent: str, span: Span, example: str | None = None) -> Diagnostic:
+    return error(
+        "missing-key",
+        span,
+        f"{parent} has no `{key}`",
+        f"add `{key}: {example}`" if example else f"add `{key}:`",
+    )
+
+
+def no_value(key: str, span: Span) -> Diagnostic:
+    return error("no-value", span, f"`{visible(key)}` has no value", "write one, or delete the line")
+
+
+def wrong_type(key: str, wanted: str, shown: str, span: Span, instead: str | None = None) -> Diagnostic:
+    help = f"write `{visible(instead)}`" if instead else None
+    return error("wrong-type", span, f"{key} must be {wanted}, not {shown}", help)
+
+
+def not_one_of(key: str, value: str, allowed: Iterable[str], span: Span) -> Diagnostic:
+    allowed = list(allowed)
+    near = nearest(value.lower(), allowed)
+    choices = f"one of: {listed(allowed)}" if len(allowed) > 1 else f"it can only be `{allowed[0]}`"
+    help = f"write `{near}`; {choices}" if near else choices
+    return error("not-one-of", span, f"`{key}` cannot be `{visible(value)}`", help)
+
+
+def out_of_bounds(key: str, value: str, bound: str, span: Span) -> Diagnostic:
+    return error("out-of-bounds", span, f"{key} is {visible(value)}", f"it must be {bound}")
+
+
+def too_many_members(key: str, most: int, span: Span) -> Diagnostic:
+    return error("too-many", span, f"{key} has more than {most} members")
+
+
+def empty_section(key: str, span: Span, help: str) -> Diagnostic:
+    return error("empty-section", span, f"{key} is empty", help)
+
+
+def bad_name(key: str, span: Span) -> Diagnostic:
+    return error(
+        "bad-name", span, f"{key} must have from 1 to 200 characters", "write a shorter name, or any"
+    )
+
+
+def bad_address(key: str, value: str, span: Span) -> Diagnostic:
+    return error(
+        "bad-address",
+        span,
+        f"`{key}` is no address: `{visible(value)}`",
+        f"write it with its scheme, such as `{key}: http://localhost:11434`",
+    )
+
+
+def other_currency(value: str, span: Span) -> Diagnostic:
+    return error(
+        "other-currency",
+        span,
+        f"prices are in US dollars, not in {visible(value)}",
+        "write the prices in USD; budgets and scores have no exchange rates",
+    )
+
+
+def ordinal(number: int) -> str:
+    """`the 3rd`, for the members of a list."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"the {number}{ending}"

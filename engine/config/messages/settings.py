@@ -1,0 +1,119 @@
+"""Sentences about policies.yaml: modes, overrides, budgets."""
+
+from collections.abc import Iterable
+
+from engine.language.diagnostics import Diagnostic, Note, visible
+from engine.language.sentences import error, warning
+from engine.language.source import Span
+from engine.language.wording import listed, similar_or
+
+
+def no_default_mode(built_in: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    return error(
+        "missing-key",
+        span,
+        f"`routing` has no `default_mode`, and `{built_in}`, which would be it, is not among the modes",
+        f"add `default_mode:` with one of: {listed(modes)}",
+    )
+
+
+def unknown_default_mode(mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    return _unknown_mode(f"`default_mode` is `{visible(mode)}`, and there is no such mode", mode, modes, span)
+
+
+def weights_of_unknown_mode(mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    return _unknown_mode(f"there is no mode `{visible(mode)}` to weigh", mode, modes, span)
+
+
+def _unknown_mode(message: str, mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
+    modes = list(modes)
+    return error("unknown-mode", span, message, similar_or(mode, modes, f"the modes are: {listed(modes)}"))
+
+
+def mode_weights_sum(mode: str, total: str, span: Span) -> Diagnostic:
+    return error(
+        "weights-sum",
+        span,
+        f"the weights of `{visible(mode)}` sum to {total}, not to 1",
+        "change one of cost, quality and latency so that the three make 1",
+    )
+
+
+def strategy_without_cloud(mode: str, strategy: str, span: Span, forbidden: Span) -> Diagnostic:
+    return error(
+        "strategy-without-cloud",
+        span,
+        f"`{visible(mode)}` does not allow cloud, so the strategy `{strategy}` says nothing",
+        "delete this line, or write `allow_cloud: true`",
+        (Note(forbidden, "cloud is forbidden here"),),
+    )
+
+
+def cloud_without_strategy(mode: str, span: Span) -> Diagnostic:
+    return error(
+        "strategy-without-cloud",
+        span,
+        f"`{visible(mode)}` allows cloud, and its strategy says none",
+        "write `allow_cloud: false`, or one of: fallback_critical_only, balanced, aggressive",
+    )
+
+
+def override_of_unknown_type(task_type: str, known: Iterable[str], span: Span) -> Diagnostic:
+    help = similar_or(task_type, known, "add it to `task_types`")
+    return error("unknown-task-type", span, f"`{visible(task_type)}` is not among `task_types`", help)
+
+
+def unknown_provider_here(provider: str, where: str, known: Iterable[str], span: Span) -> Diagnostic:
+    return warning(
+        "unknown-provider",
+        span,
+        f"models.yaml has no provider `{visible(provider)}`; this {where} has no effect",
+        similar_or(provider, known, "add the provider to models.yaml, or delete the name"),
+    )
+
+
+def capability_no_model_has(capability: str, known: Iterable[str], span: Span) -> Diagnostic:
+    return warning(
+        "unknown-capability",
+        span,
+        f"no model has the capability `{visible(capability)}`, so its points go to none",
+        similar_or(capability, known, "add it to a model in models.yaml, or delete the name"),
+    )
+
+
+def listed_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    return warning(
+        "listed-twice",
+        span,
+        f"`{visible(name)}` is listed twice",
+        "delete one of the two",
+        (Note(first, "first listed here"),),
+    )
+
+
+def differs_in_case_only(name: str, other: str, span: Span, first: Span) -> Diagnostic:
+    return warning(
+        "case-only",
+        span,
+        f"`{visible(name)}` and `{visible(other)}` differ in case only, and are two names",
+        f"keep one spelling, such as `{visible(other)}`",
+        (Note(first, "the other one"),),
+    )
+
+
+def no_limit(window: str, span: Span) -> Diagnostic:
+    return error(
+        "no-limit",
+        span,
+        f"`{window}` names no maximum, so nothing would be limited",
+        "add `total_usd:` or `per_provider:`, or delete the section",
+    )
+
+
+def unknown_time_zone(name: str, known: Iterable[str], span: Span) -> Diagnostic:
+    return error(
+        "unknown-time-zone",
+        span,
+        f"there is no time zone `{visible(name)}`",
+        similar_or(name, known, "write an IANA name, such as `Europe/Berlin` or `UTC`"),
+    )
