@@ -9,6 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from engine.errors import EngineError
@@ -51,6 +52,16 @@ INDEX: dict[str, int] = {fact.name: position for position, fact in enumerate(GIV
 TASK_FACTS = tuple(fact.name for fact in given_by(FactOrigin.PROFILE))
 DEFAULTS = Facts("")
 """What a test assumes where it says nothing. `task.type` has no default: every rule may hang on it."""
+
+
+def _by_name(facts: Facts) -> dict[str, FactValue]:
+    return dict(zip(INDEX, facts, strict=True))
+
+
+@cache
+def _defaults(mode: str) -> Mapping[str, FactValue]:
+    """A test's defaults by name, in the order of `Facts`; there are as few modes as a policy has."""
+    return {**_by_name(DEFAULTS), "mode": mode}
 
 
 class InvalidFact(EngineError, ValueError):  # noqa: N818
@@ -132,10 +143,11 @@ def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | No
     if "task.type" not in given:
         types = f": one of {listed(names.task_types)}" if names.task_types else ""
         raise InvalidFact(f"task.type must be given{types}")
-    values: list[FactValue] = list(DEFAULTS._replace(mode=names.default_mode) if assumed is None else assumed)
-    for name, value in given.items():
-        values[INDEX[name]] = value
-    return Facts(*values)
+    # A dictionary keeps the order in which its keys first came, which is that of `Facts`.
+    values = {**(_defaults(names.default_mode) if assumed is None else _by_name(assumed)), **given}
+    if len(values) != len(INDEX):
+        raise InvalidFact(f"there is no fact {_quoted(next(iter(given.keys() - INDEX.keys())))}")
+    return tuple.__new__(Facts, values.values())
 
 
 def format_value(value: FactValue) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.decision.cubes import LOWEST, OTHER, Cube, Edge, Interval, NameSet
 from engine.decision.facts import INDEX
-from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Kind
+from engine.language.vocabulary import FACTS, GIVEN, Kind
 
 MOST_REMEMBERED = 65_536
 """Values of one set fact, and combinations of cells, that are remembered before the memory starts afresh."""
@@ -93,14 +93,16 @@ def set_title(fact: str, elements: Sequence[str]) -> str:
 
 
 class Column:
-    """One fact: `lookup(value)` is its cell, `mask(cell)` the cubes that survive in it."""
+    """One fact: `lookup(value)` is its cell, `mask(cell)` the cubes that survive in it.
+
+    `table` is what `lookup` subscripts, where it does no more than that.
+    """
 
     fact: str
     position: int
     lookup: Callable[[Any], Any]
-
-    def mask(self, cell: Any) -> int:
-        raise NotImplementedError
+    mask: Callable[[Any], int]
+    table: Any = None
 
     def questions(self) -> Sequence[Question]:
         """What the decision tree may ask of this fact."""
@@ -109,6 +111,21 @@ class Column:
     def samples(self) -> Iterable[Any]:
         """One value for each cell, the smallest or first there is."""
         raise NotImplementedError
+
+
+class _Remembered(dict[Any, Any]):
+    """Values -> what `find` says of each, remembered."""
+
+    def __init__(self, find: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, value: object) -> Any:
+        found = self._find(value)
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[value] = found
+        return found
 
 
 class _Cells(dict[Any, int]):
@@ -152,10 +169,9 @@ class NameColumn(Column):
         cells |= dict.fromkeys(self._others or (), other)
         if FACTS[fact].kind is Kind.FLAG:
             cells = {name == "yes": cell for name, cell in cells.items()}
-        self.lookup = _Cells(cells, other).__getitem__
-
-    def mask(self, cell: int) -> int:
-        return self.masks[cell]
+        self.table = _Cells(cells, other)
+        self.lookup = self.table.__getitem__
+        self.mask = self.masks.__getitem__
 
     def questions(self) -> Sequence[Question]:
         labels = list(self.names)
@@ -202,13 +218,10 @@ class NumberColumn(Column):
         self.lookup = partial(bisect_right, below)
         if above:
             self.lookup = lambda value: bisect_right(below, value) + bisect_left(above, value)
-        elif (
-            highest := HIGHEST.get(FACTS[fact].kind)
-        ) is not None:  # so few values that each is simply listed
-            self.lookup = tuple(map(self.lookup, range(highest + 1))).__getitem__
-
-    def mask(self, cell: int) -> int:
-        return self.masks[cell]
+        if FACTS[fact].kind is not Kind.TOKENS:  # so few values that come that each is remembered
+            self.table = _Remembered(self.lookup)
+            self.lookup = self.table.__getitem__
+        self.mask = self.masks.__getitem__
 
     def questions(self) -> Sequence[Question]:
         branches = tuple(Branch(cell, self._label(cell, cell)) for cell in range(len(self.masks)))
@@ -248,24 +261,6 @@ def _percent(value: int | Decimal) -> str:
     return f"{Decimal(value):f}%"
 
 
-class _Projections(dict[frozenset[str], frozenset[str]]):
-    """Sets by value -> the elements of theirs that some cube mentions, and OTHER when that matters."""
-
-    def __init__(self, mentioned: frozenset[str]) -> None:
-        super().__init__()
-        self._mentioned = mentioned
-        self._minds_other = OTHER in mentioned
-
-    def __missing__(self, value: frozenset[str]) -> frozenset[str]:
-        projected = value & self._mentioned
-        if self._minds_other and len(projected) < len(value):
-            projected |= {OTHER}
-        if len(self) >= MOST_REMEMBERED:
-            self.clear()
-        self[value] = projected
-        return projected
-
-
 class SetColumn(Column):
     """A set fact: its cell is the set itself, less what nobody mentions."""
 
@@ -291,17 +286,18 @@ class SetColumn(Column):
         self._wanting = {element: mask_of(bits) for element, bits in alone.items()}
         self._rejecting = {element: mask_of(bits) for element, bits in unwanted.items()}
         self.elements = sorted({element for _, element, _ in constraints})
-        self._masks: dict[frozenset[str], int] = {}
+        self._mentioned = frozenset(self.elements)
         self._constraints = constraints
-        self.lookup = _Projections(frozenset(self.elements)).__getitem__
+        self.table = _Remembered(self._project)
+        self.lookup = self.table.__getitem__
+        self.mask = _Remembered(self._survivors).__getitem__
 
-    def mask(self, cell: frozenset[str]) -> int:
-        mask = self._masks.get(cell)
-        if mask is None:
-            if len(self._masks) >= MOST_REMEMBERED:
-                self._masks.clear()
-            mask = self._masks[cell] = self._survivors(cell)
-        return mask
+    def _project(self, value: frozenset[str]) -> frozenset[str]:
+        """The elements that some cube mentions, and OTHER when that matters."""
+        projected = value & self._mentioned
+        if OTHER in self._mentioned and len(projected) < len(value):
+            projected |= {OTHER}
+        return projected
 
     def _survivors(self, cell: frozenset[str]) -> int:
         alive = self._undemanding

@@ -241,7 +241,7 @@ BUGS = (
     _in(
         "decision/partitions",
         "unmentioned-elements-vanish",
-        "if self._minds_other and len(projected) < len(value):",
+        "if OTHER in self._mentioned and len(projected) < len(value):",
         "if False:",
     ),
     _in("decision/partitions", "other-names-survive-everywhere", "full & ~confined &", "full &"),
@@ -282,8 +282,8 @@ BUGS = (
     _in(
         "decision/evaluator",
         "the-memo-forgets-a-fact",
-        "cells = tuple(map(call, self._lookups, self._pick(facts)))",
-        "cells = (None, *tuple(map(call, self._lookups, self._pick(facts)))[1:])",
+        'cells = ({", ".join(cells)},)',
+        'cells = (None, {", ".join(cells[1:])},)',
     ),
     _in(
         "decision/evaluator",
