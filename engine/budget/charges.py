@@ -69,18 +69,26 @@ def load(session: Session, attempt_id: str) -> AttemptRow:
 
 
 def settle(
-    session: Session, attempt_id: str, usage: Usage, basis: Basis, served: bool, stated_micro_usd: int | None
+    session: Session,
+    attempt_id: str,
+    usage: Usage,
+    basis: Basis,
+    served: bool,
+    stated_micro_usd: int | None,
+    over_report: str | None,
 ) -> Outcome:
     row = load(session, attempt_id)
     charge = cost_micro_usd(row.prices, usage) if stated_micro_usd is None else stated_micro_usd
     match row.state:
         case State.RESERVED | State.DISPATCHED:
-            reason = None if stated_micro_usd is None else "stated by the provider"
-            return close(session, row, State.SETTLED, charge, basis, usage, served, reason)
+            reason = over_report if stated_micro_usd is None else "stated by the provider"
+            breach = over_report is not None
+            return close(session, row, State.SETTLED, charge, basis, usage, served, reason, breach=breach)
         case State.SETTLED:
             if (row.charge_micro_usd, row.basis, row.usage) != (charge, basis.value, usage):
                 raise AttemptConflict(f"attempt {attempt_id} was settled already, with another usage")
-            return Outcome(attempt_id, row.state, charge, breach=charge > row.amount_micro_usd)
+            breach = over_report is not None or charge > row.amount_micro_usd
+            return Outcome(attempt_id, row.state, charge, breach)
         case State.RELEASED | State.FORFEITED:
             return correct(
                 session, row, _LATE_SETTLE, charge, usage, basis, f"settled after {row.state.value}", served
@@ -104,13 +112,14 @@ def release(session: Session, attempt_id: str, reason: str) -> Outcome:
             assert_never(row.state)
 
 
-def forfeit(session: Session, attempt_id: str, reason: str) -> Outcome:
+def forfeit(
+    session: Session, attempt_id: str, reason: str, guess: Usage | None = None, served: bool = False
+) -> Outcome:
     row = load(session, attempt_id)
     match row.state:
         case State.RESERVED | State.DISPATCHED:
-            return close(
-                session, row, State.FORFEITED, row.amount_micro_usd, Basis.RESERVED, Usage(), False, reason
-            )
+            usage, amount = guess or Usage(), row.amount_micro_usd
+            return close(session, row, State.FORFEITED, amount, Basis.RESERVED, usage, served, reason)
         case State.FORFEITED:
             return Outcome(attempt_id, row.state, row.charge_micro_usd)
         case State.SETTLED | State.RELEASED:
@@ -128,6 +137,8 @@ def close(
     usage: Usage,
     served: bool,
     reason: str | None,
+    *,
+    breach: bool = False,
 ) -> Outcome:
     alternative = _alternative(row, usage, served=served)
     session.run(
@@ -148,7 +159,7 @@ def close(
             row.attempt_id,
         ),
     )
-    breach = charge > row.amount_micro_usd
+    breach = breach or charge > row.amount_micro_usd
     book(
         session,
         row,

@@ -134,11 +134,13 @@ class Ledger:
         basis: Basis = Basis.MEASURED,
         served: bool = True,
         charge_micro_usd: int | None = None,
+        over_report: str | None = None,
     ) -> Outcome:
         """Charge what `usage` costs at the attempt's own prices, or `charge_micro_usd` when the provider
         states it.
 
-        `served`: this attempt's answer went to the caller. After a forfeit or a release the difference is a
+        `served`: this attempt's answer went to the caller. `over_report` says that the provider reported more
+        than it can have billed, and makes the charge a breach. After a forfeit or a release the difference is a
         correction. Raises AttemptConflict when it was settled otherwise before, UnknownAttempt,
         LedgerUnavailable: then the reservation stays, and is charged whole when its lease ends.
         """
@@ -146,7 +148,9 @@ class Ledger:
             raise ValueError("a usage is measured or estimated; without one, forfeit")
 
         def settle(session: Session) -> Outcome:
-            return charges.settle(session, reservation.attempt_id, usage, basis, served, charge_micro_usd)
+            return charges.settle(
+                session, reservation.attempt_id, usage, basis, served, charge_micro_usd, over_report
+            )
 
         return self._end(reservation, settle, otherwise=_unrecorded(reservation, State.SETTLED))
 
@@ -161,14 +165,17 @@ class Ledger:
 
         return self._end(reservation, release, otherwise=_unrecorded(reservation, State.RELEASED))
 
-    def forfeit(self, reservation: Reservation, reason: str) -> Outcome:
+    def forfeit(
+        self, reservation: Reservation, reason: str, *, guess: Usage | None = None, served: bool = False
+    ) -> Outcome:
         """Charge the whole reservation, because what was billed cannot be known (now).
 
+        `guess` is about what was used, for showing; `served`: this attempt's answer went to the caller.
         Raises AttemptConflict for a settled or released attempt, UnknownAttempt, LedgerUnavailable.
         """
 
         def forfeit(session: Session) -> Outcome:
-            return charges.forfeit(session, reservation.attempt_id, reason)
+            return charges.forfeit(session, reservation.attempt_id, reason, guess, served)
 
         return self._end(reservation, forfeit, otherwise=_unrecorded(reservation, State.FORFEITED))
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Locality: TypeAlias = Literal["local", "cloud"]
 ToolSupport: TypeAlias = Literal["yes", "no", "unknown"]
+OnAbort: TypeAlias = Literal["whole", "as-shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Provider:
     """Where models are served. Keys and addresses are names of variables, or written out; never read here.
 
     `api` is the name of a row of `engine.provider_apis`; `networks` are the CIDRs that count as local beside
-    loopback.
+    loopback. `on_abort` is what it bills when a caller leaves a stream: the whole answer, or what was shown.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Provider:
     max_concurrent: int | None
     networks: tuple[str, ...]
     models: tuple[Model, ...]
+    on_abort: OnAbort
     span: Span = span_field()
 
 
@@ -147,6 +149,7 @@ def _provider(name: str, section: Section, problems: Problems) -> Provider:
         max_concurrent=section.whole("max_concurrent"),
         networks=tuple(map(str, networks)),
         models=tuple(_models(name, locality, section, problems)),
+        on_abort="as-shown" if section.section("billing").text("on_abort") == "as-shown" else "whole",
         span=section.span,
     )
 

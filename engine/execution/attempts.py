@@ -36,7 +36,7 @@ from engine.execution.prompt import Prompt
 from engine.execution.provider_health import Admission, HealthTracker
 from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
-from engine.execution.settlement import Settlement, of_abandoned, of_failure, of_reply
+from engine.execution.settlement import Settlement, Terms, of_abandoned, of_failure, of_reply
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Provider, Request, Timeouts, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
@@ -89,11 +89,6 @@ class _Call:
         if piece.tool_call is not None:
             texts.append(piece.tool_call["function"]["arguments"])
         self.bytes += sum(len(text.encode("utf-8", "replace")) for text in texts)
-
-    @property
-    def shown_tokens(self) -> int:
-        """About how many tokens were shown, rather too many: one a piece, or one for three bytes."""
-        return max(self.pieces, self.bytes // 3)
 
 
 class RequestExecution:
@@ -266,7 +261,7 @@ class RequestExecution:
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
                 shared.tracker.record_success(admission)
-                self._end(call, of_reply(call.reply, self._most_input(), record.max_tokens or 0))
+                self._end(call, of_reply(call.reply, self._terms(call)))
                 self._note_answer(record, call.reply)
             else:
                 shared.tracker.record_failure(admission, failure, self._window_over_in_s)
@@ -274,7 +269,7 @@ class RequestExecution:
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
                     log_events.quarantined(record)
-                self._end(call, of_failure(failure, self._most_input()))
+                self._end(call, of_failure(failure, self._terms(call)))
         except BudgetError as refused:
             record.outcome = "unaffordable"
             record.failed_with(refused)
@@ -379,14 +374,19 @@ class RequestExecution:
         """End the reservation, by nobody waited for: the ledger writes down what is known here already."""
         record, reservation = call.record, call.reservation
         prices = self._snapshot.prices[record.model.key]
-        record.usage = settlement.usage if settlement.act == "settle" else None
+        record.usage = None if settlement.act == "release" else settlement.usage
         record.basis = settlement.charged_by
         record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
+        if settlement.note is not None and reservation.amount_micro_usd:
+            record.notes.append(settlement.note)
         if record.charge_micro_usd > reservation.amount_micro_usd:
             record.notes.append(
                 "it cost more than its reservation; its budgets are closed until somebody looks"
             )
             log_events.breached(record)
+        elif settlement.over_report is not None:
+            record.notes.append("its budgets are closed until somebody looks")
+            log_events.over_reported(record, settlement.over_report)
         self._shared.async_ledger.post(
             lambda ledger: settlement.apply(ledger, reservation),
             # The reservation stays held then, and is charged when its lease ends.
@@ -397,7 +397,15 @@ class RequestExecution:
     def _abandon(self, call: _Call) -> None:
         record = call.record
         record.outcome, record.reason = "cancelled", "the caller went away"
-        self._end(call, of_abandoned(record.dispatched, call.shown_tokens, self._most_input()))
+        self._end(call, of_abandoned(record.dispatched, call.bytes, self._terms(call)))
+
+    def _terms(self, call: _Call) -> Terms:
+        return Terms(
+            self._most_input(),
+            call.record.max_tokens or 0,
+            is_paid=call.reservation.amount_micro_usd > 0,
+            stops_on_abort=self._snapshot.configured[call.record.model.provider].on_abort == "as-shown",
+        )
 
     def _most_input(self) -> int:
         try:

@@ -65,6 +65,16 @@ def breached(record: AttemptRecord) -> None:
     )
 
 
+def over_reported(record: AttemptRecord, what: str) -> None:
+    """An attempt reported more than it can have used."""
+    LOGGER.critical(
+        "attempt %s at %s: %s, and its budgets are closed until somebody looks",
+        record.attempt_id,
+        record.model.provider,
+        what,
+    )
+
+
 def quarantined(record: AttemptRecord) -> None:
     """A local model answered through a remote host."""
     LOGGER.critical(

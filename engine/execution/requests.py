@@ -21,6 +21,7 @@ from engine.execution.decision_log import DecisionLog, decision_json
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.providers.reply import Chunk, Reply
+from engine.providers.reply import Usage as Reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,28 +154,26 @@ def result_of(exchange: RequestExecution, reply: Reply, model: Model, decision_i
         "provider": model.provider,
         "tool_calls": list(reply.tool_calls),
         "finish_reason": reply.finish_reason,
-        "usage": _usage_json(reply, exchange.attempts[-1].usage),
+        "usage": _usage_json(reply, exchange.attempts[-1]),
         "cost_usd": usd(exchange.charge_micro_usd),
         "attempts": [attempt.to_json() for attempt in exchange.attempts],
         "decision_id": decision_id,
     }
 
 
-def _usage_json(reply: Reply | None, charged: Charged | None) -> dict[str, Any]:
-    """Token counts as reported; what was not reported is what was charged for, which is an estimate."""
-    if reply is None:
-        return dict.fromkeys(
-            ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "reasoning_tokens"),
-            0,
-        )
-    usage = reply.usage
-    counted = charged or Charged()
+def _usage_json(reply: Reply | None, record: AttemptRecord | None) -> dict[str, Any]:
+    """Token counts as reported; what was not reported is counted high. `basis` says how the charge for them
+    is known."""
+    usage = Reported() if reply is None else reply.usage
+    counted = Charged() if record is None or record.usage is None else record.usage
+    basis = None if record is None or record.basis is None else record.basis.value
     return {
         "input_tokens": counted.prompt_tokens if usage.input_tokens is None else usage.input_tokens,
         "output_tokens": counted.output_tokens if usage.output_tokens is None else usage.output_tokens,
         "cached_read_tokens": usage.cached_read_tokens or 0,
         "cache_write_tokens": usage.cache_write_tokens or 0,
         "reasoning_tokens": usage.reasoning_tokens or 0,
+        "basis": basis,
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
-from engine.providers.base import DiscoveredModel, Egress
+from engine.providers.base import DiscoveredModel, Egress, Request
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
@@ -25,12 +25,12 @@ from engine.providers.messages import (
     read_tools,
     tool_call_of,
 )
-from engine.providers.reply import Chunk, FinishReason, Reply, Usage
+from engine.providers.reply import Chunk, FinishReason, Reply
+from engine.providers.usage_reading import UsageReader, count_of
 from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
     Attempt,
     WireProvider,
-    count_of,
     drain,
     imported,
     next_event,
@@ -64,6 +64,11 @@ class AnthropicProvider(WireProvider):
     vendor_host = APIS["anthropic"].vendor_host
     anthropic_habits = True
 
+    def _begin(self, request: Request) -> Attempt:
+        attempt = super()._begin(request)
+        attempt.usage_reader = UsageReader(cache_beside=True)
+        return attempt
+
     async def _open(self) -> None:
         sdk = await imported("anthropic")
         http, address = await self._client({"anthropic-version": API_VERSION})
@@ -81,7 +86,7 @@ class AnthropicProvider(WireProvider):
         call = attempt.call(carries_prompt=True)
         with call.in_force():
             answer = await self._sdk.messages.create(**asked)
-        attempt.usage = _usage(answer.usage, Usage())
+        attempt.usage_reader.read(answer.usage)
         for block in answer.content:
             _read_block(attempt, block)
         return _reply(attempt, call, answer.stop_reason, answer.model)
@@ -116,7 +121,7 @@ class AnthropicProvider(WireProvider):
         with call.in_force():
             page = await self._sdk.models.list(limit=1000)
         return [
-            DiscoveredModel(id=name, context_tokens=_count(model, "max_input_tokens"))
+            DiscoveredModel(id=name, context_tokens=count_of(getattr(model, "max_input_tokens", None)))
             for model in page.data
             if (name := text_of(model.id)) is not None
         ]
@@ -159,7 +164,8 @@ class _Reading:
 def _read_event(attempt: Attempt, reading: _Reading, event: Any) -> Chunk | None:
     match event.type:
         case "message_start":
-            attempt.usage = _usage(event.message.usage, Usage(), final=False)
+            # Its output count is a placeholder.
+            attempt.usage_reader.read(event.message.usage, has_output=False)
             reading.model = event.message.model or reading.model
         case "content_block_start" if event.content_block.type == "tool_use":
             block = event.content_block
@@ -180,7 +186,7 @@ def _read_event(attempt: Attempt, reading: _Reading, event: Any) -> Chunk | None
             return Chunk(tool_call=made)
         case "message_delta":
             reading.stop_reason = event.delta.stop_reason or reading.stop_reason
-            attempt.usage = _usage(event.usage, attempt.usage)
+            attempt.usage_reader.read(event.usage)
         case "message_stop":
             reading.ended = True
         case _:
@@ -205,7 +211,7 @@ def _read_block(attempt: Attempt, block: Any) -> None:
 def _reply(attempt: Attempt, call: Call, stop_reason: str | None, model: str | None) -> Reply:
     identity = request_id(call)
     if stop_reason == "refusal":
-        raise Refused(status=200, code="refusal", request_id=identity, usage=attempt.usage_estimate())
+        raise Refused(status=200, code="refusal", request_id=identity, usage=attempt.usage)
     if stop_reason is None:
         raise Truncated(status=200, request_id=identity, usage=attempt.usage_estimate())
     unsent = attempt.request.temperature is not None
@@ -269,24 +275,3 @@ def _part(part: Text | Image) -> dict[str, Any]:
             }
         case Image(url=url):
             return {"type": "image", "source": {"type": "url", "url": url}}
-
-
-def _usage(told: Any, before: Usage, *, final: bool = True) -> Usage:
-    """Counts as told now, else as told before. The vendor's input count leaves the cache out; ours has it
-    in."""
-    read = _count(told, "cache_read_input_tokens")
-    write = _count(told, "cache_creation_input_tokens")
-    plain = _count(told, "input_tokens")
-    details = getattr(told, "output_tokens_details", None)
-    output = _count(told, "output_tokens") if final else None
-    return Usage(
-        input_tokens=before.input_tokens if plain is None else plain + (read or 0) + (write or 0),
-        output_tokens=before.output_tokens if output is None else output,
-        cached_read_tokens=before.cached_read_tokens if read is None else read,
-        cache_write_tokens=before.cache_write_tokens if write is None else write,
-        reasoning_tokens=_count(details, "thinking_tokens"),
-    )
-
-
-def _count(told: Any, name: str) -> int | None:
-    return count_of(getattr(told, name, None))

@@ -55,8 +55,8 @@ class Billed(Enum):
     """What the ledger does with the attempt's reservation."""
 
     NO = "release it"
-    UNKNOWN = "keep it until the lease ends, then forfeit"
-    BY_USAGE = "settle by reported or counted usage"
+    UNKNOWN = "forfeit it: the provider may have billed all that was held"
+    BY_USAGE = "settle by the usage that was reported; forfeit it when none was"
 
 
 class HealthMark(Enum):
@@ -90,7 +90,8 @@ CONDUCT: dict[ErrorClass, Conduct] = {
         SameTarget.AFTER_RETRY_AFTER, NextTarget.YES, Billed.NO, HealthMark.FAILING
     ),
     ErrorClass.OVERLOADED: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
-    # A gateway's time-out is kept instead of released, see ProviderError.conduct.
+    # A gateway's time-out is forfeited instead of released, and so is what fails once an answer has begun;
+    # see ProviderError.conduct.
     ErrorClass.SERVER: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
     ErrorClass.TRANSIENT: Conduct(SameTarget.WITH_JITTER, NextTarget.YES, Billed.NO, HealthMark.FAILING),
     ErrorClass.OVERFLOW: Conduct(SameTarget.NEVER, NextTarget.LARGER_WINDOW, Billed.NO, HealthMark.NEUTRAL),
@@ -98,7 +99,7 @@ CONDUCT: dict[ErrorClass, Conduct] = {
     ErrorClass.REFUSED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.NEUTRAL),
     ErrorClass.INVALID: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.NO, HealthMark.NEUTRAL),
     ErrorClass.TRUNCATED: Conduct(
-        SameTarget.NEVER, NextTarget.WHEN_NOTHING_SHOWN, Billed.BY_USAGE, HealthMark.FAILING
+        SameTarget.NEVER, NextTarget.WHEN_NOTHING_SHOWN, Billed.UNKNOWN, HealthMark.FAILING
     ),
     # Released when nothing was dispatched, see ProviderError.conduct.
     ErrorClass.CANCELLED: Conduct(SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.NEUTRAL),

@@ -98,6 +98,9 @@ class ProviderError(EngineError):
     def conduct(self) -> Conduct:
         """What may be done now: the class's row, corrected by what is known of this one failure."""
         row = CONDUCT[self.kind]
+        if row.billed is Billed.NO and self.status == 200 and self.dispatched:
+            # It failed after its answer began, and what it had worked until then may be billed.
+            return replace(row, billed=Billed.UNKNOWN)
         if self.kind is ErrorClass.SERVER and self.status in _GATEWAY_TIMEOUTS:
             return replace(row, billed=Billed.UNKNOWN)
         if self.kind is ErrorClass.CANCELLED and not self.dispatched:
@@ -247,7 +250,7 @@ class EgressAlarm(ProviderError):
     sentence = "was held to be local and is not"
 
 
-_NO_SWITCH = Conduct(SameTarget.NEVER, NextTarget.NO, Billed.BY_USAGE, HealthMark.FAILING)
+_NO_SWITCH = Conduct(SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.FAILING)
 
 
 class StreamInterrupted(ProviderError):
@@ -291,7 +294,7 @@ class StreamInterrupted(ProviderError):
 
     @property
     def conduct(self) -> Conduct:
-        """No retry, no next target; health as the cause says; settled by what was counted."""
+        """No retry, no next target; health as the cause says; what was billed is unknown."""
         return replace(_NO_SWITCH, health=self.cause.conduct.health)
 
     def at(self, provider: str, model: str, *, dispatched: bool) -> ProviderError:

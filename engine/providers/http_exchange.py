@@ -22,7 +22,11 @@ _IN_FORCE: ContextVar[Call | None] = ContextVar("engine_provider_call", default=
 
 @dataclass(slots=True, repr=False, eq=False)
 class Call:
-    """One HTTP request under one permit. `tail` is the end of the answer's body, as far as read."""
+    """One HTTP request under one permit.
+
+    `tail` is the end of the answer's body, as far as read; `ended` is True when the body was read to an end
+    that its framing proves, which a connection that is merely closed does not.
+    """
 
     permit: Permit
     connect_s: float
@@ -34,6 +38,7 @@ class Call:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tail: bytes = b""
+    ended: bool = False
     objection: tuple[Exception, TracebackType | None] | None = None
 
     def dispatch(self) -> None:

@@ -30,7 +30,6 @@ from engine.providers.ollama_chat import (
     message_of,
     reply_of,
     tool_calls_of,
-    usage_of,
     window_for,
 )
 from engine.providers.ollama_models import (
@@ -45,12 +44,12 @@ from engine.providers.ollama_models import (
 )
 from engine.providers.reply import Chunk, Reply
 from engine.providers.secret import Secret
+from engine.providers.usage_reading import count_of
 from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
     Attempt,
     Clock,
     WireProvider,
-    count_of,
     drain,
     text_of,
 )
@@ -105,14 +104,15 @@ class OllamaProvider(WireProvider):
         body = await self._prepared(attempt, stream=False)
         call = attempt.call(carries_prompt=True)
         answer = await self._fetch(attempt, call, "/api/chat", body)
-        attempt.usage = usage_of(answer)
+        _read_usage(attempt, answer)
         self._check_answer(attempt, body, answer)
         if answer.get("done") is not True:
             raise Truncated(status=call.status, usage=attempt.usage)
         message = message_of(answer)
         calls = tuple(tool_calls_of(message, 0))
-        told = str(message.get("content") or ""), calls, str(message.get("thinking") or "")
-        return reply_of(attempt, body, answer, *told)
+        text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
+        attempt.text, attempt.reasoning, attempt.tool_calls = [text], [thinking], list(calls)
+        return reply_of(attempt, body, answer, text, calls, thinking)
 
     async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
         body = await self._prepared(attempt, stream=True)
@@ -121,7 +121,8 @@ class OllamaProvider(WireProvider):
         lines = self._lines(attempt, call, response)
         try:
             async for line in lines:
-                attempt.usage = usage_of(line) if line.get("done") else attempt.usage
+                if line.get("done"):
+                    _read_usage(attempt, line)
                 self._check_answer(attempt, body, line)
                 message = message_of(line)
                 text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
@@ -338,6 +339,11 @@ class OllamaProvider(WireProvider):
         if "error" in read:
             raise self._reported(call, read, attempt)
         return read
+
+
+def _read_usage(attempt: Attempt, answer: Mapping[str, Any]) -> None:
+    """The token counts of an answer; Ollama tells neither cached nor reasoning tokens."""
+    attempt.usage_reader.read({name: answer.get(name) for name in ("prompt_eval_count", "eval_count")})
 
 
 def _lenient(content: bytes) -> object:

@@ -8,8 +8,8 @@ from typing import Any
 from engine.providers.base import Request, text_bytes
 from engine.providers.errors import ContextOverflow
 from engine.providers.messages import Tool, Turn, arguments_of, finish_with, tool_call_of
-from engine.providers.reply import FinishReason, Reply, ToolCall, Usage
-from engine.providers.wire_provider import Attempt, count_of
+from engine.providers.reply import FinishReason, Reply, ToolCall
+from engine.providers.wire_provider import Attempt
 
 BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
 """Context windows asked for, in tokens. Every other value makes the daemon load the model again."""
@@ -100,14 +100,6 @@ def tool_calls_of(message: Mapping[str, Any], before: int) -> Iterable[ToolCall]
     for place, call in enumerate(message.get("tool_calls") or (), start=before):
         function = call["function"]
         yield tool_call_of(call.get("id"), str(function["name"]), function.get("arguments") or {}, place)
-
-
-def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """The token counts of an answer; Ollama tells neither cached nor reasoning tokens."""
-    return Usage(
-        input_tokens=count_of(answer.get("prompt_eval_count")),
-        output_tokens=count_of(answer.get("eval_count")),
-    )
 
 
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "None": "stop"}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.providers.wire_provider import count_of, text_of
+from engine.providers.usage_reading import count_of
+from engine.providers.wire_provider import text_of
 
 
 def cloud_name(name: str) -> bool:

@@ -6,7 +6,8 @@ real one), and an explicit base URL; what it would read from OPENAI_* variables 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,13 @@ from engine.providers.messages import (
     read_tools,
     tool_call_of,
 )
-from engine.providers.reply import Chunk, FinishReason, Reply, ToolCall, Usage
+from engine.providers.reply import Chunk, FinishReason, Reply, ToolCall
+from engine.providers.usage_reading import count_of, usage_records
 from engine.providers.wire_provider import (
+    DRAIN_S,
     SIGN_OF_LIFE,
     Attempt,
     WireProvider,
-    count_of,
-    drain,
     imported,
     next_event,
     text_of,
@@ -39,6 +40,11 @@ from engine.providers.wire_provider import (
 
 if TYPE_CHECKING:
     import openai
+
+READ_ON_S = 5.0
+"""How long a stream is read on after its finish reason for a usage that has not come, in seconds."""
+
+_ENDS = b"[DONE]"
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -71,7 +77,7 @@ class OpenAIProvider(WireProvider):
         with call.in_force():
             answer = await self._sdk.chat.completions.create(**asked)
         self._raise_reported(attempt, call, answer)
-        attempt.usage = _usage(answer.usage)
+        _read_usage(attempt, answer)
         choice = answer.choices[0]
         message = choice.message
         attempt.text.append(message.content or "")
@@ -85,37 +91,55 @@ class OpenAIProvider(WireProvider):
         call = attempt.call(carries_prompt=True)
         with call.in_force():
             events = await self._sdk.chat.completions.create(**asked)
-        finish: str | None = None
-        refusal: list[str] = []
-        model = attempt.request.model
-        building: list[_Building] = []
+        reading = _Reading(attempt.request.model)
         try:
-            while (event := await next_event(call, events)) is not None:
+            while (event := await self._next(attempt, call, events, reading)) is not None:
                 self._raise_reported(attempt, call, event)
-                attempt.usage = _usage(event.usage) if event.usage is not None else attempt.usage
-                model = event.model or model
-                at_work = attempt.alive
+                was_alive = attempt.alive
                 for choice in event.choices or ():
-                    finish = choice.finish_reason or finish
-                    refusal.append(getattr(choice.delta, "refusal", None) or "")
-                    _build(building, choice.delta)
+                    reading.take(choice)
                     if choice.delta.content or _reasoning(choice.delta):
                         yield Chunk(text=choice.delta.content or "", reasoning=_reasoning(choice.delta))
-                    at_work = at_work or bool(choice.delta.tool_calls)
-                if at_work:
+                    was_alive = was_alive or bool(choice.delta.tool_calls)
+                _read_usage(attempt, event, final=reading.finish is not None)
+                reading.model = event.model or reading.model
+                if was_alive:
                     yield SIGN_OF_LIFE
-                if finish is not None and event.usage is not None:
-                    await drain(events)
-                    break
         finally:
             await events.close()
+        is_at_end = reading.is_over and (_ENDS in call.tail or call.ended)
         # A finish reason can be cut off from what follows it: whole is what also brought its usage or its end
         # mark.
-        if finish is None or not (attempt.usage != Usage() or b"[DONE]" in call.tail):
+        is_whole = attempt.usage_reader.is_told or _ENDS in call.tail or not reading.is_over
+        if reading.finish is None or not is_whole:
             raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
-        for place, made in enumerate(building):
+        for place, made in enumerate(reading.building):
             yield Chunk(tool_call=tool_call_of(made.id, made.name, "".join(made.arguments), place))
-        yield Chunk(reply=_reply(attempt, call, finish, "".join(refusal), model))
+        is_final = is_at_end and attempt.usage_reader.is_final(attempt.shown_bytes)
+        refusal = "".join(reading.refusal)
+        yield Chunk(reply=_reply(attempt, call, reading.finish, refusal, reading.model, is_final=is_final))
+
+    async def _next(self, attempt: Attempt, call: Call, events: AsyncIterator[Any], reading: _Reading) -> Any:
+        """The next event; None at the end, and when an answer that has finished is read on for too long.
+
+        After the finish reason comes the usage, and often more of it than once. What goes wrong there is no
+        failure of the answer, which is whole.
+        """
+        if reading.finish is None:
+            return await next_event(call, events)
+        has_usage = attempt.usage_reader.is_final(attempt.shown_bytes)
+        now = asyncio.get_running_loop().time()
+        reading.finished_at = now if reading.finished_at is None else reading.finished_at
+        try:
+            until = reading.finished_at + (DRAIN_S if has_usage else READ_ON_S)
+            return await next_event(call, events, until)
+        except TimeoutError:
+            reading.is_over = False
+        except Exception:
+            if not attempt.usage_reader.is_told:
+                raise
+            reading.is_over = False
+        return None
 
     async def _ping(self, attempt: Attempt) -> str | None:
         await self._list_models(attempt)
@@ -156,6 +180,25 @@ class OpenAIProvider(WireProvider):
 
 
 @dataclass(slots=True, repr=False)
+class _Reading:
+    """Where the reading of a stream stands. `finished_at` is the event loop's time of the finish reason;
+    `is_over` is False once reading on was given up."""
+
+    model: str
+    finish: str | None = None
+    finished_at: float | None = None
+    is_over: bool = True
+    refusal: list[str] = field(default_factory=list)
+    building: list[_Building] = field(default_factory=list)
+
+    def take(self, choice: Any) -> None:
+        """Take in a piece, but for its text."""
+        self.finish = choice.finish_reason or self.finish
+        self.refusal.append(getattr(choice.delta, "refusal", None) or "")
+        _build(self.building, choice.delta)
+
+
+@dataclass(slots=True, repr=False)
 class _Building:
     """A tool call whose pieces are still coming."""
 
@@ -181,10 +224,18 @@ def _build(building: list[_Building], delta: Any) -> None:
             made.arguments.append(piece.function.arguments or "")
 
 
-def _reply(attempt: Attempt, call: Call, finish: str | None, refusal: str | None, model: str | None) -> Reply:
+def _reply(
+    attempt: Attempt,
+    call: Call,
+    finish: str | None,
+    refusal: str | None,
+    model: str | None,
+    *,
+    is_final: bool = True,
+) -> Reply:
     identity = request_id(call)
     if finish == "content_filter" or refusal:
-        raise Refused(status=200, request_id=identity, usage=attempt.usage_estimate())
+        raise Refused(status=200, request_id=identity, usage=attempt.usage if is_final else None)
     if finish is None:
         raise Truncated(status=200, request_id=identity, usage=attempt.usage_estimate())
     return Reply(
@@ -195,6 +246,7 @@ def _reply(attempt: Attempt, call: Call, finish: str | None, refusal: str | None
         usage=attempt.usage,
         request_id=identity,
         reasoning="".join(attempt.reasoning),
+        usage_is_final=is_final,
     )
 
 
@@ -236,21 +288,10 @@ def _reasoning(message: Any) -> str:
     return next((text for text in told if isinstance(text, str)), "")
 
 
-def _usage(told: Any) -> Usage:
-    if told is None:
-        return Usage()
-    prompt, completion = told.prompt_tokens_details, told.completion_tokens_details
-    return Usage(
-        input_tokens=_count(told, "prompt_tokens"),
-        output_tokens=_count(told, "completion_tokens"),
-        cached_read_tokens=_count(prompt, "cached_tokens"),
-        cache_write_tokens=_count(prompt, "cache_write_tokens"),
-        reasoning_tokens=_count(completion, "reasoning_tokens"),
-    )
-
-
-def _count(told: Any, name: str) -> int | None:
-    return count_of(getattr(told, name, None))
+def _read_usage(attempt: Attempt, event: object, *, final: bool = True) -> None:
+    for record in usage_records(event):
+        if record is not None:
+            attempt.usage_reader.read(record, final=final)
 
 
 def _window(model: Any) -> int | None:

@@ -50,7 +50,8 @@ class Reply:
 
     `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
     temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded,
-    None when unknown.
+    None when unknown. `usage_is_final` is False when the answer was not read to its end, or its usage came
+    before that: what was told then is no more than what was told.
     """
 
     model: str
@@ -62,6 +63,7 @@ class Reply:
     reasoning: str = field(default="", repr=False)
     cold: bool | None = None
     notes: tuple[str, ...] = ()
+    usage_is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)

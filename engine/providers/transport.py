@@ -309,6 +309,11 @@ class _Incoming(httpx2.AsyncByteStream):
                 raise Truncated(status=self._call.status, detail="the answer is larger than any answer is")
             self._call.tail = (self._call.tail + part)[-TAIL_BYTES:]
             yield part
+        framed = {name.lower() for name, _ in self._answer.headers} & {
+            b"content-length",
+            b"transfer-encoding",
+        }
+        self._call.ended = bool(framed)
 
     async def aclose(self) -> None:
         await self._answer.aclose()

@@ -34,6 +34,7 @@ from engine.providers.http_exchange import Call
 from engine.providers.reply import Chunk, Reply, ToolCall, Usage
 from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
+from engine.providers.usage_reading import UsageReader
 
 if TYPE_CHECKING:
     import httpx2
@@ -68,7 +69,7 @@ class Attempt:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
-    usage: Usage = Usage()
+    usage_reader: UsageReader = field(default_factory=UsageReader)
 
     def call(self, *, carries_prompt: bool) -> Call:
         """The record for the next HTTP request of this attempt."""
@@ -106,13 +107,25 @@ class Attempt:
         if piece.tool_call is not None:
             self.tool_calls.append(piece.tool_call)
 
+    @property
+    def shown_bytes(self) -> int:
+        """The size of all that the model has written, as far as it came."""
+        called = (part for call in self.tool_calls for part in call["function"].values())
+        texts = (*self.text, *self.reasoning, *map(str, called))
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+    @property
+    def usage(self) -> Usage:
+        """The largest that the provider has told by now."""
+        return self.usage_reader.usage(self.shown_bytes)
+
     def usage_estimate(self) -> Usage:
         """What the provider reported; output not reported is the pieces seen, or a token for every three
         bytes."""
-        if self.usage.output_tokens is not None:
-            return self.usage
-        size = sum(len(text.encode("utf-8", "replace")) for text in (*self.text, *self.reasoning))
-        return replace(self.usage, output_tokens=max(self.pieces, size // 3))
+        usage = self.usage
+        if usage.output_tokens is not None:
+            return usage
+        return replace(usage, output_tokens=max(self.pieces, self.shown_bytes // 3))
 
 
 class WireProvider(ABC):
@@ -315,14 +328,14 @@ class WireProvider(ABC):
         return self._placed(error, attempt)
 
     def _reported(self, call: Call, body: object, attempt: Attempt) -> ProviderError:
-        usage = attempt.usage if attempt.usage != Usage() else None
+        is_final = attempt.usage_reader.is_final(attempt.shown_bytes)
         return reported(
             call,
             body,
             request=attempt.request,
             key=self._api_key,
             anthropic=self.anthropic_habits,
-            usage=usage,
+            usage=attempt.usage if is_final else None,
         )
 
     def _placed(self, error: ProviderError, attempt: Attempt) -> ProviderError:
@@ -348,11 +361,15 @@ class WireProvider(ABC):
         )
 
 
-async def next_event(call: Call, events: AsyncIterator[Any]) -> Any:
-    """The next event of an SDK's stream, read while its call is in force; None at its end."""
+async def next_event(call: Call, events: AsyncIterator[Any], until: float | None = None) -> Any:
+    """The next event of an SDK's stream, read while its call is in force; None at its end.
+
+    Raises TimeoutError at `until`, a time of the event loop.
+    """
     with call.in_force():
         try:
-            return await anext(events)
+            async with asyncio.timeout_at(until):
+                return await anext(events)
         except StopAsyncIteration:
             return None
 
@@ -368,12 +385,6 @@ async def drain(rest: AsyncIterator[Any]) -> None:
                 pass
     except Exception:
         return
-
-
-def count_of(value: object) -> int | None:
-    """A token count as a provider tells it; None unless it is a whole number that a count can be."""
-    plausible = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
-    return value if plausible and isinstance(value, int) else None
 
 
 def text_of(value: object) -> str | None:

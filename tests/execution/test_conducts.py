@@ -91,11 +91,11 @@ CONDUCTS: dict[str, Conduct] = {
     "spend limit: never again at this one, the next": Conduct(
         {"east": [Fault(QuotaSpent(status=429))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
     ),
-    "overloaded: once more with jitter, then the next": Conduct(
+    "overloaded: once more with jitter, then the next; once its answer has begun it may be billed": Conduct(
         {"east": [Fault(Overloaded(status=529)), Fault(Overloaded(status=200))]},
         "west",
         {"east": 2, "west": 1},
-        ["released", "released", "settled"],
+        ["released", "forfeited", "settled"],
         within_s=(0.0, 4.0),
     ),
     "server failed with 500: once more": Conduct(
@@ -122,11 +122,11 @@ CONDUCTS: dict[str, Conduct] = {
     "reset after the request was written: not again here, its reservation is charged whole": Conduct(
         {"east": [Fault(OutcomeUnknown())]}, "west", {"east": 1, "west": 1}, ["forfeited", "settled"]
     ),
-    "ended without its mark, nothing shown: the next, settled by count": Conduct(
+    "ended without its mark, nothing shown: the next; its reservation is charged whole": Conduct(
         {"east": [Fault(Truncated(status=200, usage=Usage(5, 3)))]},
         "west",
         {"east": 1, "west": 1},
-        ["settled", "settled"],
+        ["forfeited", "settled"],
     ),
     "too long for the window: only a larger one": Conduct(
         {"east": [Fault(ContextOverflow(status=400))]},
@@ -251,8 +251,8 @@ def test_whole_and_streamed_end_alike(kind: ErrorClass, virtually: Virtually) ->
 
 @pytest.mark.parametrize("act", [Break(("Hel", "lo"), Overloaded(status=200)), Break(("Hel", "lo"))])
 def test_after_content_a_stream_never_moves_on(act: Break, virtually: Virtually) -> None:
-    """It ends with StreamInterrupted, which carries the text, the cause and an estimate; one row, settled by
-    count."""
+    """It ends with StreamInterrupted, which carries the text, the cause and an estimate; one row, charged
+    whole."""
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [act]})
@@ -270,7 +270,8 @@ def test_after_content_a_stream_never_moves_on(act: Break, virtually: Virtually)
         assert broken.usage_estimate.output_tokens == 1
         assert (place.calls("east"), place.calls("west")) == (1, 0)
         (row,) = place.rows
-        assert (row.state, row.basis, row.served, row.output_tokens) == ("settled", "estimated", False, 1)
+        assert (row.state, row.served) == ("forfeited", False)
+        assert row.charge_micro_usd == row.reserved_micro_usd > 0
 
     virtually(main)
 

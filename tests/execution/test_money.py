@@ -14,14 +14,16 @@ from engine.budget import BudgetError, BudgetExceeded, Clock, Limits, open_ledge
 from engine.budget.usage import export_rows, verify
 from engine.errors import EngineError
 from engine.model_router import ModelRouter, NoEligibleModel
+from engine.policy import Policy
 from engine.providers.base import Request, Target
 from engine.providers.conduct import ErrorClass
 from engine.providers.errors import BY_CLASS
-from engine.providers.scripted import Act, Answer, Break, Fault, ScriptedProvider
+from engine.providers.reply import Usage
+from engine.providers.scripted import Act, Answer, Break, Fault, Hang, ScriptedProvider
 
 from ..budget.clocks import real_clock
 from .test_conducts import Virtually
-from .worlds import HELLO, TASK, World, asked, policy_of, world
+from .worlds import HELLO, TASK, World, asked, catalogue, cloud, model, policy_of, world
 
 CLOUD_ONLY = "route cloud-only: use cloud\n"
 WITH_LOCAL = "route cheap-last: use cloud, then local\n"
@@ -136,26 +138,104 @@ async def _one_way(place: World, number: int, chance: random.Random) -> None:
         return
 
 
-def test_a_stream_closed_early_is_settled_as_an_estimate(virtually: Virtually) -> None:
-    """The caller stops listening after some words: what was shown is charged, counted high, and marked as
-    estimated."""
+def _east(on_abort: str | None) -> Policy:
+    billing = {} if on_abort is None else {"billing": {"on_abort": on_abort}}
+    return policy_of(catalogue(east=cloud(model("east-1", price=1), **billing)), CLOUD_ONLY)
+
+
+@pytest.mark.parametrize("on_abort", [None, "whole"])
+def test_a_stream_closed_early_is_charged_whole(on_abort: str | None, virtually: Virtually) -> None:
+    """The caller stops listening after some words: the provider may go on and bill all that was asked for."""
 
     async def main(folder: Path) -> None:
-        place = world(folder, {"east": [Answer(pieces=("one ", "two ", "three "))]})
+        place = world(folder, {"east": [Answer(pieces=("one ", "two ", "three "))]}, policy=_east(on_abort))
         pieces = place.router.stream(TASK, HELLO)
         assert (await anext(pieces))["content"] == "one "
         await pieces.aclose()
         (row,) = place.rows
-        assert (row.state, row.basis, row.output_tokens) == ("settled", "estimated", 1)
-        assert row.charge_micro_usd > 0
+        assert (row.state, row.basis, row.served) == ("forfeited", "reserved", True)
+        assert row.charge_micro_usd == row.reserved_micro_usd > 0
+
+    virtually(main)
+
+
+def test_a_stream_closed_early_is_charged_as_shown_where_an_abort_stops_billing(virtually: Virtually) -> None:
+    """`on_abort: as-shown`: what was shown is charged, a token for each byte, and marked as estimated."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [Answer(pieces=("one ", "two ", "three "))]}, policy=_east("as-shown"))
+        pieces = place.router.stream(TASK, HELLO)
+        assert (await anext(pieces))["content"] == "one "
+        await pieces.aclose()
+        (row,) = place.rows
+        assert (row.state, row.basis, row.output_tokens) == ("settled", "estimated", len("one "))
+        assert 0 < row.charge_micro_usd < row.reserved_micro_usd
+
+    virtually(main)
+
+
+def test_nothing_shown_is_charged_whole_wherever_billing_stops(virtually: Virtually) -> None:
+    """Even with `on_abort: as-shown` nobody knows what a provider did before its first word."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [Hang()]}, policy=_east("as-shown"))
+        calling = asyncio.ensure_future(asked(place, streamed=True))
+        await asyncio.sleep(1.0)
+        calling.cancel()
+        await asyncio.wait([calling])
+        (row,) = place.rows
+        assert (row.state, row.charge_micro_usd) == ("forfeited", row.reserved_micro_usd)
+
+    virtually(main)
+
+
+def test_an_answer_without_usage_is_charged_whole_and_says_so(virtually: Virtually) -> None:
+    """A whole answer of two bytes that reports nothing may have cost all that was held for it."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [Answer("hi", usage=Usage())]}, policy=_east(None))
+        result = await asked(place, streamed=False)
+        (row,) = place.rows
+        assert (row.state, row.charge_micro_usd, row.served) == ("forfeited", row.reserved_micro_usd, True)
+        (attempt,) = result["attempts"]
+        assert attempt["charged_by"] == result["usage"]["basis"] == "reserved"
+        assert attempt["notes"] == ["the whole reservation is charged: its usage was not reported in full"]
+
+    virtually(main)
+
+
+def test_an_answer_that_was_measured_says_so(virtually: Virtually) -> None:
+    """Usage that the provider reported, charged as it stands."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [Answer("hi", usage=Usage(20, 3))]}, policy=_east(None))
+        result = await asked(place, streamed=False)
+        assert result["usage"]["basis"] == result["attempts"][0]["charged_by"] == "measured"
+        assert result["cost_usd"] == Decimal("0.000023")
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("told", [Usage(20, 10**6), Usage(10**6, 20), Usage(10**6, 10**6)])
+def test_a_report_beyond_what_was_asked_is_charged_at_the_bound(told: Usage, virtually: Virtually) -> None:
+    """No more than the output that was asked for and the input that was sent; it is a breach, and told."""
+
+    async def main(folder: Path) -> None:
+        limits = Limits(daily_usd=Decimal(1))
+        place = world(folder, {"east": [Answer("hi", usage=told)]}, policy=_east(None), limits=limits)
+        result = await asked(place, streamed=False, max_tokens=1_000)
+        (row,) = place.rows
+        assert row.charge_micro_usd <= row.reserved_micro_usd < 1_200
+        assert "where at most" in (row.reason or "")
+        assert "the most is charged" in " ".join(result["attempts"][0]["notes"])
+        with pytest.raises((BudgetError, NoEligibleModel)):
+            await asked(place, streamed=False)
 
     virtually(main)
 
 
 async def test_a_call_cancelled_before_its_answer_is_charged_whole(tmp_path: Path) -> None:
     """Sent and not answered: it may have been billed."""
-    from engine.providers.scripted import Hang
-
     ledger = open_ledger(state_dir=tmp_path, url=None, limits=Limits(), clock=real_clock())
     router = ModelRouter.of(
         policy_of(),

@@ -186,7 +186,7 @@ async def test_a_truncated_stream_is_never_a_success() -> None:
         with pytest.raises(StreamInterrupted):
             await _asked(place, streamed=True)
         (row,) = export_rows(place.router.ledger)
-        assert (row.state, row.basis) == ("settled", "estimated")
+        assert (row.state, row.basis) == ("forfeited", "reserved")
         assert row.input_tokens + row.cached_input_tokens == 10, "what the provider had reported by then"
 
 

@@ -68,7 +68,7 @@ async def test_silence_after_content_is_an_interruption(dialect: Dialect) -> Non
     """A stream that says something and then nothing ends at the idle limit, with what it said."""
     broken = await _interrupted(dialect, deadline_s=900.0)
     assert isinstance(broken.cause, OutcomeUnknown)
-    assert broken.conduct.billed is Billed.BY_USAGE
+    assert broken.conduct.billed is Billed.UNKNOWN
 
 
 async def test_the_deadline_ends_a_stream_in_the_middle(dialect: Dialect) -> None:
