@@ -1,13 +1,13 @@
-"""Random schedules of calls against a provider that tells little or late: is more ever billed than a limit allows?
+"""Random schedules of calls against a provider that tells little or late: is more ever billed than a limit?
 
-    python -m tests.billing.overspend --schedules 10000              what a provider bills stays within every limit
-    python -m tests.billing.overspend --schedules 300 --relaxed      where a provider stops billing when the caller leaves
+    python -m tests.billing.overspend --schedules 10000              the bill stays within every limit
+    python -m tests.billing.overspend --schedules 300 --relaxed      one provider stops billing on an abort
     python -m tests.billing.overspend --schedules 40 --plant NAME    a planted bug: must come out red
 
-A schedule is one ledger, one limit and eight worker processes that call through `ModelRouter`, some of them killed with
-SIGKILL in the middle and begun again. The provider (`vendor`) is a process of its own and bills before it answers. After
-a schedule its log is compared with the limit and with the ledger. The last line printed is a JSON object; exit code 1
-when anything was violated.
+A schedule is one ledger, one limit and eight worker processes that call through `ModelRouter`, some of them
+killed with SIGKILL in the middle and begun again. The provider (`vendor`) is a process of its own and bills
+before it answers. After a schedule its log is compared with the limit and with the ledger. The last line
+printed is a JSON object; exit code 1 when anything was violated.
 """
 
 from __future__ import annotations
@@ -54,20 +54,21 @@ providers:
   acme:
     type: cloud
     api: openai
-    base_url: http://127.0.0.1:{port}/v1
-    api_key_env: BILLING_TEST_KEY{billing}
+    base_url: http://127.0.0.1:{port}{billing}
+    api_key_env: BILLING_TEST_KEY
     models:
       - {{id: m, max_context: 200000, quality_tier: high, latency_tier: medium, tools: "yes",
-         cost_profile: {{type: paid, currency: USD, input_per_1m: 1, output_per_1m: 10, cached_input_per_1m: 0.1}}}}
+         cost_profile: {{type: paid, currency: USD, input_per_1m: 1, output_per_1m: 10,
+                         cached_input_per_1m: 0.1}}}}
   beta:
     type: cloud
     api: anthropic
     base_url: http://127.0.0.1:{port}
-    api_key_env: BILLING_TEST_KEY{billing}
+    api_key_env: BILLING_TEST_KEY
     models:
       - {{id: n, max_context: 200000, quality_tier: high, latency_tier: medium, tools: "yes",
-         cost_profile: {{type: paid, currency: USD, input_per_1m: 1, output_per_1m: 10, cached_input_per_1m: 0.1,
-                         cache_write_per_1m: 1.25}}}}
+         cost_profile: {{type: paid, currency: USD, input_per_1m: 1, output_per_1m: 10,
+                         cached_input_per_1m: 0.1, cache_write_per_1m: 1.25}}}}
 """
 POLICIES = """\
 routing:
@@ -82,7 +83,8 @@ ROUTES = """\
 route chat: use acme, then beta when task.type is chat
 route messages: use beta, then acme
 """
-RELAXED = "\n    billing: {on_abort: as-shown}"
+STRICT, RELAXED = "/v1", "/stops/v1\n    billing: {on_abort: as-shown}"
+"""What `acme` says and does; `beta` never stops billing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +169,20 @@ class Schedule:
         async with ModelRouter.of(self.policy) as router:
             for _ in range(CALLS):
                 manner = dice.choices(MANNERS, weights)[0]
-                text = f"run {self.run} manner {manner} on_abort {self._on_abort} tokens "
+                leaves = dice.choice(LEAVES)
+                text = f"run {self.run} manner {manner} leaves {leaves or 0} tokens "
                 size = dice.choice((40, 400, 4_000, 12_000))
                 # No more tokens than bytes, as a byte-level tokeniser promises.
                 text += f"{dice.randint(10, size)} " + "x" * size
-                outcome = await self._call(router, dice, manner, text)
+                outcome = await self._call(router, dice, manner, text, leaves)
                 os.write(told, f"{outcome} {manner}\n".encode())
 
-    @property
-    def _on_abort(self) -> str:
-        return "as-shown" if self.plan.relaxed else "whole"
-
-    async def _call(self, router: ModelRouter, dice: random.Random, manner: str, text: str) -> str:
+    async def _call(
+        self, router: ModelRouter, dice: random.Random, manner: str, text: str, leaves: int | None
+    ) -> str:
         task = TaskProfile(dice.choice(("chat", "messages")))
         messages = [{"role": "user", "content": text}]
         most = dice.choice((64, 300, 1_000))
-        leaves = dice.choice(LEAVES)
         try:
             if manner.startswith("whole"):
                 asked = router.select_and_invoke(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
@@ -248,7 +248,7 @@ def policy_of(plan: Plan, limit: Decimal) -> Policy:
     """The one policy there is, with this limit a day in dollars."""
     folder = plan.state / f"policy-{limit}"
     folder.mkdir(parents=True)
-    billing = RELAXED if plan.relaxed else ""
+    billing = RELAXED if plan.relaxed else STRICT
     holds = "" if plan.holds is None else f"}}\n  holds: {plan.holds}\n  monthly: {{total_usd: 1000"
     (folder / "models.yaml").write_text(MODELS.format(port=plan.port, billing=billing))
     (folder / "policies.yaml").write_text(POLICIES.format(limit=limit, holds=holds))
@@ -257,7 +257,8 @@ def policy_of(plan: Plan, limit: Decimal) -> Policy:
 
 
 def booked(state: Path, policy: Policy) -> tuple[int, int]:
-    """What the ledger in `state` holds against the daily limit, and how much of it is forfeits, in micro-dollars."""
+    """What the ledger in `state` holds against the daily limit, and how much of it is forfeits, in
+    micro-dollars."""
     os.environ["ENGINE_STATE_DIR"] = str(state)
     router = ModelRouter.of(policy)
     day = next(one for one in router.ledger.snapshot().accounts if one.account.account_id == "daily")

@@ -1,12 +1,16 @@
-"""An independent provider that keeps its own books: it bills first, then answers, and often tells little of it, or tells it late.
+"""An independent provider that keeps its own books: it bills first, then answers, and often tells little of
+it, or tells it late.
 
-It knows nothing of the engine. Each POST is billed in its own log before the first byte of the answer leaves, one line of
-JSON a bill: `{"run", "micro_usd", "paid_for"}`. Amounts are exact fractions of micro-dollars, written as `N/D`.
+It knows nothing of the engine. Each POST is billed in its own log before the first byte of the answer leaves,
+one line of JSON a bill: `{"run", "manner", "micro_usd", "paid_for"}`. Amounts are exact fractions of
+micro-dollars, written as `N/D`.
 
     python -m tests.billing.vendor LOG     prints its port, serves until its standard input closes
 
-The first words of a prompt say which run the call belongs to and which manners the vendor shows (`run 17 manner
-whole/reasoning-beside on_abort whole`), so that one process serves any number of policies, ledgers and routers.
+The first words of a prompt say which run the call belongs to, which manners the vendor shows, and after how
+many pieces the caller will leave (`run 17 manner stream/slow leaves 2 tokens 40`; 0: it stays), so that one
+process serves any number of policies, ledgers and routers. A vendor under /stops/ documents that an abort
+stops its meter.
 """
 
 from __future__ import annotations
@@ -26,12 +30,13 @@ from typing import Any
 INPUT, CACHED, WRITTEN, OUTPUT = Fraction(1), Fraction(1, 10), Fraction(5, 4), Fraction(10)
 """Micro-dollars a token: $1, $0.10, $1.25 and $10 a million."""
 
-CALL = re.compile(r"run (\S+) manner (\S+) on_abort (\S+) tokens (\d+)")
+CALL = re.compile(r"run (\S+) manner (\S+) leaves (\d+) tokens (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What one call really used, in tokens; `reasoning` is part of `output`, `cached` and `written` of `input`."""
+    """What one call really used, in tokens; `reasoning` is part of `output`, `cached` and `written` of
+    `input`."""
 
     input: int
     output: int
@@ -109,7 +114,6 @@ REPORTS: dict[str, Callable[[Truth], dict[str, Any]]] = {
     "only-in-total": _only_in_total,
     "cached-beside": _cached_beside,
     "zero": _zero,
-    "started": _started,
     "negative": _negative,
     "fractional": _fractional,
     "textual": _textual,
@@ -119,19 +123,28 @@ REPORTS: dict[str, Callable[[Truth], dict[str, Any]]] = {
 
 WHOLE = (*REPORTS, "none", "cut", "unreadable", "html", "silent", "throttled", "broken", "gateway-timeout")
 STREAMED = (
-    *REPORTS, "none", "zeros-then-real", "started-then-real", "real-with-finish", "in-the-choice", "after-a-choice",
-    "cut", "unreadable", "error-event", "error-event-first", "endless", "silent", "slow", "throttled", "broken",
+    *REPORTS, "none", "zeros-then-real", "started-then-real", "started-then-cut", "real-with-finish",
+    "in-the-choice", "after-a-choice", "cut", "unreadable", "error-event", "error-event-first", "endless",
+    "silent", "slow", "throttled", "broken",
 )  # fmt: skip
+CUT_INTO = ("none", "zeros-then-real", "started-then-real", "real-with-finish", "in-the-choice", "inside")
+"""Streams that are cut at a random byte."""
+
 MANNERS = (*(f"whole/{name}" for name in WHOLE), *(f"stream/{name}" for name in STREAMED))
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A call as the vendor reads it. `dice` is the call's own, so that a run can be repeated."""
+    """A call as the vendor reads it.
+
+    `leaves` is the number of pieces after which the caller goes, 0 for never. `dice` is the call's own, so
+    that a run can be repeated.
+    """
 
     run: str
     manner: str
-    on_abort: str
+    leaves: int
+    stops_on_abort: bool
     truth: Truth
     streams: bool
     anthropic: bool
@@ -154,7 +167,14 @@ def read_call(path: str, body: bytes) -> _Asked:
     written = dice.randrange((tokens - cached) // 2 + 1) if "/messages" in path and dice.random() < 0.5 else 0
     truth = Truth(tokens, output, cached, written, reasoning)
     return _Asked(
-        found[1], found[2], found[3], truth, bool(asked.get("stream")), path.endswith("/messages"), dice
+        run=found[1],
+        manner=found[2],
+        leaves=int(found[3]),
+        stops_on_abort=path.startswith("/stops/"),
+        truth=truth,
+        streams=bool(asked.get("stream")),
+        anthropic=path.endswith("/messages"),
+        dice=dice,
     )
 
 
@@ -174,8 +194,11 @@ def _whole(asked: _Asked, usage: dict[str, Any] | None) -> bytes:
     return json.dumps(answer if usage is None else answer | {"usage": usage}).encode()
 
 
-def _chunk(text: str | None, finish: str | None = None, usage: object = None, **more: Any) -> bytes:
-    choice = {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish} | more
+def _chunk(
+    text: str | None, finish: str | None = None, usage: object = None, in_choice: object = None
+) -> bytes:
+    choice: dict[str, Any] = {"index": 0, "delta": {} if text is None else {"content": text}}
+    choice |= {"finish_reason": finish} | ({} if in_choice is None else {"usage": in_choice})
     chunk: dict[str, Any] = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     chunk |= {"choices": [choice]}
     return _event(chunk if usage is None else chunk | {"usage": usage})
@@ -208,10 +231,12 @@ def stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
         case "started-then-real":
             yield _chunk(None, "stop", _started(truth))
             yield _last(real) + _DONE
+        case "started-then-cut":
+            yield _chunk(None, "stop", _started(truth))
         case "real-with-finish":
             yield _chunk(None, "stop", real) + _DONE
         case "in-the-choice":
-            yield _chunk(None, "stop", None, usage=real) + _DONE
+            yield _chunk(None, "stop", in_choice=real) + _DONE
         case "after-a-choice":
             yield (
                 _chunk(None, "stop") + _last(real, [{"index": 0, "delta": {}, "finish_reason": None}]) + _DONE
@@ -241,7 +266,6 @@ def _messages_usage(truth: Truth) -> dict[str, Any]:
 
 _MESSAGES_REPORTS: dict[str, Callable[[Truth], dict[str, Any]]] = {
     "zero": lambda _: {"input_tokens": 0, "output_tokens": 0},
-    "started": lambda truth: {**_messages_usage(truth), "output_tokens": 1},
     "negative": lambda truth: {"input_tokens": -truth.input, "output_tokens": -1},
     "fractional": lambda truth: {"input_tokens": truth.input / 3, "output_tokens": 0.5},
     "textual": lambda _: {"input_tokens": "about 5", "output_tokens": "few"},
@@ -295,11 +319,15 @@ def messages_stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
         ended["usage"] = {}
     elif name in _MESSAGES_REPORTS:
         ended["usage"] = _messages_report(name, truth)
+    elif name == "started-then-cut":
+        ended["usage"] = {"output_tokens": 1}
     elif name in ("zeros-then-real", "after-a-choice"):
         ended["usage"] = real  # the input too is told at the end only
     else:
         ended["usage"] = {"output_tokens": truth.output}
-    yield _named(ended) + _named({"type": "message_stop"})
+    yield _named(ended)
+    if name != "started-then-cut":
+        yield _named({"type": "message_stop"})
 
 
 # --- The wire
@@ -338,7 +366,7 @@ class Vendor:
         if name == "broken":
             return await _send(writer, 503, b'{"error": {"message": "overloaded", "type": "server_error"}}')
         # What a caller who leaves pays for is known only at the end; for all others it is settled now.
-        leaves_late = asked.on_abort == "as-shown" and asked.streams
+        leaves_late = asked.stops_on_abort and asked.streams and asked.leaves > 0
         if not leaves_late:
             self._bill(asked, asked.truth.micro_usd, name)
         if name == "gateway-timeout":
@@ -374,7 +402,8 @@ class Vendor:
     ) -> bool:
         head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         shown, size, whole = 0, 0, False
-        pieces = list((messages_stream_of if asked.anthropic else stream_of)(asked, name))
+        told = asked.dice.choice(CUT_INTO) if name == "cut" else name
+        pieces = list((messages_stream_of if asked.anthropic else stream_of)(asked, told))
         stop_at = asked.dice.randrange(sum(map(len, pieces))) if name == "cut" else None
         try:
             writer.write(head.encode())
@@ -396,6 +425,9 @@ class Vendor:
                     await asyncio.sleep(0.002)
                 if writer.transport.is_closing():
                     raise ConnectionResetError
+            if name == "started-then-cut":
+                _break(writer, reset=False)
+                return False
             writer.write(b"0\r\n\r\n")
             await writer.drain()
             whole = True
@@ -403,9 +435,9 @@ class Vendor:
         finally:
             if leaves_late:
                 truth = asked.truth
-                if not whole and name != "cut":
-                    # An abort stops the meter: the input, and one token a piece that was sent.
-                    truth = Truth(truth.input, min(truth.output, shown), truth.cached, truth.written)
+                if not whole and shown >= asked.leaves and "cut" not in name:
+                    # An abort stops the meter: the input, and a token for each piece that the caller took.
+                    truth = Truth(truth.input, min(truth.output, asked.leaves), truth.cached, truth.written)
                 self._bill(asked, truth.micro_usd, name if whole else f"{name}, left")
 
 
