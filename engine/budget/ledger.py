@@ -140,8 +140,8 @@ class Ledger:
         states it.
 
         `served`: this attempt's answer went to the caller. `over_report` says that the provider reported more
-        than it can have billed, and makes the charge a breach. After a forfeit or a release the difference is a
-        correction. Raises AttemptConflict when it was settled otherwise before, UnknownAttempt,
+        than it can have billed, and makes the charge a breach. After a forfeit or a release the difference is
+        a correction. Raises AttemptConflict when it was settled otherwise before, UnknownAttempt,
         LedgerUnavailable: then the reservation stays, and is charged whole when its lease ends.
         """
         if basis is Basis.RESERVED:
