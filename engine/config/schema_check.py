@@ -63,14 +63,14 @@ def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagno
 
 
 def _errors(document: Document, validator: "Draft202012Validator") -> Iterator[Diagnostic]:
-    """What the schema finds; of a value, only what is said first: its type, then its size."""
-    told: set[Path] = set()
+    """What the schema finds; of a value, only the first finding: its type, then its size."""
+    reported: set[Path] = set()
     for error in validator.iter_errors(document.value):
         path: Path = tuple(error.absolute_path)
         if error.validator in _ABOUT_KEYS:
             yield from _diagnostics(document, path, error)
-        elif path not in told:
-            told.add(path)
+        elif path not in reported:
+            reported.add(path)
             yield from _diagnostics(document, path, error)
 
 
@@ -84,7 +84,7 @@ def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnos
     at = document.at(*path)
     last = path[-1] if path else ""
     if isinstance(value, str) and is_blanked(value):
-        return  # said already
+        return  # reported already
     match keyword:
         case "additionalProperties":
             yield from _unknown_keys(document, path, error)
@@ -128,7 +128,7 @@ def _unknown_keys(document: Document, path: Path, error: Any) -> Iterator[Diagno
         if key in known:
             continue
         if is_secret_key(key) and is_blanked(str(error.instance[key])):
-            continue  # said already
+            continue  # reported already
         yield messages.unknown_key(key, _named(path), known, document.key(*path, key))
 
 
@@ -202,7 +202,7 @@ def _choices(allowed: list[Any]) -> list[str]:
 
 
 def _instead(wanted: str, value: Any) -> str | None:
-    """What to write instead of a value of the wrong type, when that can be told."""
+    """What to write instead of a value of the wrong type, when that is known."""
     match wanted, value:
         case "string", bool() | int() | Decimal():
             return f'"{_written(value)}"'

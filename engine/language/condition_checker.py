@@ -1,9 +1,9 @@
-"""Expressions as written -> conditions: each word resolved, each comparison typed, lets put in place,
-constants read.
+"""Expressions of the syntax tree -> typed conditions.
 
-An expression is read once and alike wherever it stands; what it speaks of (a fact, a model, both at once) is
-noted with it, and `type_checker` holds that against what may stand there. A let is therefore read once too,
-and every use of it is the same node: a policy's conditions are a graph no larger than its text.
+The checker resolves each word, types each comparison, replaces lets by what they stand for and reads
+constants. It reads an expression in the same way wherever it stands and notes its subjects (a fact, a model,
+or both in one comparison); `type_checker` decides which subjects a statement allows. A let is read once, and
+every use of it is the same node: a policy's conditions are a graph no larger than its text.
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ MOST_NESTING = 64
 """How deep brackets and `not` may stand in each other once lets are in place."""
 
 Subject: TypeAlias = Literal["fact", "model", "cross"]
-"""What a test speaks of: a fact alone, a model alone, or a model compared with a fact."""
+"""What a test is about: a fact alone, a model alone, or a model compared with a fact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Where an expression speaks of something; `inside` is the place in a let when it does so through one."""
+    """Where an expression names a subject; `inside` is the place in the let when it does so through one."""
 
     span: Span
     inside: Span | None = None
@@ -43,7 +43,7 @@ class Mention:
 class Checked:
     """One expression, read. `condition` is None when an error in it has been reported.
 
-    `mentions` has the first place that speaks of each subject. `depth` counts the brackets and `not` that
+    `mentions` has the first place of each subject. `depth` counts the brackets and `not` that
     stand in each other.
     """
 
@@ -56,7 +56,7 @@ UNREADABLE = Checked(None)
 
 
 class ConditionChecker:
-    """Reads expressions of one policy. `used` gathers the lets that were spoken of."""
+    """Reads expressions of one policy. `used` collects the names of the lets they use."""
 
     def __init__(self, namespace: Namespace, constants: Constants, problems: Problems) -> None:
         self.namespace = namespace
@@ -67,7 +67,7 @@ class ConditionChecker:
         self.comparisons = ComparisonChecker(constants, problems)
         self.lists = ListChecker(namespace, constants, problems, self.used)
         self._lets: dict[str, Checked] = {}
-        # What the expression at hand has spoken of so far.
+        # The subjects of the expression at hand, so far.
         self._mentions: dict[Subject, Mention] = {}
         self._depth = 0
 
@@ -139,10 +139,10 @@ class ConditionChecker:
         text = value.text
         if isinstance(value, tree.Word):
             if text in LOCALITIES:
-                self._speaks_of_model(node.span)
+                self._mention_model(node.span)
                 return ModelIn("locality", frozenset({text}), node.span)
             if text == "any":
-                self._speaks_of_model(node.span)
+                self._mention_model(node.span)
                 return Constant(True, node.span)
             term = TERMS.get(text)
             if term is not None:
@@ -155,7 +155,7 @@ class ConditionChecker:
 
     def _term_alone(self, term: Term, span: Span) -> Condition | None:
         if term.kind is Kind.FLAG:
-            self._speaks_of(term, span)
+            self._mention(term, span)
             return nodes.flag(term, self.modes, True, span)
         self.problems.add(type_messages.must_be_compared(span, term, self.constants.listed(term)))
         return None
@@ -190,13 +190,13 @@ class ConditionChecker:
             if models:
                 self.problems.add(name_messages.provider_or_model(value.span, value.span.text))
                 return None
-            self._speaks_of_model(value.span)
+            self._mention_model(value.span)
             return ModelIn("model.provider", frozenset({text}), value.span)
         if models:
             key = self.constants.model(value)
             if key is None:
                 return None
-            self._speaks_of_model(value.span)
+            self._mention_model(value.span)
             return ModelIn("model.id", frozenset({key}), value.span)
         self._unknown(value)
         return None
@@ -244,7 +244,7 @@ class ConditionChecker:
             return condition
         condition = self.comparisons.with_constant(term, node)
         if condition is not None:
-            self._speaks_of(term, node.span)
+            self._mention(term, node.span)
         return condition
 
     def _could_be_a_term(self, value: tree.Value) -> bool:
@@ -302,7 +302,7 @@ class ConditionChecker:
             condition = self.lists.of_list(term, right, "in", span)
         if condition is None:
             return None
-        self._speaks_of(term, span)
+        self._mention(term, span)
         return nodes.is_not(term, condition, span) if node.negated else condition
 
     def _has_some(self, node: tree.HasSome) -> Condition | None:
@@ -314,7 +314,7 @@ class ConditionChecker:
             return None
         condition = self.lists.of_list(term, node.right, node.quantifier, node.span)
         if condition is not None:
-            self._speaks_of(term, node.span)
+            self._mention(term, node.span)
         return condition
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
@@ -325,14 +325,14 @@ class ConditionChecker:
             # After anything but a set, `empty` is a value like any other.
             operator: tree.Operator = "is not" if node.negated else "is"
             return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
-        self._speaks_of(term, node.span)
+        self._mention(term, node.span)
         condition = nodes.empty(term, node.span)
         return Not(condition, node.span) if node.negated else condition
 
-    # --- What the expression at hand speaks of ---
+    # --- The subjects of the expression at hand ---
 
-    def _speaks_of(self, term: Term, span: Span) -> None:
+    def _mention(self, term: Term, span: Span) -> None:
         self._mentions.setdefault("fact" if isinstance(term, Fact) else "model", Mention(span))
 
-    def _speaks_of_model(self, span: Span) -> None:
+    def _mention_model(self, span: Span) -> None:
         self._mentions.setdefault("model", Mention(span))

@@ -44,11 +44,11 @@ _NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
 # everywhere.
 _MOST_DIGITS = 18
 
-# Universes whose names must exist in the catalogue or the settings; None in `Names` leaves one open. Names
-# compared, over a whole run, to find similar ones: 20 microseconds each. After that the names are only
+# Names compared, over a whole run, to find similar ones: 20 microseconds each. After that the names are only
 # listed.
 _MOST_SIMILARITY = 50_000
 
+# A name of these that no model has is only a warning.
 _OPEN_BUT_LISTED: frozenset[Universe] = frozenset({"capabilities", "zones", "tags"})
 
 
@@ -56,7 +56,7 @@ class Constants:
     """Reads names and numbers as values of a term.
 
     `forgiving` is set while lowered YAML is read: what it names is checked where the YAML is read, with that
-    file's rules, so that here a name nobody has is simply nobody's.
+    file's rules, so here an unknown name is accepted.
     """
 
     def __init__(self, names: Names, problems: Problems) -> None:
@@ -90,8 +90,7 @@ class Constants:
         return term.scale or self._listed.get(term.universe) or ()
 
     def name(self, term: Term, value: tree.Value) -> str | None:
-        """The name that `value` means as a value or an element of `term`; None when it is none, and that is
-        said."""
+        """The name that `value` means as a value or an element of `term`; None after reporting why not."""
         if isinstance(value, tree.Number):
             self.problems.add(type_messages.number_for_name(value.span, term))
             return None

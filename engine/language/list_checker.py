@@ -129,7 +129,7 @@ class ListChecker:
         return All((begun, not_over), span) if low < high else Any((begun, not_over), span)
 
     def _stretch(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
-        """`mon..fri`, both ends included; only the days of the week come round again."""
+        """`mon..fri`, both ends included; only the days of the week begin anew after the last."""
         low = self.constants.name(term, written.low)
         high = self.constants.name(term, written.high)
         if low is None or high is None:

@@ -137,8 +137,7 @@ _SKIPPED = r'"(?:[^"\\\n]|\\.)*"?|\#[^\n]*'
 # later.
 _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})", re.ASCII)
 
-# Inside a piece that failed: lines that were meant to begin a statement, their colon or keyword being the
-# mistake.
+# Inside a piece that failed: lines that look like a statement whose colon or keyword is wrong.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
       (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*:)

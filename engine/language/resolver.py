@@ -48,7 +48,7 @@ class Namespace:
 
     `lets` holds each let that can be read, after the lets it is made of; `made_of` says which these are.
     Names in `unreadable` were declared by a statement that an error left out, or by lets that go round in a
-    cycle: whoever speaks of them is left alone.
+    cycle: a statement that uses one is not reported for it.
     """
 
     declared: Mapping[str, Declaration]

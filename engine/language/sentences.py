@@ -27,7 +27,7 @@ def warning(
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """An error that is told alike wherever it occurs; `{here}` is the author's text at the place."""
+    """An error with the same words wherever it occurs; `{here}` is the author's text at the place."""
 
     slug: str
     message: str
@@ -42,7 +42,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class SentenceWith:
-    """An error that is told with one text besides `{here}`: `{text}`, mostly what to write instead."""
+    """An error with one text besides `{here}`: `{text}`, mostly what to write instead."""
 
     slug: str
     message: str

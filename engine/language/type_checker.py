@@ -1,8 +1,8 @@
 """Syntax trees of a whole policy -> the checked policy: every statement held against what may stand in it.
 
-The last phase of the language; what it returns means something whole. A statement with an error is left out
-of the result and said; the rest is checked all the same, so that one run reports every independent problem.
-Nothing is decided here.
+The last phase of the language; what it returns means something whole. A statement with an error is reported
+and left out of the result; the rest is still checked, so that one run reports every independent problem.
+This phase decides nothing about tasks.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def check(
     for file in base:
         checker.check_all(file.statements, Origin.BASE)
     if not something_was_left_out:
-        # Otherwise a let may be used where nobody could read it.
+        # Otherwise a statement that was left out may use the let.
         _report_unused_lets(namespace, checker.used_lets, problems)
     lets = {let.name.text: let.name.span for let in namespace.lets if namespace.let(let.name.text) is let}
     return CheckedPolicy(tuple(checker.rules), tuple(checker.tests), tuple(checker.proofs), lets)
@@ -216,7 +216,7 @@ class _StatementChecker:
             return None
         return Weigh(cost, quality, latency)
 
-    # --- What may be asked where ---
+    # --- Which expression may stand where ---
 
     def _selector(self, expression: tree.Expression, in_test: bool = False) -> Condition | None:
         checked = self.conditions.check(expression)

@@ -88,7 +88,7 @@ def test_a_cycle_shows_the_way_round() -> None:
 
 
 def test_lets_in_a_cycle_are_unreadable_and_the_others_are_read() -> None:
-    """What stands on a cycle is left alone; what is beside it is still checked."""
+    """What stands on a cycle is not reported again; what is beside it is still checked."""
     namespace, _ = resolved("let a = b let b = a let beside = a let other = cloud")
 
     assert namespace.unreadable == {"a", "b"}

@@ -134,7 +134,7 @@ def test_every_line_has_the_diagnostics_it_expects(path: Path) -> None:
 
 
 def test_every_diagnostic_of_meaning_has_a_case() -> None:
-    """No sentence is said to an author that no test has heard."""
+    """Every sentence about names, types and statements occurs in a case."""
     modules = (name_messages, statement_messages, type_messages)
     sources = [Path(module.__file__).read_text(encoding="utf-8") for module in modules]
     slugs = set(re.findall(r'(?:error|warning|Sentence|SentenceWith)\(\s*"([a-z-]+)"', "".join(sources)))
@@ -396,7 +396,7 @@ def test_an_error_in_a_let_leaves_out_the_rules_that_use_it() -> None:
 
 
 def test_a_let_with_a_grammar_error_is_not_called_unknown() -> None:
-    """Whoever speaks of a statement that was left out is left alone."""
+    """A use of a statement that was left out is not reported."""
     problems = Problems()
     broken = tree.File(
         Source("a.route", ""),
@@ -637,7 +637,7 @@ def test_brackets_a_hundred_thousand_deep_are_said_and_not_followed() -> None:
 
 
 def test_warnings_leave_a_policy_whole() -> None:
-    """A warning is said, and what it is about still decides."""
+    """A rule with a warning still decides."""
     policy, [problem] = checked("require r: model.capabilities has singing")
 
     assert problem.level is Level.WARNING

@@ -24,7 +24,7 @@ from engine.language.syntax_hints import (
 )
 from engine.language.syntax_hints.hint import SyntaxHint
 
-# The order in which mistakes are looked for; the first that fits is told.
+# The order in which mistakes are looked for; the first that fits is reported.
 _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
     characters.unclosed_string,
     characters.wrong_quotes,
