@@ -5,6 +5,7 @@ have no CHECK constraints on money (`unchecked_steps`), so that the soak's own e
 """
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ from engine.budget.attempts import Attempt, Outcome, Reservation, State
 from engine.budget.money import Usage
 from engine.budget.schema import STEPS
 from engine.budget.windows import Period, window_at
+
+CERTAIN_S = 0.02
+"""How long a planted race keeps its window open, in seconds: some hundred times what a reservation takes."""
 
 _original: dict[str, Any] = {
     "admit": admission.admit,
@@ -54,10 +58,15 @@ def charge_after_the_call() -> None:
 
 
 def check_outside_the_lock() -> None:
-    """What is left is read first, and booked unseen in a second transaction."""
+    """What is left is read first, and booked unseen in a second transaction.
+
+    The pause between the two is part of the bug: with it every worker reads before any of them has booked, on a machine
+    of any speed.
+    """
 
     def reserve(self: Ledger, attempt: Attempt) -> Reservation:
         left = self.left_micro_usd(attempt.provider)
+        time.sleep(CERTAIN_S)
         if left is not None and left < attempt.amount_micro_usd:
             raise errors.BudgetExceeded("some", 0, attempt.amount_micro_usd, left)
         return _original_reserve(self, attempt)
