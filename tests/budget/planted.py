@@ -4,10 +4,12 @@
 have no CHECK constraints on money (`unchecked_steps`), so that the soak's own eyes are tested and not the database's.
 """
 
+import multiprocessing
 import re
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from threading import BrokenBarrierError
 from typing import Any
 
 from engine.budget import Ledger, admission, charges, errors
@@ -17,8 +19,25 @@ from engine.budget.money import Usage
 from engine.budget.schema import STEPS
 from engine.budget.windows import Period, window_at
 
-CERTAIN_S = 0.02
-"""How long a planted race keeps its window open, in seconds: some hundred times what a reservation takes."""
+_PATIENCE_S = 60
+_meeting = multiprocessing.Barrier(1)
+
+
+def meet(workers: int) -> None:
+    """Let this many workers wait for each other in the middle of a planted race; to be called before the fork.
+
+    A race that is left to chance is seen on some machines and not on others. With the meeting all workers are
+    between the two halves at once, whatever the machine does.
+    """
+    global _meeting
+    _meeting = multiprocessing.Barrier(workers)
+
+
+def _wait_for_the_others() -> None:
+    """All workers go on together; without those that were killed, after a minute."""
+    with suppress(BrokenBarrierError):
+        _meeting.wait(_PATIENCE_S)
+
 
 _original: dict[str, Any] = {
     "admit": admission.admit,
@@ -46,7 +65,7 @@ def unchecked_steps() -> tuple[tuple[str, ...], ...]:
 
 
 def charge_after_the_call() -> None:
-    """Nothing is held; the answer is charged when it came."""
+    """Nothing is held; the answer is charged when it came. All reserve before the first answer comes."""
 
     def admit(session: Any, account: Any, window: Any, amount: int) -> None:
         _original["admit"](session, account, window, 0)
@@ -54,19 +73,22 @@ def charge_after_the_call() -> None:
     def book(session: Any, row: Any, *, reserved: int = 0, **moves: Any) -> None:
         _original["book"](session, row, **moves)
 
+    def reserve(self: Ledger, attempt: Attempt) -> Reservation:
+        try:
+            return _original_reserve(self, attempt)
+        finally:
+            _wait_for_the_others()
+
     admission.admit, charges.book = admit, book
+    Ledger.reserve = reserve  # type: ignore[method-assign]
 
 
 def check_outside_the_lock() -> None:
-    """What is left is read first, and booked unseen in a second transaction.
-
-    The pause between the two is part of the bug: with it every worker reads before any of them has booked, on a machine
-    of any speed.
-    """
+    """What is left is read first, and booked unseen in a second transaction. All read before the first books."""
 
     def reserve(self: Ledger, attempt: Attempt) -> Reservation:
         left = self.left_micro_usd(attempt.provider)
-        time.sleep(CERTAIN_S)
+        _wait_for_the_others()
         if left is not None and left < attempt.amount_micro_usd:
             raise errors.BudgetExceeded("some", 0, attempt.amount_micro_usd, left)
         return _original_reserve(self, attempt)
@@ -232,6 +254,10 @@ BUGS: dict[str, Callable[[], None]] = {
         priced_at_the_cheapest,
     )
 }
+
+
+RACES = ("charge-after-the-call", "check-outside-the-lock")
+"""The bugs that need calls at the same time; `meet` brings them together."""
 
 
 def plant(name: str) -> None:

@@ -34,6 +34,7 @@ from engine.budget import (
     AttemptConflict,
     BudgetExceeded,
     Ledger,
+    LedgerUnavailable,
     Limits,
     Period,
     Rates,
@@ -79,17 +80,19 @@ class Plan:
 
 @dataclass
 class Report:
-    """What a run saw; `violations` must stay empty."""
+    """What a run saw; `violations` and `failures` must stay empty."""
 
     runs: int = 0
     calls: int = 0
     kills: int = 0
     refused: int = 0
+    unavailable: int = 0  # the ledger gave up within its bounded wait; on a busy machine it may
     billed_attempts: int = 0
     billed_micro_usd: int = 0
     over_micro_usd: int = 0
     lost_micro_usd: int = 0
-    violations: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)  # the books are wrong
+    failures: list[str] = field(default_factory=list)  # a worker ended with an error nobody expects
 
     def add(self, other: "Report") -> None:
         for name, value in asdict(other).items():
@@ -125,6 +128,7 @@ class _World:
         )
         self.billing = os.open(folder / "billing", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         self.errors = os.open(folder / "errors", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        planted.meet(plan.workers)
         self.counts = os.open(folder / "counts", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def open(self, fast: FastClock) -> Ledger:
@@ -181,8 +185,8 @@ class _World:
             for thread in threads:
                 thread.join()
             ledger.close()
-        except BaseException:
-            os.write(self.errors, traceback.format_exc().encode())
+        except BaseException as error:
+            self._failed(f"process {number}", error)
         finally:
             os._exit(0)
 
@@ -196,34 +200,44 @@ class _World:
         try:
             for number in range(self.plan.calls):
                 counts["calls"] += 1
-                counts["refused"] += not self._call(ledger, f"{name}.{number}", dice)
-        except BaseException:
-            os.write(self.errors, traceback.format_exc().encode())
-        os.write(self.counts, f"{counts['calls']} {counts['refused']}\n".encode())
+                try:
+                    self._call(ledger, f"{name}.{number}", dice)
+                except BudgetExceeded:
+                    counts["refused"] += 1
+                except LedgerUnavailable:
+                    counts["unavailable"] += 1
+        except BaseException as error:
+            self._failed(f"worker {name}", error)
+        os.write(self.counts, f"{counts['calls']} {counts['refused']} {counts['unavailable']}\n".encode())
 
-    def _call(self, ledger: Ledger, attempt_id: str, dice: random.Random) -> bool:
+    def _failed(self, who: str, error: BaseException) -> None:
+        os.write(self.errors, f"{who} raised {error!r}\n".encode())
+        traceback.print_exception(error)
+
+    def _call(self, ledger: Ledger, attempt_id: str, dice: random.Random) -> None:
+        """One call from its reservation to its end; raises BudgetExceeded, LedgerUnavailable.
+
+        A ledger that is unavailable after the provider billed leaves the attempt open: its lease will end.
+        """
         provider = dice.choice(("north", "south"))
         usage, bound, max_tokens = _usage(dice)
         prices = PRICES[provider]
         amount = worst_case_micro_usd(prices, bound, max_tokens)
         attempt = Attempt(attempt_id, "decision", provider, "model", False, amount, prices, _LEASE_S)
         before = self._day()
-        try:
-            reservation = ledger.reserve(attempt)
-        except BudgetExceeded:
-            return False
+        reservation = ledger.reserve(attempt)
         after = self._day()
         fate = dice.random()
         if fate < 0.05:  # cancelled before anything was sent
             ledger.release(reservation, "never sent")
-            return True
+            return
         try:
             ledger.dispatched(reservation)
         except AttemptConflict:
-            return True
+            return
         if fate < 0.10:  # refused by the provider, with proof
             ledger.release(reservation, "throttled")
-            return True
+            return
         # From here on the provider bills, whatever becomes of us.
         line = f"{attempt_id} {provider} {before} {after} {usage.input_tokens} {usage.output_tokens} {usage.cached_input_tokens}\n"
         os.write(self.billing, line.encode())
@@ -233,7 +247,6 @@ class _World:
             ledger.settle(reservation, usage)
             if fate > 0.8:  # a repeated settle changes nothing
                 ledger.settle(reservation, usage)
-        return True
 
     def _day(self) -> int:
         return window_at(Period.DAILY, _ZONE, self.fast.clock.wall_ns() // 10**9).start_s
@@ -243,22 +256,13 @@ class _World:
         later = replace(self.fast, ahead_ns=self.fast.ahead_ns + 2 * _LEASE_S * 10**9)
         report = Report()
         for line in (self.folder / "counts").read_text().splitlines():
-            calls, refused = line.split()
-            report.calls += int(calls)
-            report.refused += int(refused)
-        report.violations += (self.folder / "errors").read_text().splitlines()[-20:]
+            calls, refused, unavailable = map(int, line.split())
+            report.calls += calls
+            report.refused += refused
+            report.unavailable += unavailable
+        report.failures += (self.folder / "errors").read_text().splitlines()
         if self.plan.bug:
-            # The expiry is the ledger's too, so it is planted as well, in a process of its own.
-            pid = os.fork()
-            if not pid:
-                planted.plant(self.plan.bug)
-                try:
-                    ledger = self.open(later)
-                    ledger.expire()
-                    ledger.close()
-                finally:
-                    os._exit(0)
-            os.waitpid(pid, 0)
+            self._expire_with_the_bug(later)
         ledger = self.open(later)
         ledger.expire()
         self._compare(ledger, report)
@@ -268,6 +272,20 @@ class _World:
         for each in (self.billing, self.errors, self.counts):
             os.close(each)
         return report
+
+    def _expire_with_the_bug(self, later: FastClock) -> None:
+        """The expiry is the ledger's too, so the bug is planted into it as well, in a process of its own."""
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            return
+        try:
+            planted.plant(str(self.plan.bug))
+            ledger = self.open(later)
+            ledger.expire()
+            ledger.close()
+        finally:
+            os._exit(0)
 
     def _compare(self, ledger: Ledger, report: Report) -> None:
         charges = {
@@ -309,10 +327,14 @@ class _World:
             if limit is not None and amount > limit:
                 report.violations.append(f"{period} {name} {start_s}: billed {amount} of {limit}")
                 report.over_micro_usd += int(amount - limit) + 1
-        held = ledger.store.read(
-            lambda session: session.rows("SELECT account_id, reserved_micro_usd FROM ledger_windows")
+        windows = ledger.store.read(
+            lambda session: session.rows(
+                "SELECT account_id, reserved_micro_usd, ever_breached FROM ledger_windows"
+            )
         )
-        report.violations += [f"{name} still holds {amount}" for name, amount in held if amount]
+        report.violations += [f"{name} still holds {amount}" for name, amount, _ in windows if amount]
+        # No call of a soak costs more than its worst case, so no account may ever be closed by a breach.
+        report.violations += [f"{name} was breached" for name, _, breached in windows if breached]
 
 
 def _usage(dice: random.Random) -> tuple[Usage, int, int]:
@@ -380,8 +402,9 @@ def main(arguments: list[str]) -> int:
     summary = asdict(report)
     summary["violations"] = report.violations[:20]
     summary["violated"] = len(report.violations)
+    summary["failures"] = report.failures[:20]
     print(json.dumps(summary))
-    return 1 if report.violations else 0
+    return 1 if report.violations or report.failures else 0
 
 
 if __name__ == "__main__":
