@@ -9,7 +9,10 @@ NOON_2030_S = 1_894_708_800  # Tuesday 2030-01-15 12:00 UTC
 
 
 class SteppedClock:
-    """Stands still until it is told otherwise. `advance` is time going by; `step_wall` is somebody turning the clock."""
+    """Stands still until it is told otherwise.
+
+    `advance` is time going by; `step_wall` is somebody turning the clock.
+    """
 
     def __init__(self, wall_s: int = NOON_2030_S, uptime_s: int = 1_000_000, boot_id: str = "boot-1") -> None:
         self.wall_us = wall_s * 1_000_000
@@ -35,7 +38,8 @@ class SteppedClock:
 
 @dataclass(frozen=True)
 class FastClock:
-    """`speed` seconds go by in each real one, from 2030-01-15 noon on; the same in every process that holds a copy."""
+    """`speed` seconds go by in each real one, from 2030-01-15 noon on; the same in every process that holds a
+    copy."""
 
     speed: int
     started_ns: int

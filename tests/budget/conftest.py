@@ -1,4 +1,5 @@
-"""Ledgers for tests: over a new SQLite file, over a new schema of a real PostgreSQL, and a clock stepped by hand."""
+"""Ledgers for tests: over a new SQLite file, over a new schema of a real PostgreSQL, and a clock stepped by
+hand."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -4,9 +4,10 @@
     python -m tests.budget.crash --rounds 50         fifty times
     python -m tests.budget.crash --store postgres    the same against PostgreSQL
 
-A point is `OPERATION/begin`, `OPERATION/NUMBER` before each statement, `OPERATION/commit`, `OPERATION/done`. For each
-one a child process does the operation and kills itself there; the tables are then compared whole with what they were
-before and with what the operation leaves undisturbed. The last line printed is a JSON object.
+A point is `OPERATION/begin`, `OPERATION/NUMBER` before each statement, `OPERATION/commit`, `OPERATION/done`.
+For each one a child process does the operation and kills itself there; the tables are then compared whole
+with what they were before and with what the operation leaves undisturbed. The last line printed is a JSON
+object.
 """
 
 import argparse

@@ -1,7 +1,10 @@
-"""Planted bugs: each is a fault some gateway really had. A soak that does not see one proves nothing when it is green.
+"""Planted bugs: each is a fault some gateway really had.
 
-`plant(name)` patches the ledger in this process; a soak's workers call it after the fork. The tables of a planted run
-have no CHECK constraints on money (`unchecked_steps`), so that the soak's own eyes are tested and not the database's.
+A soak that does not see one proves nothing when it is green.
+
+`plant(name)` patches the ledger in this process; a soak's workers call it after the fork. The tables of a
+planted run have no CHECK constraints on money (`unchecked_steps`), so that the soak's own eyes are tested and
+not the database's.
 """
 
 import multiprocessing
@@ -24,7 +27,8 @@ _meeting = multiprocessing.Barrier(1)
 
 
 def meet(workers: int) -> None:
-    """Let this many workers wait for each other in the middle of a planted race; to be called before the fork.
+    """Let this many workers wait for each other in the middle of a planted race; to be called before the
+    fork.
 
     A race that is left to chance is seen on some machines and not on others. With the meeting all workers are
     between the two halves at once, whatever the machine does.
@@ -84,7 +88,10 @@ def charge_after_the_call() -> None:
 
 
 def check_outside_the_lock() -> None:
-    """What is left is read first, and booked unseen in a second transaction. All read before the first books."""
+    """What is left is read first, and booked unseen in a second transaction.
+
+    All read before the first books.
+    """
 
     def reserve(self: Ledger, attempt: Attempt) -> Reservation:
         left = self.left_micro_usd(attempt.provider)
@@ -165,7 +172,8 @@ def reset_by_last_write() -> None:
         if (account.account_id, window.start_s) not in seen:
             seen.add((account.account_id, window.start_s))
             session.run(
-                "UPDATE ledger_windows SET settled_micro_usd = 0, forfeited_micro_usd = 0, corrected_micro_usd = 0 "
+                "UPDATE ledger_windows SET settled_micro_usd = 0, forfeited_micro_usd = 0, "
+                "corrected_micro_usd = 0 "
                 "WHERE account_id = ? AND start_s = ?",
                 (account.account_id, window.start_s),
             )

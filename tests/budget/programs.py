@@ -1,4 +1,5 @@
-"""Runs the programs of this folder as their own processes, since they fork, and reads the JSON they end with."""
+"""Runs the programs of this folder as their own processes, since they fork, and reads the JSON they end
+with."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
-"""A real PostgreSQL from the PyPI wheel, started in a temporary folder, and a schema of its own for each ledger."""
+"""A real PostgreSQL from the PyPI wheel, started in a temporary folder, and a schema of its own for each
+ledger."""
 
 import tempfile
 import warnings

@@ -1,15 +1,17 @@
 """Many workers, one ledger, a provider that keeps its own books: is anything ever overspent or lost?
 
     python -m tests.budget.soak --workers 100 --processes 8 --calls 1000 --days 0   no overspend under load
-    python -m tests.budget.soak --runs 200 --kills 8                            1,600 kills -9 at random moments
-    python -m tests.budget.soak --plant refund-on-expiry                        must come out red
-    ... --store postgres                                                        the same against PostgreSQL
+    python -m tests.budget.soak --runs 200 --kills 8             1,600 kills -9 at random moments
+    python -m tests.budget.soak --plant refund-on-expiry         must come out red
+    ... --store postgres                                         the same against PostgreSQL
 
-The provider writes a line to its billing log the moment it bills; a killed worker cannot take that back. At the end
-the log is compared with the ledger: sums by account and window against the limits, and every billed attempt against its
-charge, in exact fractions. The last line printed is a JSON object; exit code 1 when anything was violated.
+The provider writes a line to its billing log the moment it bills; a killed worker cannot take that back. At
+the end the log is compared with the ledger: sums by account and window against the limits, and every billed
+attempt against its charge, in exact fractions. The last line printed is a JSON object; exit code 1 when
+anything was violated.
 
-This process forks its workers and must not hold a database connection while it does, so it is a program of its own.
+This process forks its workers and must not hold a database connection while it does, so it is a program of
+its own.
 """
 
 import argparse
@@ -63,7 +65,8 @@ _MEAN_COST = 6_600  # micro-dollars billed a call, on average over both provider
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: how many workers in how many processes, how many calls each, how many kills, which planted bug."""
+    """One run: how many workers in how many processes, how many calls each, how many kills, which planted
+    bug."""
 
     store: str = "sqlite"
     processes: int = 4
@@ -239,8 +242,8 @@ class _World:
             ledger.release(reservation, "throttled")
             return
         # From here on the provider bills, whatever becomes of us.
-        line = f"{attempt_id} {provider} {before} {after} {usage.input_tokens} {usage.output_tokens} {usage.cached_input_tokens}\n"
-        os.write(self.billing, line.encode())
+        tokens = f"{usage.input_tokens} {usage.output_tokens} {usage.cached_input_tokens}"
+        os.write(self.billing, f"{attempt_id} {provider} {before} {after} {tokens}\n".encode())
         if fate < 0.15:
             ledger.forfeit(reservation, "no answer")
         elif fate >= 0.20:  # between: abandoned, its lease will end
@@ -292,9 +295,10 @@ class _World:
             str(row[0]): row
             for row in ledger.store.read(
                 lambda session: session.rows(
-                    "SELECT a.attempt_id, a.state, a.day_start_s, a.month_start_s, CAST(a.charge_micro_usd + COALESCE("
-                    "(SELECT SUM(c.delta_micro_usd) FROM ledger_corrections AS c WHERE c.attempt_id = a.attempt_id), 0)"
-                    " AS BIGINT) FROM ledger_attempts AS a"
+                    "SELECT a.attempt_id, a.state, a.day_start_s, a.month_start_s, "
+                    "CAST(a.charge_micro_usd + COALESCE((SELECT SUM(c.delta_micro_usd) "
+                    "FROM ledger_corrections AS c WHERE c.attempt_id = a.attempt_id), 0) AS BIGINT) "
+                    "FROM ledger_attempts AS a"
                 )
             )
         }
@@ -338,7 +342,8 @@ class _World:
 
 
 def _usage(dice: random.Random) -> tuple[Usage, int, int]:
-    """What a call will use, the bound of its prompt, and its max_tokens: the bound is reached now and then."""
+    """What a call will use, the bound of its prompt, and its max_tokens: the bound is reached now and
+    then."""
     prompt = dice.randrange(200, 3_000)
     max_tokens = dice.randrange(50, 2_000)
     output = max_tokens if dice.random() < 0.3 else dice.randrange(max_tokens + 1)

@@ -104,7 +104,8 @@ def test_a_provider_may_state_the_charge_itself(open_ledger: OpenLedger) -> None
 
 
 def test_every_call_may_be_repeated(open_ledger: OpenLedger) -> None:
-    """Reserve, settle, release and forfeit count once however often they come (litellm #15740, #17814, #28247)."""
+    """Reserve, settle, release and forfeit count once however often they come (litellm #15740, #17814,
+    #28247)."""
     ledger = open_ledger()
     ledger.reserve(attempt("a"))
     reservation = ledger.reserve(attempt("a"))
@@ -263,7 +264,8 @@ def test_lowering_a_limit_below_use_admits_nothing_and_resets_nothing(open_ledge
 
 
 def test_a_second_client_sees_the_first_ones_reservation(open_ledger: OpenLedger) -> None:
-    """Two routers, one ledger: the limit is theirs together (litellm #20886, #24682, #30661, #32614, #33325)."""
+    """Two routers, one ledger: the limit is theirs together (litellm #20886, #24682, #30661, #32614,
+    #33325)."""
     first, second = open_ledger(Limits(daily_usd=1)), open_ledger(Limits(daily_usd=1))
     first.reserve(attempt("a", 600_000))
     with pytest.raises(BudgetExceeded):
@@ -470,7 +472,8 @@ def test_a_new_day_begins_empty_and_an_old_charge_stays_in_its_day(
 
 
 def test_the_day_turns_at_local_midnight(open_ledger: OpenLedger, time: SteppedClock) -> None:
-    """At noon UTC it is 21:00 in Tokyo: three hours later the day is new (litellm #21754, langwatch #6255)."""
+    """At noon UTC it is 21:00 in Tokyo: three hours later the day is new (litellm #21754, langwatch
+    #6255)."""
     ledger = open_ledger(Limits(daily_usd=1, time_zone="Asia/Tokyo"))
     ledger.reserve(attempt("a", DOLLAR))
     time.advance(3 * 3600 - 1)
@@ -498,7 +501,8 @@ def test_a_clock_that_goes_back_stays_in_the_later_window(
 def test_a_clock_that_jumps_ahead_stops_the_money(
     open_ledger: OpenLedger, time: SteppedClock, jump_s: int
 ) -> None:
-    """More than five minutes against the uptime: no new window is opened by it, until a person accepts the clock."""
+    """More than five minutes against the uptime: no new window is opened by it, until a person accepts the
+    clock."""
     ledger = open_ledger(Limits(daily_usd=1))
     ledger.reserve(attempt("a"))
     time.step_wall(jump_s)
@@ -527,7 +531,8 @@ def test_a_reboot_sets_the_clock_anew(open_ledger: OpenLedger, time: SteppedCloc
 
 
 def test_a_new_time_zone_carries_usage_over(open_ledger: OpenLedger, time: SteppedClock) -> None:
-    """At noon UTC both zones' days overlap: what was spent in the overlap counts in the new day, nothing twice."""
+    """At noon UTC both zones' days overlap: what was spent in the overlap counts in the new day, nothing
+    twice."""
     ledger = open_ledger(Limits(daily_usd=1))
     time.advance(-6 * 3600)
     ledger.settle(ledger.reserve(attempt("early", 200_000)), Usage(200_000))
@@ -545,7 +550,8 @@ def test_a_new_time_zone_carries_usage_over(open_ledger: OpenLedger, time: Stepp
 
 
 def test_going_to_and_fro_between_zones_makes_no_money(open_ledger: OpenLedger, time: SteppedClock) -> None:
-    """Two clients in two zones never get two budgets: each switch counts what the other spent in the window."""
+    """Two clients in two zones never get two budgets: each switch counts what the other spent in the
+    window."""
     utc, tokyo = Limits(daily_usd=1), Limits(daily_usd=1, time_zone="Asia/Tokyo")
     first, second = open_ledger(utc), open_ledger(tokyo)
     admitted = 0

@@ -88,7 +88,8 @@ class Crash(BaseException):
 
 @dataclass
 class CrashingStore:
-    """Raises Crash at the `countdown`-th point it passes, when armed; notes whether the commit came before."""
+    """Raises Crash at the `countdown`-th point it passes, when armed; notes whether the commit came
+    before."""
 
     store: Store
     countdown: int | None = None
@@ -147,7 +148,8 @@ class _Watched:
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Reserve, settle, retry, hedge, cancel, crash, edit limits, step the clock; after each step all sums agree."""
+    """Reserve, settle, retry, hedge, cancel, crash, edit limits, step the clock; after each step all sums
+    agree."""
 
     steps_taken: ClassVar[int] = 0
 
@@ -205,7 +207,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(tokens=st.integers(1, 9))
     def hedge(self, tokens: int) -> None:
-        """Two providers at once, each with its own hold; the slower one is kept, since it may have been billed."""
+        """Two providers at once, each with its own hold; the slower one is kept, since it may have been
+        billed."""
         fast = self._reserve("north", tokens * 1_000_000, 60, None)
         slow = self._reserve("south", tokens * 1_000_000, 60, None)
         if fast is not None:
@@ -501,7 +504,8 @@ def _kind(refusal: BaseException | None) -> str | None:
 
 
 def test_random_histories_agree_with_the_model() -> None:
-    """20,000 steps: nothing double, nothing lost, every refusal the model's, reserved back to nothing at the end."""
+    """20,000 steps: nothing double, nothing lost, every refusal the model's, reserved back to nothing at the
+    end."""
     LedgerMachine.steps_taken = 0
     while LedgerMachine.steps_taken < _STEPS:
         run_state_machine_as_test(

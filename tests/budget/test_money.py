@@ -48,7 +48,8 @@ _prices = st.builds(
 
 
 def test_each_token_class_has_its_price() -> None:
-    """1,000 fresh, 10,000 cached, 2,000 written and 500 out at 3 / 0.30 / 3.75 / 15 dollars a million: 21,000 u$."""
+    """1,000 fresh, 10,000 cached, 2,000 written and 500 out at 3 / 0.30 / 3.75 / 15 dollars a million: 21,000
+    u$."""
     assert cost_micro_usd(SONNET, Usage(1_000, 500, 10_000, 2_000)) == 3_000 + 7_500 + 3_000 + 7_500
 
 
@@ -60,7 +61,8 @@ def test_a_cost_is_rounded_up_once() -> None:
 
 
 def test_a_long_prompt_is_priced_by_its_tier() -> None:
-    """Above 200,000 prompt tokens, cached ones included, the whole request has the dearer rates (litellm #40002)."""
+    """Above 200,000 prompt tokens, cached ones included, the whole request has the dearer rates (litellm
+    #40002)."""
     assert cost_micro_usd(TIERED, Usage(100_000, 1_000, 100_000)) == 125_000 + 10_000 + 12_500
     assert cost_micro_usd(TIERED, Usage(100_001, 1_000, 100_000)) == 250_003 + 15_000 + 25_000
 
@@ -97,7 +99,8 @@ def test_costs_equal_exact_fractions() -> None:
 def test_the_worst_case_bounds_every_usage(
     prices: TokenPrices, prompt: int, max_tokens: int, cached_percent: int, output_percent: int, slack: int
 ) -> None:
-    """Whatever classes a prompt within the bound is billed in, and whatever tier, the cost is within the worst case."""
+    """Whatever classes a prompt within the bound is billed in, and whatever tier, the cost is within the
+    worst case."""
     cached = prompt * cached_percent // 100
     usage = Usage(prompt - cached, max_tokens * output_percent // 100, cached)
     assert cost_micro_usd(prices, usage) <= worst_case_micro_usd(prices, prompt + slack, max_tokens)
@@ -179,7 +182,8 @@ def test_prices_survive_being_written_down(prices: TokenPrices) -> None:
 
 
 def test_there_is_no_float_in_ledger_code() -> None:
-    """No float literal, no `float`, no `/` and no `round` in the package, but for the one wait of the gate."""
+    """No float literal, no `float`, no `/` and no `round` in the package, but for the one wait of the
+    gate."""
     found = []
     for path in sorted(_PACKAGE.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -193,7 +197,10 @@ def test_there_is_no_float_in_ledger_code() -> None:
 
 def test_importing_the_package_loads_no_sql_driver() -> None:
     """Neither sqlite3 nor psycopg, before a ledger is opened."""
-    code = "import sys, engine.budget, engine.budget.usage; print(sorted({'sqlite3', 'psycopg', '_sqlite3'} & set(sys.modules)))"
+    code = (
+        "import sys, engine.budget, engine.budget.usage; "
+        "print(sorted({'sqlite3', 'psycopg', '_sqlite3'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_PACKAGE.parents[1]
     )

@@ -72,7 +72,8 @@ def test_a_broken_connection_is_opened_again(ledger: Ledger, postgres_url: str) 
     ledger.reserve(attempt("a"))
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'local-first%'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'local-first%'"
         )
     ledger.reserve(attempt("b"))
     assert ledger.left_micro_usd("north") == 998_000
@@ -172,7 +173,8 @@ def test_a_reservation_is_on_the_servers_disk_before_it_returns(ledger: Ledger) 
 
 
 def test_eight_clients_make_the_tables_once_and_share_one_limit(url: str) -> None:
-    """They start together on an empty schema; ten reservations of a tenth fit, the eleventh does not (litellm #40095)."""
+    """They start together on an empty schema; ten reservations of a tenth fit, the eleventh does not (litellm
+    #40095)."""
     outcomes: list[object] = []
     barrier = threading.Barrier(8)
 

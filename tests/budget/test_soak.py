@@ -31,7 +31,8 @@ def test_a_planted_bug_is_caught(bug: str, red_reports: dict[str, dict[str, Any]
 
 @pytest.mark.usefixtures("harness_that_sees")
 def test_nothing_is_overspent_or_lost_under_load() -> None:
-    """64 workers in 8 processes ask for 110 % of the budget (litellm #6288, #24682, #34732; bifrost #3547)."""
+    """64 workers in 8 processes ask for 110 % of the budget (litellm #6288, #24682, #34732; bifrost
+    #3547)."""
     report = soak("--workers", "64", "--processes", "8", "--calls", "25", "--days", "0")
     assert (report["violations"], report["failures"]) == ([], [])
     assert (report["over_micro_usd"], report["lost_micro_usd"]) == (0, 0)
@@ -51,7 +52,8 @@ def test_nothing_is_overspent_or_lost_under_kill_9(dispatch: tuple[str, ...]) ->
 
 
 def test_a_kill_at_any_point_leaves_the_books_as_before_or_as_after() -> None:
-    """Every statement, begin, commit and end of every operation is a point; none leaves anything half booked."""
+    """Every statement, begin, commit and end of every operation is a point; none leaves anything half
+    booked."""
     report = crash()
     assert report["violations"] == []
     assert report["kills"] == report["points"] >= 140

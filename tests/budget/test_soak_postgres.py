@@ -35,7 +35,8 @@ def test_nothing_is_overspent_or_lost_when_clients_are_killed() -> None:
 
 
 def test_a_client_killed_at_any_point_leaves_the_books_as_before_or_as_after() -> None:
-    """Every statement, begin, commit and end of a reserve, a settle and a sweep; the program does the others too."""
+    """Every statement, begin, commit and end of a reserve, a settle and a sweep; the program does the others
+    too."""
     report = crash("--store", "postgres", "--only", "reserve", "settle", "expire")
     assert report["violations"] == []
     assert report["kills"] == report["points"] >= 40

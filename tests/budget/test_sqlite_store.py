@@ -244,7 +244,8 @@ def test_two_that_migrate_at_once_do_it_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_and_books_nothing(ledger: Ledger, time: SteppedClock) -> None:
-    """SQLITE_FULL at some reserve: refused, no part of it there; what was reserved still settles; local is served."""
+    """SQLITE_FULL at some reserve: refused, no part of it there; what was reserved still settles; local is
+    served."""
     held = [ledger.reserve(attempt(f"held{number}")) for number in range(3)]
     writer = ledger.store._writer  # type: ignore[attr-defined]
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
@@ -296,7 +297,8 @@ class _Failing:
 def test_an_error_at_any_statement_books_nothing(
     ledger: Ledger, time: SteppedClock, operation: str, error: sqlite3.Error
 ) -> None:
-    """Injected at each statement in turn, begin and commit included: refused, the books as before, then it works."""
+    """Injected at each statement in turn, begin and commit included: refused, the books as before, then it
+    works."""
 
     def run(name: str) -> object:
         if operation == "reserve":
@@ -389,7 +391,8 @@ def test_a_snapshot_keeps_the_last_known_facts(ledger: Ledger, time: SteppedCloc
 
 @pytest.mark.parametrize("shared", [True, False], ids=["threads", "processes"])
 def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path, shared: bool) -> None:
-    """Who came first goes first: the threads of one gate, and gates of their own, as other processes have them."""
+    """Who came first goes first: the threads of one gate, and gates of their own, as other processes have
+    them."""
     gate = Gate(tmp_path / "gate", real_clock().uptime_ns)
     order: list[int] = []
     inside: list[int] = []
@@ -450,7 +453,8 @@ def test_a_dead_holder_does_not_shut_the_gate(tmp_path: Path) -> None:
 
 
 def test_a_log_cut_at_any_frame_reopens_with_right_books(tmp_path: Path, time: SteppedClock) -> None:
-    """300 operations, the write-ahead log cut at every frame: I1 to I3 hold, and nothing that was sent is missing."""
+    """300 operations, the write-ahead log cut at every frame: I1 to I3 hold, and nothing that was sent is
+    missing."""
     store = SqliteStore(tmp_path, time.clock)
     ledger = Ledger(store, replace(LIMITS, daily_usd=10), time.clock)
     log = tmp_path / f"{FILE_NAME}-wal"

@@ -39,7 +39,8 @@ def local(name: str, *, cloud_allowed: bool = True) -> Attempt:
 
 
 def _busy(ledger: Ledger, time: SteppedClock) -> None:
-    """Two days: three local calls, a cloud call, a failed one, a released one, an estimated one, one under way."""
+    """Two days: three local calls, a cloud call, a failed one, a released one, an estimated one, one under
+    way."""
     ledger.settle(ledger.reserve(cloud("yesterday")), Usage(400))
     time.advance(24 * 3600)
     for name in ("l1", "l2"):
@@ -84,7 +85,8 @@ def test_savings_compare_the_same_calls(open_ledger: OpenLedger, time: SteppedCl
 def test_a_summary_shows_limits_held_and_spent_and_the_next_reset(
     open_ledger: OpenLedger, time: SteppedClock
 ) -> None:
-    """Exact amounts and the reset with its zone, not a percentage of something (bifrost #5770, litellm #10288)."""
+    """Exact amounts and the reset with its zone, not a percentage of something (bifrost #5770, litellm
+    #10288)."""
     ledger = open_ledger(LIMITS)
     _busy(ledger, time)
     day, month, north = summarise(ledger).accounts

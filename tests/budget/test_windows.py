@@ -41,7 +41,8 @@ def _distinct_zones() -> list[str]:
 
 @pytest.mark.parametrize("part", range(4))
 def test_the_months_of_all_zones_have_no_gap_and_no_overlap(part: int) -> None:
-    """Every IANA zone, 2000 to 2040: 492 months, each starting where the last one ended, each at its local first."""
+    """Every IANA zone, 2000 to 2040: 492 months, each starting where the last one ended, each at its local
+    first."""
     for zone in sorted(available_timezones())[part::4]:
         windows = _partition(Period.MONTHLY, zone, 2000, 2040)
         assert len(windows) in (492, 493, 494)  # the ends, and Apia changed its side of the date line
@@ -53,7 +54,8 @@ def test_the_months_of_all_zones_have_no_gap_and_no_overlap(part: int) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_the_days_of_all_zones_have_no_gap_and_no_overlap(part: int) -> None:
-    """Every zone that differs from the others, each day from 2000 to 2040; a day starts at its first local second."""
+    """Every zone that differs from the others, each day from 2000 to 2040; a day starts at its first local
+    second."""
     for name in _distinct_zones()[part::4]:
         zone = ZoneInfo(name)
         windows = _partition(Period.DAILY, name, 2000, 2040)

@@ -319,7 +319,7 @@ def test_a_hostile_folder_gives_findings_and_nothing_else(tmp_path: Path) -> Non
         done = subprocess.run(
             [sys.executable, "-m", "engine", "lint", str(tmp_path / "p"), "--format", format],
             capture_output=True,
-            timeout=60,
+            timeout=600,
             env={**os.environ, "HOME": "/home/SENTINEL", "NO_COLOR": "1"},
             check=False,
         )

@@ -213,7 +213,7 @@ def process(*words: str, **variables: str) -> subprocess.CompletedProcess[bytes]
         capture_output=True,
         check=False,
         env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8", **variables},
-        timeout=60,
+        timeout=600,
     )
 
 
@@ -253,7 +253,7 @@ def test_two_processes_say_the_same_byte_for_byte() -> None:
 def test_a_reader_that_leaves_is_no_error() -> None:
     """`engine tree --all | head -1`: no traceback, no complaint."""
     command = f"{sys.executable} -m engine show --config {DEFAULT} | head -1"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=False, timeout=600)
     assert (done.stdout, done.stderr) == (b"language 1\n", b"")
 
 

@@ -286,7 +286,7 @@ def test_another_process_says_the_same_bytes(hash_seed: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=1800,
     )
     assert digest_of_many(15) == done.stdout.strip()
 

@@ -46,7 +46,7 @@ test "kept":
     given task.type is qa, task.labels has pii, task.context_size is 5k
     expect small because long-stays
 """
-WAIT_S = 60
+WAIT_S = 300
 
 
 class Editor:

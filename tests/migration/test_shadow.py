@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -33,8 +32,11 @@ def shadow(tmp_path: Path) -> Shadow:
     return Shadow(router(tmp_path / "config"), log=tmp_path / "shadow.jsonl")
 
 
+HANGS_S = 300  # only what hangs takes longer, on a machine of any speed
+
+
 def records(shadow: Shadow) -> list[dict[str, Any]]:
-    assert shadow.flush(20)
+    assert shadow.flush(HANGS_S)
     assert shadow.log is not None
     return [json.loads(line) for line in shadow.log.read_text().splitlines()]
 
@@ -141,7 +143,7 @@ def test_a_log_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").mkdir()
     shadow = Shadow(router(tmp_path / "config"), log=tmp_path / "s.jsonl")
     assert shadow.run(TaskProfile("qa"), lambda: 7) == 7
-    assert shadow.flush(20)
+    assert shadow.flush(HANGS_S)
 
 
 class Hostile:
@@ -162,20 +164,19 @@ def test_the_caller_does_not_wait_for_the_router(tmp_path: Path) -> None:
     """A router that takes long delays no call."""
 
     def slow() -> ModelRouter:
-        blocked.wait(20)
+        let_go.append(blocked.wait(HANGS_S))
         return router(tmp_path / "config")
 
     import threading
 
-    blocked = threading.Event()
+    blocked, let_go = threading.Event(), list[bool]()
     shadow = Shadow(slow, log=tmp_path / "s.jsonl")
-    began = time.perf_counter()
     for _ in range(100):
         shadow.run(TaskProfile("qa"), answer)
-    assert time.perf_counter() - began < 5
     assert not shadow.flush(0.01)
     blocked.set()
     assert len(records(shadow)) == 100
+    assert let_go == [True]  # the calls were over before the router was let go, not after its patience
 
 
 @pytest.mark.parametrize(

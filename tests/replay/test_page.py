@@ -120,14 +120,14 @@ def test_a_browser_shows_it(page: Path, tmp_path: Path) -> None:
         ),
     ]
     dom = subprocess.run(
-        [*common, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [*common, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=600, check=True
     )
     assert "CONSOLE" not in dom.stderr, dom.stderr
     assert "<title>log&lt;i&gt;.parquet: &lt;b&gt;before against after&amp;co</title>" in dom.stdout
     assert dom.stdout.count("<figure>") >= 6
     shot = tmp_path / "page.png"
     subprocess.run(
-        [*common, f"--screenshot={shot}", page.as_uri()], capture_output=True, timeout=120, check=True
+        [*common, f"--screenshot={shot}", page.as_uri()], capture_output=True, timeout=600, check=True
     )
     seen = colours(shot)
     # The first policy's line, a local and a paid model of the shares, and the style sheet's own grey cards.
