@@ -4,31 +4,24 @@ The second opinion on everything the analysis finds: a witness is shown to a per
 replayed here and through the evaluator.
 """
 
-from decimal import Decimal
 from fractions import Fraction
-from typing import Any, assert_never
+from typing import assert_never
 
 from engine.config.catalogue import Model
-from engine.decision.cubes import in_order, model_holds, name_attribute, set_attribute
+from engine.decision.cubes import in_order, names_of
 from engine.decision.evaluator import Decision
 from engine.decision.facts import INDEX, Facts
 from engine.language.checked_policy import (
     All,
     ChainIs,
+    Compare,
     Condition,
     Constant,
     CrossCompare,
-    CrossIs,
-    FactCompare,
-    FactEmpty,
-    FactHas,
-    FactHasModel,
-    FactIn,
-    ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelHasFact,
-    ModelIn,
+    CrossName,
+    Has,
+    In,
+    IsEmpty,
     Not,
     PriceUnknown,
 )
@@ -37,6 +30,7 @@ from engine.language.checked_policy import Any as Either
 
 def holds(condition: Condition, facts: Facts, model: Model | None = None) -> bool:
     """Whether a condition holds of a task, and of a model where it speaks of one."""
+
     match condition:
         case Constant(value):
             return value
@@ -46,32 +40,22 @@ def holds(condition: Condition, facts: Facts, model: Model | None = None) -> boo
             return any(holds(part, facts, model) for part in parts)
         case Not(part):
             return not holds(part, facts, model)
-        case FactIn(fact, names):
-            value = _value(facts, fact)
-            return ({True: "yes", False: "no"}[value] if isinstance(value, bool) else value) in names
-        case FactCompare(fact, order, value):
-            return in_order(Fraction(_value(facts, fact)), order, Fraction(value))
-        case FactHas(fact, element):
-            return element in _value(facts, fact)
-        case FactEmpty(fact):
-            return not _value(facts, fact)
-    assert model is not None, "a condition on models is asked with a model"
-    match condition:
-        case ModelCompare("model.call_cost", order, value):
-            if model.price is None:
-                return False
-            cost = model.price * facts.context_size / 1_000_000
-            return in_order(cost, order, Fraction(Decimal(value)))
-        case ModelIn() | ModelHas() | ModelEmpty() | PriceUnknown() | ModelCompare():
-            return model_holds(condition, model)
-        case CrossCompare(fact, order, _):
-            return in_order(Fraction(_value(facts, fact)), order, Fraction(model.max_context))
-        case CrossIs(fact, attribute):
-            return bool(_value(facts, fact) == name_attribute(model, attribute))
-        case FactHasModel(fact, attribute):
-            return name_attribute(model, attribute) in _value(facts, fact)
-        case ModelHasFact(attribute, fact):
-            return _value(facts, fact) in set_attribute(model, attribute)
+        case In(subject, names):
+            return not names.isdisjoint(_names(subject, facts, model))
+        case Has(subject, element):
+            return element in _names(subject, facts, model)
+        case IsEmpty(subject):
+            return not _names(subject, facts, model)
+        case CrossName(fact, attribute):
+            return not _names(fact, facts, model).isdisjoint(_names(attribute, facts, model))
+        case Compare(subject, order, value):
+            number = _number(subject, facts, model)
+            return number is not None and in_order(number, order, Fraction(value))
+        case CrossCompare(fact, order, attribute):
+            number, other = _number(fact, facts, model), _number(attribute, facts, model)
+            return number is not None and other is not None and in_order(number, order, other)
+        case PriceUnknown():
+            return _number("model.price", facts, model) is None
         case _:
             assert_never(condition)
 
@@ -90,5 +74,30 @@ def keeps(expectation: ChainIs, decision: Decision, facts: Facts) -> bool:
             assert_never(expectation.quantifier)
 
 
-def _value(facts: Facts, fact: str) -> Any:
-    return facts[INDEX[fact]]
+def _names(subject: str, facts: Facts, model: Model | None) -> frozenset[str]:
+    """The members of a set, or the one name that a fact or the model has."""
+    if subject not in INDEX:
+        return frozenset(names_of(_asked(model), subject))
+    value = facts[INDEX[subject]]
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return frozenset((value,)) if isinstance(value, str) else value
+
+
+def _number(subject: str, facts: Facts, model: Model | None) -> Fraction | None:
+    """None for a price that is not known."""
+    match subject:
+        case "model.max_context":
+            return Fraction(_asked(model).max_context)
+        case "model.price":
+            return _asked(model).price
+        case "model.call_cost":
+            price = _asked(model).price
+            return None if price is None else price * facts.context_size / 1_000_000
+        case _:
+            return Fraction(facts[INDEX[subject]])
+
+
+def _asked(model: Model | None) -> Model:
+    assert model is not None, "a condition on models is asked with a model"
+    return model

@@ -19,16 +19,14 @@ from engine.decision.partitions import mask_of
 from engine.language.checked_policy import (
     Condition,
     Constant,
-    CrossTest,
-    FactTest,
-    ModelCompare,
-    ModelTest,
     Origin,
     Rule,
     children,
+    subjects,
     walk,
 )
 from engine.language.source import Span
+from engine.language.vocabulary import FACTS
 from engine.policy import Policy
 
 
@@ -156,12 +154,12 @@ def comparisons(condition: Condition) -> Iterator[Condition]:
 def _turns_on_the_task(condition: Condition) -> bool:
     """Whether a test in it has a fact on a side, or the cost of the call, which grows with the size of the
     task."""
-    return any(
-        isinstance(each, FactTest | CrossTest)
-        or (isinstance(each, ModelCompare) and each.attribute == "model.call_cost")
-        for each in walk([condition])
-    )
+    return any(subject in FACTS or subject == "model.call_cost" for subject in _subjects(condition))
 
 
 def _speaks_of_facts_only(condition: Condition) -> bool:
-    return not any(isinstance(each, ModelTest | CrossTest) for each in walk([condition]))
+    return all(subject in FACTS for subject in _subjects(condition))
+
+
+def _subjects(condition: Condition) -> Iterator[str]:
+    return (subject for each in walk([condition]) for subject in subjects(each))

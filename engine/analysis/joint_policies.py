@@ -11,7 +11,7 @@ from engine.analysis.space import Domain
 from engine.decision.compiler import CompiledPolicy, Points, Tier
 from engine.decision.cubes import OTHER, Cube
 from engine.decision.partitions import bits_of, mask_of
-from engine.language.checked_policy import Any, Condition, FactHas
+from engine.language.checked_policy import Any, Condition, Has
 from engine.language.source import Source
 from engine.policy import Policy
 
@@ -129,7 +129,7 @@ _NOWHERE = Source("", "").span(0, 0)
 
 def compiled_knowing(policy: Policy, mentioned: dict[str, list[str]]) -> CompiledPolicy:
     parts: list[Condition] = [
-        FactHas(fact, name, _NOWHERE) for fact, names in mentioned.items() for name in names
+        Has(fact, name, _NOWHERE) for fact, names in mentioned.items() for name in names
     ]
     asked = [Asked(Any(tuple(parts), _NOWHERE))] if parts else []
     return Questioned(policy.checked, policy.catalogue.models, policy.names, asked).compiled

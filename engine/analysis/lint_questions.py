@@ -16,7 +16,7 @@ from engine.analysis.space import Box, Space
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.explanation import Explanation
 from engine.decision.facts import INDEX
-from engine.language.checked_policy import Constant, FactTest, Origin, Rule, Use, walk
+from engine.language.checked_policy import Constant, Origin, Rule, SubjectTest, Use, walk
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import Guard, Preference, Route, Statement
 from engine.language.syntax_tree import Rule as WrittenRule
@@ -29,7 +29,7 @@ LEAST_WORK_A_QUESTION, MOST_WORK_A_QUESTION = 5_000, 200_000
 
 MOST_WORK_A_PROOF = 2_000_000
 
-Test_ = TypeVar("Test_", bound=FactTest)
+Test_ = TypeVar("Test_", bound=SubjectTest)
 
 
 class LintQuestions:
@@ -156,11 +156,11 @@ class LintQuestions:
         assert isinstance(written, Guard | Preference)
         return written.selector.span
 
-    def fact_tests(self, kind: type[Test_]) -> Iterator[Test_]:
-        """Every test of a fact of one kind in the conditions of the author's rules, in order; a shared let
+    def tests(self, kind: type[Test_], subject: str) -> Iterator[Test_]:
+        """Every test of one kind and subject in the conditions of the author's rules, in order; a shared let
         is read once."""
         conditions = (rule.condition for _, rule in self.rules)
-        return (each for each in walk(conditions) if isinstance(each, kind))
+        return (each for each in walk(conditions) if isinstance(each, kind) and each.subject == subject)
 
     @cached_property
     def consent(self) -> list[int]:

@@ -17,27 +17,21 @@ from engine.config.catalogue import Model
 from engine.language.checked_policy import (
     All,
     Any,
+    Compare,
     Condition,
     Constant,
     CrossCompare,
-    CrossIs,
-    CrossTest,
-    FactCompare,
-    FactEmpty,
-    FactHas,
-    FactHasModel,
-    FactIn,
-    ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelHasFact,
-    ModelIn,
-    ModelTest,
+    CrossName,
+    Has,
+    In,
+    IsEmpty,
     Not,
     Order,
     PriceUnknown,
+    SubjectTest,
     Test,
     children,
+    subjects,
     walk,
 )
 from engine.language.vocabulary import FACTS, Kind
@@ -106,12 +100,10 @@ def mention_elements(
     """Notes every element of a set fact that the condition speaks of; shared nodes are visited once."""
     for node in walk([condition], seen):
         match node:
-            case FactHas(fact, element):
-                elements.mention(fact, (element,))
-            case FactHasModel(fact, attribute):
-                elements.mention(
-                    fact, (name for model in models if (name := name_attribute(model, attribute)))
-                )
+            case Has(subject, element):
+                elements.mention(subject, (element,))
+            case CrossName(fact, attribute):
+                elements.mention(fact, (name for model in models for name in names_of(model, attribute)))
             case _:
                 pass
 
@@ -135,7 +127,7 @@ class Distributor:
         if isinstance(condition, Not):
             return self.cubes(condition.part, model, negated=not negated)
         if not isinstance(condition, All | Any):
-            return self._turn(condition, model, negated)
+            return self._turn(with_model(condition, model), negated)
         # Only what combines is remembered: it may stand in many places (a let), and for many models.
         key = (id(condition), model.key if model and self.speaks_of_model(condition) else None, negated)
         found = self._known.get(key)
@@ -148,99 +140,114 @@ class Distributor:
 
     def speaks_of_model(self, condition: Condition) -> bool:
         """Whether the cubes differ from model to model."""
-        if isinstance(condition, ModelTest | CrossTest):
-            return True
         known = self._speaks.get(id(condition))
         if known is None:
-            known = any(map(self.speaks_of_model, children(condition)))
+            known = any(subject not in FACTS for subject in subjects(condition)) or any(
+                map(self.speaks_of_model, children(condition))
+            )
             self._speaks[id(condition)] = known
             self._kept.append(condition)
         return known
 
-    def _turn(self, condition: Test, model: Model | None, negated: bool) -> tuple[Cube, ...]:
-        match condition:
+    def _turn(self, test: SubjectTest | Constant, negated: bool) -> tuple[Cube, ...]:
+        match test:
             case Constant(value):
                 return ALWAYS if value is not negated else NEVER
-            case FactIn(fact, names):
+            case In(fact, names):
                 return ({fact: NameSet(not negated, names)},)
-            case FactCompare(fact, order, value):
+            case Compare(fact, order, value):
                 return compare(fact, order, value, negated)
-            case FactHas(fact, element):
+            case Has(fact, element):
                 return ({(fact, element): not negated},)
-            case FactEmpty(fact):
+            case IsEmpty(fact):
                 members = self._elements.all_of(fact)
                 if negated:
                     return tuple({(fact, element): True} for element in members)
                 return ({(fact, element): False for element in members},)
-        assert model is not None, "a condition on models is asked with a model"
-        match condition:
-            case ModelIn() | ModelHas() | ModelEmpty() | PriceUnknown():
-                return ALWAYS if model_holds(condition, model) is not negated else NEVER
-            case ModelCompare(attribute, order, value):
-                if attribute == "model.call_cost":
-                    return call_cost(model, order, Fraction(value), negated)
-                return ALWAYS if model_holds(condition, model) is not negated else NEVER
-            case CrossCompare(fact, order, _):
-                return compare(fact, order, model.max_context, negated)
-            case CrossIs(fact, attribute):
-                names = frozenset(name for name in [name_attribute(model, attribute)] if name)
-                return ({fact: NameSet(not negated, names)},)
-            case FactHasModel(fact, attribute):
-                name = name_attribute(model, attribute)
-                if name is None:
-                    return ALWAYS if negated else NEVER
-                return ({(fact, name): not negated},)
-            case ModelHasFact(attribute, fact):
-                names = frozenset(set_attribute(model, attribute))
-                return ({fact: NameSet(not negated, names)},)
             case _:
-                assert_never(condition)
+                assert_never(test)
 
 
-# --- What is constant once the model is known ---------------------------------------------------------
+# --- Tests once the model is known --------------------------------------------------------------------
 
 
-def model_holds(test: ModelIn | ModelHas | ModelEmpty | PriceUnknown | ModelCompare, model: Model) -> bool:
-    """Whether a test of the model's own attributes holds; `model.call_cost` is not among them."""
+def with_model(test: Test, model: Model | None) -> SubjectTest | Constant:
+    """The same test with the model's own values put in: a test of a fact, or a constant."""
     match test:
-        case ModelIn(attribute, names):
-            return name_attribute(model, attribute) in names
-        case ModelHas(attribute, element):
-            return element in set_attribute(model, attribute)
-        case ModelEmpty(attribute):
-            return not set_attribute(model, attribute)
+        case Constant():
+            return test
+        case In(subject) | Compare(subject) | Has(subject) | IsEmpty(subject) if subject in FACTS:
+            return test
+    assert model is not None, "a condition on models is asked with a model"
+    span = test.span
+    match test:
+        case In(attribute, names):
+            return Constant(not names.isdisjoint(names_of(model, attribute)), span)
+        case Has(attribute, element):
+            return Constant(element in names_of(model, attribute), span)
+        case IsEmpty(attribute):
+            return Constant(not names_of(model, attribute), span)
         case PriceUnknown():
-            return model.price is None
-        case ModelCompare("model.max_context", order, value):
-            return in_order(Fraction(model.max_context), order, Fraction(value))
-        case ModelCompare(_, order, value):
+            return Constant(model.price is None, span)
+        case Compare("model.max_context", order, value):
+            return Constant(in_order(Fraction(model.max_context), order, Fraction(value)), span)
+        case Compare("model.call_cost") if model.price:
+            return _on_context_size(test, model.price)
+        case Compare(_, order, value):
             # An unknown price makes every comparison false: it is neither above nor below anything.
-            return model.price is not None and in_order(model.price, order, Fraction(value))
+            return Constant(model.price is not None and in_order(model.price, order, Fraction(value)), span)
+        case CrossCompare(fact, order, _):
+            return Compare(fact, order, model.max_context, span)
+        case CrossName(fact, attribute):
+            found = names_of(model, attribute)
+            if not found:
+                return Constant(False, span)
+            is_set = FACTS[fact].kind is Kind.SET
+            return Has(fact, found[0], span) if is_set else In(fact, frozenset(found), span)
         case _:
             assert_never(test)
 
 
-def name_attribute(model: Model, attribute: str) -> str | None:
+def _on_context_size(cost: Compare, price: Fraction) -> Compare | Constant:
+    """`model.call_cost` against a constant: price x tokens / 10^6, so a threshold on the context size."""
+    order, tokens = cost.order, Fraction(cost.value) * 1_000_000 / price
+    whole = floor(tokens)
+    if tokens != whole:
+        # Between two whole numbers: "less" and "at most" mean the same, "is" never holds.
+        match order:
+            case "is":
+                return Constant(False, cost.span)
+            case "<" | "<=":
+                order = "<="
+            case ">" | ">=":
+                order = ">"
+            case _:
+                assert_never(order)
+    return Compare("task.context_size", order, whole, cost.span)
+
+
+def names_of(model: Model, attribute: str) -> tuple[str, ...]:
+    """The names that the model has there: the members of a set, or one; none where no zone is written."""
     match attribute:
         case "model.id":
-            return model.key
+            return (model.key,)
         case "model.provider":
-            return model.provider
+            return (model.provider,)
         case "model.zone":
-            return model.zone
+            return () if model.zone is None else (model.zone,)
         case "model.quality":
-            return model.quality
+            return (model.quality,)
         case "model.latency":
-            return model.latency
+            return (model.latency,)
         case "model.tools":
-            return model.tools
+            return (model.tools,)
         case "locality":
-            return model.locality
+            return (model.locality,)
+        case "model.capabilities":
+            return model.capabilities
+        case "model.tags":
+            return model.tags
     raise AssertionError(f"{attribute} is no name")
-
-
-def set_attribute(model: Model, attribute: str) -> tuple[str, ...]:
-    return model.capabilities if attribute == "model.capabilities" else model.tags
 
 
 def in_order(left: Fraction, order: Order, right: Fraction) -> bool:
@@ -280,29 +287,6 @@ def compare(fact: str, order: Order, value: int | Decimal, negated: bool) -> tup
             return _intervals(fact, (below, above))
         case _:
             return _intervals(fact, (LOWEST, below), (above, None))
-
-
-def call_cost(model: Model, order: Order, dollars: Fraction, negated: bool) -> tuple[Cube, ...]:
-    """`model.call_cost` against a constant: price x tokens / 10^6, so a threshold on the context size."""
-    price = model.price
-    if price is None:
-        return ALWAYS if negated else NEVER
-    if price == 0:
-        return ALWAYS if in_order(Fraction(0), order, dollars) is not negated else NEVER
-    tokens = dollars * 1_000_000 / price
-    whole = floor(tokens)
-    if tokens == whole:
-        return compare("task.context_size", order, whole, negated)
-    # Between two whole numbers: "less" and "at most" mean the same, "is" never holds.
-    match order:
-        case "is":
-            return ALWAYS if negated else NEVER
-        case "<" | "<=":
-            return compare("task.context_size", "<=", whole, negated)
-        case ">" | ">=":
-            return compare("task.context_size", ">", whole, negated)
-        case _:
-            assert_never(order)
 
 
 def _intervals(fact: str, *intervals: tuple[Edge, Edge | None]) -> tuple[Cube, ...]:

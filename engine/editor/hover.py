@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.config.catalogue import Model
-from engine.decision.cubes import model_holds
+from engine.decision.cubes import with_model
 from engine.editor.occurrences import Occurrence
 from engine.editor.view import View
 from engine.editor.words import KEYWORDS
@@ -14,13 +14,9 @@ from engine.language.checked_policy import (
     Condition,
     Constant,
     Forbid,
-    ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelIn,
+    In,
     Not,
     Prefer,
-    PriceUnknown,
     Require,
     Rule,
     Use,
@@ -181,7 +177,7 @@ def _where(view: View, locality: str) -> Condition:
     place = view.base.source.span(0, 0)
     if locality == "any":
         return Constant(True, place)
-    return ModelIn("locality", frozenset({locality}), place)
+    return In("locality", frozenset({locality}), place)
 
 
 def _models_line(view: View, selector: Condition) -> str:
@@ -212,12 +208,9 @@ def holds_of(condition: Condition, model: Model) -> bool | None:
             return _opposite(opposite)
         case Not(part):
             return _opposite(holds_of(part, model))
-        case ModelCompare("model.call_cost"):
-            return False if model.price is None else None
-        case ModelIn() | ModelHas() | ModelEmpty() | ModelCompare() | PriceUnknown():
-            return model_holds(condition, model)
         case _:
-            return None
+            test = with_model(condition, model)
+            return test.value if isinstance(test, Constant) else None
 
 
 def _opposite(value: bool | None) -> bool | None:

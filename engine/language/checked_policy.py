@@ -49,74 +49,46 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class FactIn:
-    """A single-valued name fact is one of these; ordered comparisons and ranges are already spelled out.
+class In:
+    """The subject's name is one of these; ordered comparisons and ranges are already spelled out.
 
-    A yes/no fact is here too, with the names "yes" and "no".
+    The subject is a fact with one value (a yes/no fact has the names "yes" and "no"), a name attribute of the
+    model (`model.id` by key), or `locality` ("local" or "cloud"), which has no name of its own in the
+    language.
     """
 
-    fact: str
+    subject: str
     names: frozenset[str]
     span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
-class FactCompare:
-    """A number fact against a constant: int for tokens, hours and buckets, Decimal for percentages."""
+class Compare:
+    """A number against a constant: int for tokens, hours and buckets, Decimal for percentages and dollars.
 
-    fact: str
+    An unknown price makes every comparison of `model.price` and `model.call_cost` false.
+    """
+
+    subject: str
     order: Order
     value: int | Decimal
     span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
-class FactHas:
-    fact: str
+class Has:
+    """The subject, a set, has the element."""
+
+    subject: str
     element: str
     span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
-class FactEmpty:
-    fact: str
-    span: Span = span_field()
+class IsEmpty:
+    """The subject, a set, has no element."""
 
-
-@dataclass(frozen=True, slots=True)
-class ModelIn:
-    """A name attribute of the model is one of these: `model.id` (by key), `.provider`, `.zone`, `.quality`,
-    `.latency`, `.tools`, and `locality` ("local" or "cloud"), which has no name of its own in the
-    language."""
-
-    attribute: str
-    names: frozenset[str]
-    span: Span = span_field()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCompare:
-    """`model.max_context` (int), `model.price` or `model.call_cost` (Decimal) against a constant.
-
-    An unknown price makes every such comparison false.
-    """
-
-    attribute: str
-    order: Order
-    value: int | Decimal
-    span: Span = span_field()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelHas:
-    attribute: str
-    element: str
-    span: Span = span_field()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEmpty:
-    attribute: str
+    subject: str
     span: Span = span_field()
 
 
@@ -138,36 +110,24 @@ class CrossCompare:
 
 
 @dataclass(frozen=True, slots=True)
-class CrossIs:
-    """A single-valued name fact is the model's name attribute."""
+class CrossName:
+    """The fact and the model's attribute have a name in common; at most one of the two is a set.
+
+    `task.type is model.zone`, `provider.down has model.provider`, `model.capabilities has task.type`.
+    """
 
     fact: str
     attribute: str
     span: Span = span_field()
 
 
-@dataclass(frozen=True, slots=True)
-class FactHasModel:
-    """A set fact has the model's name attribute: `provider.down has model.provider`."""
+SubjectTest: TypeAlias = In | Compare | Has | IsEmpty
+"""A test of one subject: of a fact, or of an attribute of the model."""
 
-    fact: str
-    attribute: str
-    span: Span = span_field()
+CrossTest: TypeAlias = CrossCompare | CrossName
+"""A test of a fact against an attribute of the model."""
 
-
-@dataclass(frozen=True, slots=True)
-class ModelHasFact:
-    """The model's set attribute has the fact's name: `model.capabilities has task.type`."""
-
-    attribute: str
-    fact: str
-    span: Span = span_field()
-
-
-FactTest: TypeAlias = FactIn | FactCompare | FactHas | FactEmpty
-ModelTest: TypeAlias = ModelIn | ModelCompare | ModelHas | ModelEmpty | PriceUnknown
-CrossTest: TypeAlias = CrossCompare | CrossIs | FactHasModel | ModelHasFact
-Test: TypeAlias = Constant | FactTest | ModelTest | CrossTest
+Test: TypeAlias = Constant | SubjectTest | PriceUnknown | CrossTest
 Condition: TypeAlias = All | Any | Not | Test
 
 
@@ -178,13 +138,20 @@ def children(condition: Condition) -> tuple[Condition, ...]:
             return parts
         case Not(part):
             return (part,)
-        case Constant() | PriceUnknown():
+        case _:
             return ()
-        case FactIn() | FactCompare() | FactHas() | FactEmpty():
-            return ()
-        case ModelIn() | ModelCompare() | ModelHas() | ModelEmpty():
-            return ()
-        case CrossCompare() | CrossIs() | FactHasModel() | ModelHasFact():
+
+
+def subjects(condition: Condition) -> tuple[str, ...]:
+    """The facts and attributes that a test speaks of; a formula speaks of none but through its parts."""
+    match condition:
+        case In(subject) | Compare(subject) | Has(subject) | IsEmpty(subject):
+            return (subject,)
+        case CrossCompare(fact, _, attribute) | CrossName(fact, attribute):
+            return fact, attribute
+        case PriceUnknown():
+            return ("model.price",)
+        case Constant() | All() | Any() | Not():
             return ()
         case _:
             assert_never(condition)

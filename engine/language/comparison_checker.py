@@ -5,11 +5,11 @@ from decimal import Decimal
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
+    Compare,
     Condition,
     CrossCompare,
-    CrossIs,
-    FactHasModel,
-    ModelHasFact,
+    CrossName,
+    Has,
     Not,
     Order,
     PriceUnknown,
@@ -47,7 +47,7 @@ class ComparisonChecker:
             self.problems.add(messages.set_is_single(node.span, term.name, node.operator, right))
             return None
         element = self.constants.element(term, node.right)
-        return None if element is None else nodes.has(term, element, node.span)
+        return None if element is None else Has(term.name, element, node.span)
 
     def _of_name(self, term: Term, node: tree.Comparison) -> Condition | None:
         operator, span = node.operator, node.span
@@ -99,8 +99,8 @@ class ComparisonChecker:
         if _is_same_for_all(operator, value, least, greatest):
             self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
         if operator == "is not":
-            return nodes.is_not(term, nodes.compare(term, "is", value, span), span)
-        return nodes.compare(term, operator, value, span)
+            return nodes.is_not(term, Compare(term.name, "is", value, span), span)
+        return Compare(term.name, operator, value, span)
 
     def with_term(self, left: Term, node: tree.Comparison, right: Term) -> Condition | None:
         """Tokens with tokens, names with names, and always one of each side."""
@@ -116,17 +116,13 @@ class ComparisonChecker:
                 order = _TURNED[order]
             condition = CrossCompare(fact.name, order, attribute.name, span)
         elif _holds_names(left) and _holds_names(right) and operator in ("is", "is not"):
-            condition = CrossIs(fact.name, attribute.name, span)
+            condition = CrossName(fact.name, attribute.name, span)
         elif left.kind is Kind.SET and _holds_names(right):
             if operator != "has":
                 self.problems.add(messages.set_is_single(span, left.name, operator, right.name))
                 return None
             if _can_hold(left, right):
-                condition = (
-                    FactHasModel(fact.name, attribute.name, span)
-                    if fact is left
-                    else ModelHasFact(attribute.name, fact.name, span)
-                )
+                condition = CrossName(fact.name, attribute.name, span)
         elif right.kind is Kind.SET and _holds_names(left) and _can_hold(right, left):
             self.problems.add(messages.set_on_the_right(span, left.name, right.name))
             return None

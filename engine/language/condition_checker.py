@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
-from engine.language.checked_policy import All, Any, Condition, Constant, ModelIn, Not
+from engine.language.checked_policy import All, Any, Condition, Constant, In, IsEmpty, Not
 from engine.language.comparison_checker import ComparisonChecker
 from engine.language.constants import TERMS, Constants
 from engine.language.diagnostics import Problems
@@ -140,7 +140,7 @@ class ConditionChecker:
         if isinstance(value, tree.Word):
             if text in LOCALITIES:
                 self._mention_model(node.span)
-                return ModelIn("locality", frozenset({text}), node.span)
+                return In("locality", frozenset({text}), node.span)
             if text == "any":
                 self._mention_model(node.span)
                 return Constant(True, node.span)
@@ -191,13 +191,13 @@ class ConditionChecker:
                 self.problems.add(name_messages.provider_or_model(value.span, value.span.text))
                 return None
             self._mention_model(value.span)
-            return ModelIn("model.provider", frozenset({text}), value.span)
+            return In("model.provider", frozenset({text}), value.span)
         if models:
             key = self.constants.model(value)
             if key is None:
                 return None
             self._mention_model(value.span)
-            return ModelIn("model.id", frozenset({key}), value.span)
+            return In("model.id", frozenset({key}), value.span)
         self._unknown(value)
         return None
 
@@ -326,7 +326,7 @@ class ConditionChecker:
             operator: tree.Operator = "is not" if node.negated else "is"
             return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
         self._mention(term, node.span)
-        condition = nodes.empty(term, node.span)
+        condition = IsEmpty(term.name, node.span)
         return Not(condition, node.span) if node.negated else condition
 
     # --- The subjects of the expression at hand ---

@@ -10,32 +10,23 @@ from decimal import Decimal
 from engine.language.checked_policy import (
     All,
     Any,
+    Compare,
     Condition,
     Constant,
-    FactCompare,
-    FactEmpty,
-    FactHas,
-    FactIn,
-    ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelIn,
+    In,
     Not,
-    Order,
     PriceUnknown,
 )
 from engine.language.source import Span
-from engine.language.vocabulary import Fact, Kind, ModeMeaning, Term
+from engine.language.vocabulary import Kind, ModeMeaning, Term
 
 
 def among(term: Term, modes: Mapping[str, ModeMeaning], names: Iterable[str], span: Span) -> Condition:
     """The term is one of the names."""
     chosen = frozenset(names)
     if term.name == "mode.cloud_usage":
-        return _mode_in((mode for mode, meaning in modes.items() if meaning.cloud_usage in chosen), span)
-    if not chosen:
-        return Constant(False, span)
-    return FactIn(term.name, chosen, span) if isinstance(term, Fact) else ModelIn(term.name, chosen, span)
+        return _in("mode", (mode for mode, meaning in modes.items() if meaning.cloud_usage in chosen), span)
+    return _in(term.name, chosen, span)
 
 
 def flag(term: Term, modes: Mapping[str, ModeMeaning], wanted: bool, span: Span) -> Condition:
@@ -43,33 +34,18 @@ def flag(term: Term, modes: Mapping[str, ModeMeaning], wanted: bool, span: Span)
     match term.name:
         case "budget.exhausted":
             windows = ("budget.daily.used", "budget.monthly.used")
-            used_up = Any(tuple(FactCompare(used, ">=", Decimal(100), span) for used in windows), span)
+            used_up = Any(tuple(Compare(used, ">=", Decimal(100), span) for used in windows), span)
             return used_up if wanted else Not(used_up, span)
         case "mode.allow_cloud":
-            return _mode_in((mode for mode, meaning in modes.items() if meaning.allow_cloud is wanted), span)
+            chosen = (mode for mode, meaning in modes.items() if meaning.allow_cloud is wanted)
+            return _in("mode", chosen, span)
         case _:
-            return FactIn(term.name, frozenset({"yes" if wanted else "no"}), span)
+            return _in(term.name, ("yes" if wanted else "no",), span)
 
 
-def _mode_in(modes: Iterable[str], span: Span) -> Condition:
-    chosen = frozenset(modes)
-    return FactIn("mode", chosen, span) if chosen else Constant(False, span)
-
-
-def has(term: Term, element: str, span: Span) -> Condition:
-    if isinstance(term, Fact):
-        return FactHas(term.name, element, span)
-    return ModelHas(term.name, element, span)
-
-
-def compare(term: Term, order: Order, value: int | Decimal, span: Span) -> Condition:
-    if isinstance(term, Fact):
-        return FactCompare(term.name, order, value, span)
-    return ModelCompare(term.name, order, value, span)
-
-
-def empty(term: Term, span: Span) -> Condition:
-    return FactEmpty(term.name, span) if isinstance(term, Fact) else ModelEmpty(term.name, span)
+def _in(subject: str, names: Iterable[str], span: Span) -> Condition:
+    chosen = frozenset(names)
+    return In(subject, chosen, span) if chosen else Constant(False, span)
 
 
 def is_not(term: Term, condition: Condition, span: Span) -> Condition:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
-from engine.language.checked_policy import All, Any, Condition
+from engine.language.checked_policy import All, Any, Compare, Condition, Has
 from engine.language.constants import BOUNDS, TERMS, Constants
 from engine.language.diagnostics import Problems
 from engine.language.messages import types as messages
@@ -51,10 +51,10 @@ class ListChecker:
         tests: tuple[Condition, ...]
         if term.kind is Kind.SET:
             elements = self._members(written, partial(self.constants.element, term))
-            tests = tuple(nodes.has(term, element, span) for element in elements)
+            tests = tuple(Has(term.name, element, span) for element in elements)
         elif term.kind in _NUMBERS:
             numbers: tuple[int | Decimal, ...] = self._members(written, partial(self.constants.number, term))
-            tests = tuple(nodes.compare(term, "is", number, span) for number in numbers)
+            tests = tuple(Compare(term.name, "is", number, span) for number in numbers)
         else:
             names = self._members(written, partial(self.constants.name, term))
             return nodes.among(term, self.modes, names, span) if names else None
@@ -120,10 +120,10 @@ class ListChecker:
         if low == high:
             self.problems.add(messages.empty_range(written.span, term.name, low))
             return None
-        begun = nodes.compare(term, ">=", low, span)
+        begun = Compare(term.name, ">=", low, span)
         if high == 0:
             return begun
-        not_over = nodes.compare(term, "<", high, span)
+        not_over = Compare(term.name, "<", high, span)
         if low == 0:
             return not_over
         return All((begun, not_over), span) if low < high else Any((begun, not_over), span)

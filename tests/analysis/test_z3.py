@@ -136,13 +136,13 @@ class Formulas:
                 return z3.Or([self.holds(part, model) for part in parts])
             case said.Not(part):
                 return z3.Not(self.holds(part, model))
-            case said.FactIn(fact, names):
+            case said.In(fact, names) if fact in FACTS:
                 return z3.Or([self.is_named(fact, name) for name in sorted(names)])
-            case said.FactCompare(fact, order, value):
+            case said.Compare(fact, order, value) if fact in FACTS:
                 return in_order(self.number(fact), order, exact(value))
-            case said.FactHas(fact, element):
+            case said.Has(fact, element) if fact in FACTS:
                 return self.has(fact, element)
-            case said.FactEmpty(fact):
+            case said.IsEmpty(fact) if fact in FACTS:
                 return z3.Not(z3.Or([self.has(fact, name) for name in self._elements(fact)]))
         assert model is not None
         return self._of_model(condition, model)
@@ -167,9 +167,9 @@ class Formulas:
                         walk(part)
                 case said.Not(part):
                     walk(part)
-                case said.FactHas(fact, element):
+                case said.Has(fact, element) if fact in FACTS:
                     found.setdefault(fact, set()).add(element)
-                case said.FactHasModel(fact, attribute):
+                case said.CrossName(fact, attribute) if FACTS[fact].kind is Kind.SET:
                     names = {self.attribute(model, attribute) for model in self.models}
                     found.setdefault(fact, set()).update(names - {None})
 
@@ -193,34 +193,30 @@ class Formulas:
 
     def _of_model(self, condition: Condition, model: Model) -> Any:
         match condition:
-            case said.ModelIn(attribute, names):
+            case said.In(attribute, names):
                 return z3.BoolVal(self.attribute(model, attribute) in names)
-            case said.ModelCompare("model.call_cost", order, value):
+            case said.Compare("model.call_cost", order, value):
                 if model.price is None:
                     return z3.BoolVal(False)
                 cost = exact(model.price) * z3.ToReal(self.number("task.context_size"))
                 return in_order(cost, order, exact(Fraction(value) * 1_000_000))
-            case said.ModelCompare(attribute, order, value):
+            case said.Compare(attribute, order, value):
                 mine = self.attribute(model, attribute)
                 known = mine is not None and in_order(Fraction(mine), order, Fraction(value))
                 return z3.BoolVal(known)
-            case said.ModelHas(attribute, element):
+            case said.Has(attribute, element):
                 return z3.BoolVal(element in self.attribute(model, attribute))
-            case said.ModelEmpty(attribute):
+            case said.IsEmpty(attribute):
                 return z3.BoolVal(not self.attribute(model, attribute))
             case said.PriceUnknown():
                 return z3.BoolVal(model.price is None)
             case said.CrossCompare(fact, order, attribute):
                 return in_order(self.number(fact), order, self.attribute(model, attribute))
-            case said.CrossIs(fact, attribute):
-                name = self.attribute(model, attribute)
-                return z3.BoolVal(False) if name is None else self.is_named(fact, name)
-            case said.FactHasModel(fact, attribute):
-                name = self.attribute(model, attribute)
-                return z3.BoolVal(False) if name is None else self.has(fact, name)
-            case said.ModelHasFact(attribute, fact):
-                names = sorted(self.attribute(model, attribute))
-                return z3.Or([self.is_named(fact, name) for name in names])
+            case said.CrossName(fact, attribute):
+                mine = self.attribute(model, attribute)
+                names = [] if mine is None else [mine] if isinstance(mine, str) else sorted(mine)
+                is_name = self.has if FACTS[fact].kind is Kind.SET else self.is_named
+                return z3.Or([is_name(fact, name) for name in names])
         raise AssertionError(condition)
 
     # --- Decisions ---

@@ -13,21 +13,15 @@ from engine.language.checked_policy import (
     Any,
     ChainIs,
     CheckedPolicy,
+    Compare,
     Condition,
     Constant,
     CrossCompare,
-    CrossIs,
-    FactCompare,
-    FactEmpty,
-    FactHas,
-    FactHasModel,
-    FactIn,
+    CrossName,
     Forbid,
-    ModelCompare,
-    ModelEmpty,
-    ModelHas,
-    ModelHasFact,
-    ModelIn,
+    Has,
+    In,
+    IsEmpty,
     ModelsAre,
     Not,
     Origin,
@@ -87,12 +81,8 @@ def selector(text: str, names: Names = HOSPITAL) -> Condition:
 HERE = Source("here", "").span(0, 0)
 
 
-def fact_in(fact: str, *names: str) -> Condition:
-    return FactIn(fact, frozenset(names), HERE)
-
-
-def model_in(attribute: str, *names: str) -> Condition:
-    return ModelIn(attribute, frozenset(names), HERE)
+def one_in(subject: str, *names: str) -> Condition:
+    return In(subject, frozenset(names), HERE)
 
 
 def every(*parts: Condition) -> Condition:
@@ -103,16 +93,11 @@ def one_of(*parts: Condition) -> Condition:
     return Any(parts, HERE)
 
 
-fact = partial(FactCompare, span=HERE)
-model = partial(ModelCompare, span=HERE)
-has = partial(FactHas, span=HERE)
-model_has = partial(ModelHas, span=HERE)
-empty = partial(FactEmpty, span=HERE)
-model_empty = partial(ModelEmpty, span=HERE)
+compare = partial(Compare, span=HERE)
+has = partial(Has, span=HERE)
+empty = partial(IsEmpty, span=HERE)
 cross = partial(CrossCompare, span=HERE)
-cross_is = partial(CrossIs, span=HERE)
-has_model = partial(FactHasModel, span=HERE)
-has_fact = partial(ModelHasFact, span=HERE)
+cross_name = partial(CrossName, span=HERE)
 no = partial(Not, span=HERE)
 constant = partial(Constant, span=HERE)
 price_unknown = partial(PriceUnknown, span=HERE)
@@ -191,39 +176,39 @@ def test_control_characters_of_a_name_are_shown_as_escapes() -> None:
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("task.type is qa", fact_in("task.type", "qa")),
-        ("task.type is not qa", no(fact_in("task.type", "qa"))),
-        ("task.type in [qa, agent]", fact_in("task.type", "qa", "agent")),
-        ("task.type not in [qa]", no(fact_in("task.type", "qa"))),
-        ("task.criticality >= high", fact_in("task.criticality", "high", "critical")),
-        ("task.criticality < medium", fact_in("task.criticality", "low")),
-        ("task.criticality in medium..high", fact_in("task.criticality", "medium", "high")),
-        ("clock.weekday <= tue", fact_in("clock.weekday", "mon", "tue")),
-        ("clock.weekday in sat..mon", fact_in("clock.weekday", "sat", "sun", "mon")),
-        ("clock.weekday in mon..mon", fact_in("clock.weekday", "mon")),
-        ("task.context_size > 32k", fact("task.context_size", ">", 32_000)),
-        ("task.context_size <= 1.5M", fact("task.context_size", "<=", 1_500_000)),
-        ("task.context_size is not 8192", no(fact("task.context_size", "is", 8192))),
-        ("budget.daily.used >= 80%", fact("budget.daily.used", ">=", Decimal(80))),
-        ("budget.daily.used > 99.5%", fact("budget.daily.used", ">", Decimal("99.5"))),
-        ("task.bucket < 10", fact("task.bucket", "<", 10)),
+        ("task.type is qa", one_in("task.type", "qa")),
+        ("task.type is not qa", no(one_in("task.type", "qa"))),
+        ("task.type in [qa, agent]", one_in("task.type", "qa", "agent")),
+        ("task.type not in [qa]", no(one_in("task.type", "qa"))),
+        ("task.criticality >= high", one_in("task.criticality", "high", "critical")),
+        ("task.criticality < medium", one_in("task.criticality", "low")),
+        ("task.criticality in medium..high", one_in("task.criticality", "medium", "high")),
+        ("clock.weekday <= tue", one_in("clock.weekday", "mon", "tue")),
+        ("clock.weekday in sat..mon", one_in("clock.weekday", "sat", "sun", "mon")),
+        ("clock.weekday in mon..mon", one_in("clock.weekday", "mon")),
+        ("task.context_size > 32k", compare("task.context_size", ">", 32_000)),
+        ("task.context_size <= 1.5M", compare("task.context_size", "<=", 1_500_000)),
+        ("task.context_size is not 8192", no(compare("task.context_size", "is", 8192))),
+        ("budget.daily.used >= 80%", compare("budget.daily.used", ">=", Decimal(80))),
+        ("budget.daily.used > 99.5%", compare("budget.daily.used", ">", Decimal("99.5"))),
+        ("task.bucket < 10", compare("task.bucket", "<", 10)),
         (
             "clock.hour in 9..17",
-            every(fact("clock.hour", ">=", 9), fact("clock.hour", "<", 17)),
+            every(compare("clock.hour", ">=", 9), compare("clock.hour", "<", 17)),
         ),
         (
             "clock.hour in 22..6",
-            one_of(fact("clock.hour", ">=", 22), fact("clock.hour", "<", 6)),
+            one_of(compare("clock.hour", ">=", 22), compare("clock.hour", "<", 6)),
         ),
-        ("clock.hour in 18..0", fact("clock.hour", ">=", 18)),
-        ("clock.hour not in 0..6", no(fact("clock.hour", "<", 6))),
+        ("clock.hour in 18..0", compare("clock.hour", ">=", 18)),
+        ("clock.hour not in 0..6", no(compare("clock.hour", "<", 6))),
         (
             "clock.hour in [3, 4]",
-            one_of(fact("clock.hour", "is", 3), fact("clock.hour", "is", 4)),
+            one_of(compare("clock.hour", "is", 3), compare("clock.hour", "is", 4)),
         ),
-        ("task.tool_use_required", fact_in("task.tool_use_required", "yes")),
-        ("task.tool_use_required is no", fact_in("task.tool_use_required", "no")),
-        ("task.tool_use_required is not no", fact_in("task.tool_use_required", "yes")),
+        ("task.tool_use_required", one_in("task.tool_use_required", "yes")),
+        ("task.tool_use_required is no", one_in("task.tool_use_required", "no")),
+        ("task.tool_use_required is not no", one_in("task.tool_use_required", "yes")),
         ("task.labels has pii", has("task.labels", "pii")),
         (
             "task.labels has any [pii, phi]",
@@ -247,15 +232,15 @@ def test_a_test_of_a_fact_is_read_exactly(text: str, meaning: Condition) -> None
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("mode.allow_cloud", fact_in("mode", "local-preferred", "balanced", "performance")),
-        ("mode.allow_cloud is no", fact_in("mode", "local-only")),
-        ("mode.cloud_usage is aggressive", fact_in("mode", "performance")),
-        ("mode.cloud_usage in [none, balanced]", fact_in("mode", "local-only", "balanced")),
+        ("mode.allow_cloud", one_in("mode", "local-preferred", "balanced", "performance")),
+        ("mode.allow_cloud is no", one_in("mode", "local-only")),
+        ("mode.cloud_usage is aggressive", one_in("mode", "performance")),
+        ("mode.cloud_usage in [none, balanced]", one_in("mode", "local-only", "balanced")),
         (
             "budget.exhausted",
             one_of(
-                fact("budget.daily.used", ">=", Decimal(100)),
-                fact("budget.monthly.used", ">=", Decimal(100)),
+                compare("budget.daily.used", ">=", Decimal(100)),
+                compare("budget.monthly.used", ">=", Decimal(100)),
             ),
         ),
     ],
@@ -275,8 +260,8 @@ def test_a_strategy_that_no_mode_has_is_never() -> None:
 
 def test_empty_is_a_value_of_a_name() -> None:
     """After a set `is empty` asks for members; after a name it is a value like any other."""
-    assert condition("task.type is empty", GUIDE) == fact_in("task.type", "empty")
-    assert condition("task.type is not empty", GUIDE) == no(fact_in("task.type", "empty"))
+    assert condition("task.type is empty", GUIDE) == one_in("task.type", "empty")
+    assert condition("task.type is not empty", GUIDE) == no(one_in("task.type", "empty"))
 
 
 def test_open_task_types_and_labels_may_be_anything() -> None:
@@ -290,30 +275,30 @@ def test_open_task_types_and_labels_may_be_anything() -> None:
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [
-        ("local", model_in("locality", "local")),
+        ("local", one_in("locality", "local")),
         ("any", constant(True)),
-        ("openai", model_in("model.provider", "openai")),
-        ("llama3.1:8b", model_in("model.id", "llama3.1:8b")),
-        ('"mistral-large"', model_in("model.id", "mistral-large")),
-        ('"openai/gpt-4o"', model_in("model.id", "openai/gpt-4o")),
-        ('"ollama/llama3.1:8b"', model_in("model.id", "llama3.1:8b")),
-        ("model.id is mistral", model_in("model.id", "mistral")),
-        ("model.provider is mistral", model_in("model.provider", "mistral")),
-        ("model.provider not in [openai, azure]", no(model_in("model.provider", "openai", "azure"))),
-        ("model.quality >= high", model_in("model.quality", "high", "very_high")),
-        ("model.tools is not no", no(model_in("model.tools", "no"))),
-        ("model.zone is eu", model_in("model.zone", "eu")),
-        ("model.tags has gpu", model_has("model.tags", "gpu")),
-        ("model.capabilities is empty", model_empty("model.capabilities")),
-        ("model.max_context >= 32k", model("model.max_context", ">=", 32_000)),
-        ("model.price < $5", model("model.price", "<", Decimal(5))),
-        ("model.price < 5", model("model.price", "<", Decimal(5))),
+        ("openai", one_in("model.provider", "openai")),
+        ("llama3.1:8b", one_in("model.id", "llama3.1:8b")),
+        ('"mistral-large"', one_in("model.id", "mistral-large")),
+        ('"openai/gpt-4o"', one_in("model.id", "openai/gpt-4o")),
+        ('"ollama/llama3.1:8b"', one_in("model.id", "llama3.1:8b")),
+        ("model.id is mistral", one_in("model.id", "mistral")),
+        ("model.provider is mistral", one_in("model.provider", "mistral")),
+        ("model.provider not in [openai, azure]", no(one_in("model.provider", "openai", "azure"))),
+        ("model.quality >= high", one_in("model.quality", "high", "very_high")),
+        ("model.tools is not no", no(one_in("model.tools", "no"))),
+        ("model.zone is eu", one_in("model.zone", "eu")),
+        ("model.tags has gpu", has("model.tags", "gpu")),
+        ("model.capabilities is empty", empty("model.capabilities")),
+        ("model.max_context >= 32k", compare("model.max_context", ">=", 32_000)),
+        ("model.price < $5", compare("model.price", "<", Decimal(5))),
+        ("model.price < 5", compare("model.price", "<", Decimal(5))),
         ("model.price is unknown", price_unknown()),
         ("model.price is not unknown", no(price_unknown())),
-        ("model.call_cost > $0.05", model("model.call_cost", ">", Decimal("0.05"))),
+        ("model.call_cost > $0.05", compare("model.call_cost", ">", Decimal("0.05"))),
         ("cloud and not (openai or azure)", every(
-            model_in("locality", "cloud"),
-            no(one_of(model_in("model.provider", "openai"), model_in("model.provider", "azure"))),
+            one_in("locality", "cloud"),
+            no(one_of(one_in("model.provider", "openai"), one_in("model.provider", "azure"))),
         )),
     ],
 )  # fmt: skip
@@ -337,11 +322,11 @@ def test_a_selector_is_read_exactly(text: str, meaning: Condition) -> None:
             "model.max_context >= task.context_size",
             cross("task.context_size", "<=", "model.max_context"),
         ),
-        ("task.type is model.zone", cross_is("task.type", "model.zone")),
-        ("model.zone is not task.type", no(cross_is("task.type", "model.zone"))),
-        ("provider.down has model.provider", has_model("provider.down", "model.provider")),
-        ("models.warm has model.id", has_model("models.warm", "model.id")),
-        ("model.capabilities has task.type", has_fact("model.capabilities", "task.type")),
+        ("task.type is model.zone", cross_name("task.type", "model.zone")),
+        ("model.zone is not task.type", no(cross_name("task.type", "model.zone"))),
+        ("provider.down has model.provider", cross_name("provider.down", "model.provider")),
+        ("models.warm has model.id", cross_name("models.warm", "model.id")),
+        ("model.capabilities has task.type", cross_name("task.type", "model.capabilities")),
     ],
 )
 def test_a_fact_against_an_attribute_stands_the_same_way_round(text: str, meaning: Condition) -> None:
@@ -375,7 +360,7 @@ def test_a_named_list_is_read_for_each_fact_apart() -> None:
 
     assert policy.rules[0].condition == every(
         every(has("task.labels", "a"), has("task.labels", "b")),
-        fact_in("task.type", "a", "b"),
+        one_in("task.type", "a", "b"),
     )
 
 
@@ -464,7 +449,7 @@ def test_the_parts_of_a_rule_are_all_there() -> None:
     policy = good('require r (watch): local when task.labels has pii because "home"')
     rule = policy.rules[0]
 
-    assert rule.effect == Require(model_in("locality", "local"))
+    assert rule.effect == Require(one_in("locality", "local"))
     assert rule.condition == has("task.labels", "pii")
     assert (rule.because, rule.watch, rule.name_span.text) == ("home", True, "r")
 
@@ -476,7 +461,7 @@ def test_without_when_a_rule_always_holds() -> None:
 
 def test_unless_is_and_not() -> None:
     """`when A unless B` is `A and not B`; `unless B` alone is `not B`."""
-    qa, pii = fact_in("task.type", "qa"), has("task.labels", "pii")
+    qa, pii = one_in("task.type", "qa"), has("task.labels", "pii")
 
     assert good("forbid x: cloud when task.type is qa unless task.labels has pii").rules[
         0
@@ -505,9 +490,7 @@ def test_a_route_keeps_its_tiers_in_order() -> None:
     """`use A, then B` is two selectors in that order."""
     policy = good("route r: use local, then openai when task.type is qa")
 
-    assert policy.rules[0].effect == Use(
-        (model_in("locality", "local"), model_in("model.provider", "openai"))
-    )
+    assert policy.rules[0].effect == Use((one_in("locality", "local"), one_in("model.provider", "openai")))
 
 
 def test_lowered_rules_may_name_what_nobody_has() -> None:
@@ -565,7 +548,7 @@ def test_every_outcome_is_read() -> None:
         "    given task.type is qa expect refused because provider-down"
     )
 
-    local = model_in("locality", "local")
+    local = one_in("locality", "local")
     assert [case.expectation for case in policy.tests[0].cases] == [
         ChainIs("only", local),
         ModelsAre(("azure/gpt-4o", "mistral"), is_open=True),
@@ -580,8 +563,8 @@ def test_a_proof_keeps_quantifier_selector_and_condition() -> None:
     """`prove` is the same question as `expect only S`, asked for all facts."""
     [proof] = good("prove p: some local when task.type is qa").proofs
 
-    assert proof.expectation == ChainIs("some", model_in("locality", "local"))
-    assert proof.condition == fact_in("task.type", "qa")
+    assert proof.expectation == ChainIs("some", one_in("locality", "local"))
+    assert proof.condition == one_in("task.type", "qa")
 
 
 # --- The whole ---
@@ -641,7 +624,7 @@ def test_warnings_leave_a_policy_whole() -> None:
     policy, [problem] = checked("require r: model.capabilities has singing")
 
     assert problem.level is Level.WARNING
-    assert policy.rules[0].effect == Require(model_has("model.capabilities", "singing"))
+    assert policy.rules[0].effect == Require(has("model.capabilities", "singing"))
 
 
 def test_so_many_unknown_names_do_not_cost_a_search_each() -> None:

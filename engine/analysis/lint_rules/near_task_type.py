@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
-from engine.language.checked_policy import FactIn
+from engine.language.checked_policy import In
 from engine.language.diagnostics import Note, visible
 from engine.language.source import Span
 
@@ -18,8 +18,8 @@ def check(context: LintContext) -> Iterator[Finding]:
     mentioned: dict[str, list[Span]] = {}
     for override in context.policy.settings.overrides:
         mentioned.setdefault(override.task_type, []).append(override.span)
-    for test in context.fact_tests(FactIn):
-        for name in sorted(test.names) if test.fact == "task.type" else ():
+    for test in context.tests(In, "task.type"):
+        for name in sorted(test.names):
             mentioned.setdefault(name, []).append(test.span)
     names = sorted(mentioned, key=lambda name: -len(mentioned[name]))[:MOST_COMPARED]
     for place, name in enumerate(names):

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintRule
-from engine.language.checked_policy import FactHas
+from engine.language.checked_policy import Has
 
 
 def check(context: LintContext) -> Iterator[Finding]:
     if context.policy.names.labels is not None:
         return
-    first = next((test for test in context.fact_tests(FactHas) if test.fact == "task.labels"), None)
-    if first is not None:
-        labels = sorted({test.element for test in context.fact_tests(FactHas) if test.fact == "task.labels"})
+    tests = list(context.tests(Has, "task.labels"))
+    if tests:
+        labels = sorted({test.element for test in tests})
         yield Finding(
-            first.span,
+            tests[0].span,
             "rules depend on labels, and any label is accepted: a misspelt one is let through",
             f"write `labels: [{', '.join(labels[:8])}]` in policies.yaml",
         )

@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.decision.facts import format_value
-from engine.language.checked_policy import Condition, FactCompare, Not, children
+from engine.language.checked_policy import Compare, Condition, Not, children
 from engine.language.diagnostics import Note
+from engine.language.vocabulary import FACTS
 
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
 def check(context: LintContext) -> Iterator[Finding]:
-    below: dict[tuple[str, str], FactCompare] = {}
-    above: dict[tuple[str, str], FactCompare] = {}
+    below: dict[tuple[str, str], Compare] = {}
+    above: dict[tuple[str, str], Compare] = {}
     at: set[tuple[str, str]] = set()
     for _, rule in context.rules:
         for test, order in comparisons(rule.condition):
-            key = test.fact, format_value(test.value)
+            key = test.subject, format_value(test.value)
             if order == "<":
                 below.setdefault(key, test)
             elif order == ">":
@@ -37,12 +38,12 @@ def check(context: LintContext) -> Iterator[Finding]:
         )
 
 
-def comparisons(condition: Condition, negated: bool = False) -> Iterator[tuple[FactCompare, str]]:
+def comparisons(condition: Condition, negated: bool = False) -> Iterator[tuple[Compare, str]]:
     """Every comparison of a number fact with a constant, and how it reads once each `not` is worked in."""
     pending = [(condition, negated)]
     while pending:
         node, turned = pending.pop()
-        if isinstance(node, FactCompare):
+        if isinstance(node, Compare) and node.subject in FACTS:
             yield node, _OPPOSITE.get(node.order, node.order) if turned else node.order
         pending += [(part, turned is not isinstance(node, Not)) for part in reversed(children(node))]
 
