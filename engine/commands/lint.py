@@ -56,6 +56,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     folder = find_folder(arguments.path or arguments.config, os.environ.get("ENGINE_CONFIG_DIR"))
     problems = Problems()
     files = read_folder(folder, problems)
+    if files is None and any(problem.slug == "no-folder" for problem in problems):
+        # Nothing was linted, so there is no finding that a review could be shown.
+        tell(problems, terminal)
+        return COULD_NOT_RUN
     if arguments.fix and files is not None:
         if not _fix(folder, files, terminal):
             return COULD_NOT_RUN

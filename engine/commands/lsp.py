@@ -1,6 +1,8 @@
 """`engine lsp`: the language server that editors start."""
 
 import argparse
+import os
+import sys
 
 from engine.commands.loading import COULD_NOT_RUN
 from engine.commands.terminal import Terminal
@@ -26,5 +28,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             raise
         terminal.note("engine lsp: this needs the extra lsp: pip install 'local-first-router[lsp]'")
         return COULD_NOT_RUN
-    make_server().start_io()
+    # The server closes what it writes to when it ends; the command's own standard output stays open.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
+        make_server().start_io(stdout=out)
     return 0

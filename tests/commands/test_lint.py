@@ -486,3 +486,13 @@ def test_a_condition_that_the_modes_settle_is_a_condition(
     told = {one["slug"]: (one["column"], one["end_column"]) for one in findings(capsys, wrong)}
     assert told["condition-never-true"] == (28, 48)
     assert "no-effect" not in told
+
+
+@pytest.mark.parametrize("format", ["text", "json", "sarif", "github"])
+def test_a_folder_that_is_not_there_is_no_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    """Nothing was linted: exit code 2, the reason on standard error, and nothing for a review to show."""
+    assert main(["lint", str(tmp_path / "nowhere"), "--format", format]) == 2
+    said = capsys.readouterr()
+    assert (said.out, "no-folder" in said.err) == ("", True)
