@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from engine.budget import Ledger, LedgerUnavailable, Limits, open_ledger
 from engine.decision.explanation import Explanation
@@ -38,6 +38,7 @@ from engine.execution.runtime_facts import RuntimeFacts, RuntimeFactsCache
 from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy, find_folder, load_or_raise
+from engine.providers.options import RequestFields
 from engine.task_profiles import InvalidTask, TaskProfile
 
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
@@ -173,24 +174,27 @@ class ModelRouter:
         tools: Sequence[Mapping[str, Any]] | None = None,
         temperature: float | None = None,
         deadline_s: float | None = None,
+        **fields: Unpack[RequestFields],
     ) -> dict[str, Any]:
         """Decide, call, fall back along the decided chain, and answer in one shape for every provider.
 
-        The result has `content`, `model`, `provider`, `tool_calls` (OpenAI's shape), `finish_reason` (stop,
+        The result has `content`, `model`, `provider`, `tool_calls` (OpenAI's shape), `reasoning`,
+        `citations`, `message` (the answer, ready to be appended to the conversation), `finish_reason` (stop,
         length, tool_calls, other; dry_run), `usage` (tokens), `cost_usd` (Decimal; all attempts together),
-        `attempts`, `decision_id`. `messages` and `tools` are OpenAI-style. `deadline_s` bounds the whole
+        `attempts` (with what each left out, under `notes`), `decision_id`. `messages` and `tools` are in
+        OpenAI's form or Anthropic's; `fields` are those of `RequestFields`. `deadline_s` bounds the whole
         chain, in seconds (default: `timeouts` of policies.yaml by the task's latency sensitivity, else 120).
 
         Raises NoEligibleModel (a refusal), BudgetExceeded (its message names the budget), the provider's
         error where nobody else may answer (InvalidRequest, Refused, AuthFailed, EgressAlarm),
         DeadlineExceeded, ChainExhausted.
         """
-        prompt = Prompt(messages, tools)
+        prompt = Prompt(messages, tools, {**fields, "temperature": temperature})
         # Frames of this module hold no prompt that a traceback with locals could show.
-        del messages, tools
+        del messages, tools, fields
         prompt.check()
         result: dict[str, Any] | None = None
-        done = self._carried_out(task, prompt, max_tokens, temperature, deadline_s, streamed=False)
+        done = self._carried_out(task, prompt, max_tokens, deadline_s, streamed=False)
         async with aclosing(done) as pieces:
             async for piece in pieces:
                 result = piece["result"] or result
@@ -205,6 +209,7 @@ class ModelRouter:
         tools: Sequence[Mapping[str, Any]] | None = None,
         temperature: float | None = None,
         deadline_s: float | None = None,
+        **fields: Unpack[RequestFields],
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The same, piece by piece: dicts with `content`, `reasoning`, `tool_call` (whole) and `result`,
         which is None in all but the last piece and there what `select_and_invoke` returns.
@@ -212,10 +217,10 @@ class ModelRouter:
         Before the first content another member of the chain may take over, after it none: StreamInterrupted
         then carries the partial text. Raises otherwise as `select_and_invoke`.
         """
-        prompt = Prompt(messages, tools)
-        del messages, tools
+        prompt = Prompt(messages, tools, {**fields, "temperature": temperature})
+        del messages, tools, fields
         prompt.check()
-        done = self._carried_out(task, prompt, max_tokens, temperature, deadline_s, streamed=True)
+        done = self._carried_out(task, prompt, max_tokens, deadline_s, streamed=True)
         async with aclosing(done) as pieces:
             async for piece in pieces:
                 yield piece
@@ -225,7 +230,6 @@ class ModelRouter:
         task: TaskProfile,
         prompt: Prompt,
         max_tokens: int | None,
-        temperature: float | None,
         deadline_s: float | None,
         *,
         streamed: bool,
@@ -247,7 +251,7 @@ class ModelRouter:
                 planner.facts_of_request(task, runtime_facts, prompt, max_tokens)
             )
             limit_s = snapshot.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
-            order = Order(prompt, max_tokens, temperature, float(limit_s), streamed)
+            order = Order(prompt, max_tokens, float(limit_s), streamed)
             if not self.dry_run:
                 self._checks.start_due(
                     snapshot, runtime_facts.provider_down, needs_warm=planner.asks_what_is_warm

@@ -105,13 +105,12 @@ class RequestExecution:
         decision_id: str,
         deadline_s: float,
         max_tokens: int,
-        temperature: float | None,
     ) -> None:
         self._shared, self._snapshot, self._prompt = shared, snapshot, prompt
         self._chain = tuple(chain)
         self._alternative = snapshot.alternative(self._chain)
         self._decision_id = decision_id
-        self._max_tokens, self._temperature = max_tokens, temperature
+        self._max_tokens = max_tokens
         self._now = shared.runtime.monotonic
         self._began_at = self._now()
         self._deadline_at = self._began_at + deadline_s
@@ -235,7 +234,9 @@ class RequestExecution:
         self._calls += 1
         record = AttemptRecord(model, attempt_id=f"{self._decision_id}-{self._calls}")
         self.attempts.append(record)
-        span = shared.telemetry.attempt(model, self._max_tokens, self._temperature, streamed=streamed)
+        span = shared.telemetry.attempt(
+            model, self._max_tokens, self._prompt.options.temperature, streamed=streamed
+        )
         is_reported = False
         try:
             call = _Call(await self._reserved(model, record), record)
@@ -301,11 +302,12 @@ class RequestExecution:
             messages=self._prompt.messages,
             tools=self._prompt.tools,
             max_tokens=call.record.max_tokens,
-            temperature=self._temperature,
+            options=self._prompt.options,
             deadline_s=max(0.001, self.remaining_s),
             timeouts=Timeouts(first_token_s=min(first_token_s, share_s), answer_s=share_s),
             context_tokens=self._prompt.expected_tokens,
             on_dispatch=on_dispatch,
+            turns=self._prompt.turns,
         )
 
     def _note_content(self, call: _Call, piece: Chunk, began_at: float) -> None:
@@ -330,7 +332,9 @@ class RequestExecution:
         while True:
             amount = 0
             if prices is not None and not is_free:
-                amount = worst_case_micro_usd(prices, self._prompt.most_tokens, wanted)
+                amount = worst_case_micro_usd(
+                    prices, self._prompt.most_tokens, wanted, writes_cache=self._prompt.writes_cache
+                )
             exceeded: BudgetExceeded | None = None
             try:
                 reservation = await self._shared.async_ledger.reserve(
@@ -349,7 +353,13 @@ class RequestExecution:
                 return reservation
             assert prices is not None, "the ledger refuses an unknown price before it looks at budgets"
             left = exceeded.left_micro_usd
-            wanted = affordable_max_tokens(prices, self._prompt.most_tokens, wanted - 1, left)
+            wanted = affordable_max_tokens(
+                prices,
+                self._prompt.most_tokens,
+                wanted - 1,
+                left,
+                writes_cache=self._prompt.writes_cache,
+            )
             if wanted < min(LEAST_TOKENS, ceil(self._max_tokens / LEAST_SHARE)):
                 raise exceeded
 

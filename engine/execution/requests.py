@@ -30,7 +30,6 @@ class Order:
 
     prompt: Prompt
     max_tokens: int
-    temperature: float | None
     deadline_s: float
     streamed: bool
 
@@ -57,7 +56,6 @@ async def execute(
         decision_id=decision_id,
         deadline_s=order.deadline_s,
         max_tokens=order.max_tokens,
-        temperature=order.temperature,
     )
     ended_by: BaseException | None = None
     try:
@@ -110,6 +108,9 @@ async def dry_run(
         "model": first.id,
         "provider": first.provider,
         "tool_calls": [],
+        "reasoning": "",
+        "citations": [],
+        "message": {"role": "assistant", "content": told},
         "finish_reason": "dry_run",
         "usage": _usage_json(None, None),
         "cost_usd": Decimal(0),
@@ -153,12 +154,24 @@ def result_of(exchange: RequestExecution, reply: Reply, model: Model, decision_i
         "model": model.id,
         "provider": model.provider,
         "tool_calls": list(reply.tool_calls),
+        "reasoning": reply.reasoning,
+        "citations": [dict(one) for one in reply.citations],
+        "message": message_of(reply),
         "finish_reason": reply.finish_reason,
         "usage": _usage_json(reply, exchange.attempts[-1]),
         "cost_usd": usd(exchange.charge_micro_usd),
         "attempts": [attempt.to_json() for attempt in exchange.attempts],
         "decision_id": decision_id,
     }
+
+
+def message_of(reply: Reply) -> dict[str, Any]:
+    """The answer as a message to append to the conversation: its reasoning and signatures with it, for the
+    API that wrote them."""
+    message: dict[str, Any] = {"role": "assistant", "content": reply.content, **reply.hand_back}
+    if reply.tool_calls:
+        message["tool_calls"] = list(reply.tool_calls)
+    return message
 
 
 def _usage_json(reply: Reply | None, record: AttemptRecord | None) -> dict[str, Any]:
@@ -184,7 +197,12 @@ def _worst_case(snapshot: PolicySnapshot, model: Model, order: Order) -> int | N
     if prices.free:
         return cost_micro_usd(prices, Charged())
     try:
-        return worst_case_micro_usd(prices, order.prompt.most_tokens, order.max_tokens)
+        return worst_case_micro_usd(
+            prices,
+            order.prompt.most_tokens,
+            order.max_tokens,
+            writes_cache=order.prompt.writes_cache,
+        )
     except BudgetError:
         return None
 

@@ -12,19 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
+from engine.providers.anthropic_request import messages_request
 from engine.providers.base import DiscoveredModel, Egress, Request
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
-from engine.providers.messages import (
-    Image,
-    Text,
-    Turn,
-    arguments_of,
-    read_messages,
-    read_tools,
-    tool_call_of,
-)
+from engine.providers.messages import tool_call_of
 from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import UsageReader, count_of
 from engine.providers.wire_provider import (
@@ -42,9 +35,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "2026-10-21"
 """The version that the SDK's 2.x releases speak; sent by the transport, whatever the environment wants."""
-
-DEFAULT_MAX_TOKENS = 4096
-"""Sent when a request says none: the API demands a bound."""
 
 _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -128,23 +118,7 @@ class AnthropicProvider(WireProvider):
 
     def _asked(self, attempt: Attempt) -> dict[str, Any]:
         self._demand_key()
-        request = attempt.request
-        turns = read_messages(request.messages, image_urls=self.target.egress is Egress.CLOUD)
-        tools = read_tools(request.tools)
-        asked: dict[str, Any] = {
-            "model": request.model,
-            "max_tokens": request.max_tokens if request.max_tokens is not None else DEFAULT_MAX_TOKENS,
-            "messages": _written(turns),
-        }
-        system = "\n\n".join(turn.text for turn in turns if turn.role == "system")
-        if system:
-            asked["system"] = system
-        if tools:
-            asked["tools"] = [
-                {"name": tool.name, "input_schema": {"type": "object"} | dict(tool.parameters)}
-                | ({"description": tool.description} if tool.description is not None else {})
-                for tool in tools
-            ]
+        asked, attempt.notes = messages_request(attempt.request, fetches=self.target.egress is Egress.CLOUD)
         return asked
 
 
@@ -159,6 +133,7 @@ class _Reading:
     tool_name: str | None = None
     tool_input: list[str] = field(default_factory=list)
     tool_start: Any = None
+    thinking: dict[str, Any] | None = None
 
 
 def _read_event(attempt: Attempt, reading: _Reading, event: Any) -> Chunk | None:
@@ -175,8 +150,16 @@ def _read_event(attempt: Attempt, reading: _Reading, event: Any) -> Chunk | None
             return Chunk(text=event.content_block.text)
         case "content_block_delta" if event.delta.type == "text_delta":
             return Chunk(text=event.delta.text)
+        case "content_block_start" if event.content_block.type in ("thinking", "redacted_thinking"):
+            reading.thinking = _plain(event.content_block)
+            _thinking_blocks(attempt).append(reading.thinking)
         case "content_block_delta" if event.delta.type == "thinking_delta":
+            _extend(reading.thinking, "thinking", event.delta.thinking)
             return Chunk(reasoning=event.delta.thinking)
+        case "content_block_delta" if event.delta.type == "signature_delta":
+            _extend(reading.thinking, "signature", event.delta.signature)
+        case "content_block_delta" if event.delta.type == "citations_delta":
+            attempt.citations.append(_plain(event.delta.citation))
         case "content_block_delta" if event.delta.type == "input_json_delta":
             reading.tool_input.append(event.delta.partial_json)
         case "content_block_stop" if reading.tool_name is not None:
@@ -198,8 +181,12 @@ def _read_block(attempt: Attempt, block: Any) -> None:
     match block.type:
         case "text":
             attempt.text.append(block.text)
+            attempt.citations += [_plain(cited) for cited in getattr(block, "citations", None) or ()]
         case "thinking":
             attempt.reasoning.append(block.thinking)
+            _thinking_blocks(attempt).append(_plain(block))
+        case "redacted_thinking":
+            _thinking_blocks(attempt).append(_plain(block))
         case "tool_use":
             attempt.tool_calls.append(
                 tool_call_of(block.id, block.name, block.input or {}, len(attempt.tool_calls))
@@ -208,13 +195,29 @@ def _read_block(attempt: Attempt, block: Any) -> None:
             pass
 
 
+def _thinking_blocks(attempt: Attempt) -> list[dict[str, Any]]:
+    """The blocks that must go back unchanged with the next request."""
+    blocks: list[dict[str, Any]] = attempt.hand_back.setdefault("thinking_blocks", [])
+    return blocks
+
+
+def _plain(block: Any) -> dict[str, Any]:
+    """A block of the SDK's as plain values, as it came."""
+    plain: dict[str, Any] = block.model_dump(mode="json", exclude_unset=True)
+    return plain
+
+
+def _extend(block: dict[str, Any] | None, name: str, more: str) -> None:
+    if block is not None:
+        block[name] = f"{block.get(name) or ''}{more}"
+
+
 def _reply(attempt: Attempt, call: Call, stop_reason: str | None, model: str | None) -> Reply:
     identity = request_id(call)
     if stop_reason == "refusal":
         raise Refused(status=200, code="refusal", request_id=identity, usage=attempt.usage)
     if stop_reason is None:
         raise Truncated(status=200, request_id=identity, usage=attempt.usage_estimate())
-    unsent = attempt.request.temperature is not None
     return Reply(
         model=model or attempt.request.model,
         content="".join(attempt.text),
@@ -223,55 +226,7 @@ def _reply(attempt: Attempt, call: Call, stop_reason: str | None, model: str | N
         usage=attempt.usage,
         request_id=identity,
         reasoning="".join(attempt.reasoning),
-        notes=("temperature was not sent: the API does not take one",) if unsent else (),
+        notes=tuple(attempt.notes),
+        hand_back=attempt.hand_back,
+        citations=tuple(attempt.citations),
     )
-
-
-def _written(turns: Iterable[Turn]) -> list[dict[str, Any]]:
-    """The turns but the system's; answers to several tool calls of one turn go back in one message."""
-    messages: list[dict[str, Any]] = []
-    for turn in turns:
-        match turn.role:
-            case "system":
-                continue
-            case "tool":
-                result = {"type": "tool_result", "tool_use_id": turn.tool_call_id, "content": turn.text}
-                last = messages[-1]["content"] if messages else None
-                if isinstance(last, list) and last and last[0]["type"] == "tool_result":
-                    last.append(result)
-                else:
-                    messages.append({"role": "user", "content": [result]})
-            case "user":
-                plain = turn.text if not turn.images else [_part(part) for part in turn.parts]
-                messages.append({"role": "user", "content": plain})
-            case "assistant":
-                messages.append({"role": "assistant", "content": _assistant(turn)})
-    return messages
-
-
-def _assistant(turn: Turn) -> str | list[dict[str, Any]]:
-    if not turn.tool_calls:
-        return turn.text
-    said: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
-    return said + [
-        {
-            "type": "tool_use",
-            "id": call["id"],
-            "name": call["function"]["name"],
-            "input": arguments_of(call),
-        }
-        for call in turn.tool_calls
-    ]
-
-
-def _part(part: Text | Image) -> dict[str, Any]:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image(media_type, data, None):
-            return {
-                "type": "image",
-                "source": {"type": "base64", "media_type": media_type, "data": data},
-            }
-        case Image(url=url):
-            return {"type": "image", "source": {"type": "url", "url": url}}

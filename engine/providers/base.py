@@ -13,6 +13,9 @@ from enum import Enum
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from engine.providers.errors import EgressRefused, ProviderError
+from engine.providers.messages import read_messages
+from engine.providers.options import NO_OPTIONS, RequestOptions
+from engine.providers.parts import Turn
 from engine.providers.reply import Chunk, Reply
 
 
@@ -90,7 +93,8 @@ class Timeouts:
 class Request:
     """One attempt at one model of one target.
 
-    `messages` are OpenAI-style role/content mappings, `tools` OpenAI-style function tools. `max_tokens`
+    `messages` and `tools` are mappings in OpenAI's form or Anthropic's; `turns` are the messages when they
+    have been read already. `max_tokens`
     bounds the output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in
     seconds. `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets
     the provider estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves;
@@ -102,11 +106,16 @@ class Request:
     messages: Sequence[Mapping[str, Any]] = field(repr=False)
     tools: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
     max_tokens: int | None = None
-    temperature: float | None = None
+    options: RequestOptions = NO_OPTIONS
     deadline_s: float = 120.0
     timeouts: Timeouts = Timeouts()
     context_tokens: int | None = None
     on_dispatch: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    turns: tuple[Turn, ...] | None = field(default=None, repr=False, compare=False)
+
+    def read(self) -> tuple[Turn, ...]:
+        """The messages as turns. Raises InvalidRequest."""
+        return read_messages(self.messages) if self.turns is None else self.turns
 
 
 @dataclass(frozen=True, slots=True)

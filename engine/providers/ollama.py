@@ -22,8 +22,9 @@ from engine.providers.errors import (
     ProviderError,
     Truncated,
 )
+from engine.providers.field_table import carried
 from engine.providers.http_exchange import Call
-from engine.providers.messages import read_messages, read_tools
+from engine.providers.messages import read_tools
 from engine.providers.ollama_chat import (
     chat_body,
     expected_tokens,
@@ -182,11 +183,11 @@ class OllamaProvider(WireProvider):
     async def _prepared(self, attempt: Attempt, *, stream: bool) -> dict[str, Any]:
         """The body of /api/chat, once the daemon has shown that it would run the model itself."""
         request = attempt.request
-        turns = read_messages(request.messages, image_urls=False)
-        tools = read_tools(request.tools)
+        kept = carried(request.read(), read_tools(request.tools), request.options, "ollama", fetches=False)
         checked = await self._checked(attempt)
         num_ctx = window_for(request, window=checked.window, loaded=checked.loaded)
-        return chat_body(request, turns, tools, model=checked.name, num_ctx=num_ctx, stream=stream)
+        body, attempt.notes = chat_body(request, kept, model=checked.name, num_ctx=num_ctx, stream=stream)
+        return body
 
     async def _checked(self, attempt: Attempt) -> _Checked:
         name = attempt.request.model

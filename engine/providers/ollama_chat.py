@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.providers.base import Request, text_bytes
 from engine.providers.errors import ContextOverflow
-from engine.providers.messages import Tool, Turn, arguments_of, finish_with, tool_call_of
+from engine.providers.field_table import Carried
+from engine.providers.messages import arguments_of, finish_with, tool_call_of
+from engine.providers.options import ReasoningWanted
+from engine.providers.parts import Tool, ToolUse, Turn
 from engine.providers.reply import FinishReason, Reply, ToolCall
+from engine.providers.tool_call_ids import ANY, with_ids
 from engine.providers.wire_provider import Attempt
 
 BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
@@ -16,26 +20,58 @@ BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
 
 
 def chat_body(
-    request: Request, turns: Sequence[Turn], tools: Sequence[Tool], *, model: str, num_ctx: int, stream: bool
-) -> dict[str, Any]:
-    """The body: `model` is what to call the model by, `num_ctx` the window to ask for, in tokens.
+    request: Request, kept: Carried, *, model: str, num_ctx: int, stream: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The body, and notes on what is not in it: `model` is what to call the model by, `num_ctx` the window
+    to ask for, in tokens.
 
     `truncate: false` makes the daemon refuse a prompt that is too long instead of cutting it.
     """
+    settings: dict[str, Any] = {"num_ctx": num_ctx}
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_written(turn) for turn in turns],
+        "messages": [_written(turn) for turn in with_ids(kept.turns, ANY)],
         "stream": stream,
         "truncate": False,
-        "options": {"num_ctx": num_ctx},
+        "options": settings,
     }
-    if tools:
-        body["tools"] = [_written_tool(tool) for tool in tools]
+    options, notes = request.options, list(kept.notes)
+    calls_nothing = options.tool_choice is not None and options.tool_choice.kind == "none"
+    if kept.tools and not calls_nothing:
+        body["tools"] = [_written_tool(tool) for tool in kept.tools]
     if request.max_tokens is not None:
-        body["options"]["num_predict"] = request.max_tokens
-    if request.temperature is not None:
-        body["options"]["temperature"] = request.temperature
-    return body
+        settings["num_predict"] = request.max_tokens
+    for name in kept.options:
+        match name:
+            case "stop":
+                settings[name] = list(options.stop)
+            case "top_p" | "temperature" | "seed":
+                settings[name] = getattr(options, name)
+            case "response_format" if (form := options.response_format) is not None:
+                body["format"] = "json" if form.schema is None else dict(form.schema)
+            case "reasoning" if (wanted := options.reasoning) is not None:
+                body["think"] = _think(wanted, notes)
+            case _:
+                pass  # A free choice of tools is what the daemon does by itself.
+    if calls_nothing:
+        notes.append("tools were not sent: tool_choice is none, and the daemon takes no tool_choice")
+    extra = options.extra.get("ollama", {})
+    own = extra.get("options")
+    body |= {key: value for key, value in extra.items() if key != "options"}
+    settings |= own if isinstance(own, Mapping) else {}
+    return body, notes
+
+
+def _think(wanted: ReasoningWanted, notes: list[str]) -> bool | str:
+    if wanted.effort is None:
+        notes.append("reasoning was sent as yes: the daemon takes no budget")
+        return True
+    if wanted.effort == "none":
+        return False
+    effort = {"minimal": "low", "xhigh": "high", "max": "high"}.get(wanted.effort, wanted.effort)
+    if effort != wanted.effort:
+        notes.append(f"reasoning was sent as effort {effort}: the daemon knows low, medium and high")
+    return effort
 
 
 def _written_tool(tool: Tool) -> dict[str, Any]:
@@ -71,16 +107,22 @@ def expected_tokens(request: Request) -> int:
 
 
 def _written(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": turn.text}
+    message: dict[str, Any] = {"role": turn.role, "content": turn.error_text}
+    for reasoning in turn.reasoning:
+        message |= reasoning.raw
     if turn.images:
         message["images"] = [image.data for image in turn.images]
-    if turn.tool_calls:
+    calls = [part for part in turn.parts if isinstance(part, ToolUse)]
+    if calls:
         message["tool_calls"] = [
             {
-                "id": call["id"],
-                "function": {"name": call["function"]["name"], "arguments": arguments_of(call)},
+                "id": part.call["id"],
+                "function": {
+                    "name": part.call["function"]["name"],
+                    "arguments": arguments_of(part.call, part.where),
+                },
             }
-            for call in turn.tool_calls
+            for part in calls
         ]
     if turn.tool_call_id is not None:
         message["tool_call_id"] = turn.tool_call_id
@@ -125,5 +167,6 @@ def reply_of(
         usage=attempt.usage,
         reasoning=thinking,
         cold=attempt.cold,
-        notes=(nearly_full,) if counted * 100 >= window * 95 else (),
+        notes=(*attempt.notes, *((nearly_full,) if counted * 100 >= window * 95 else ())),
+        hand_back={"thinking": thinking} if thinking else {},
     )

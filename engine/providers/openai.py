@@ -16,17 +16,17 @@ from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
-from engine.providers.messages import (
-    Image,
-    Text,
-    Tool,
-    Turn,
-    finish_with,
-    read_messages,
-    read_tools,
-    tool_call_of,
+from engine.providers.messages import finish_with
+from engine.providers.openai_answer import (
+    ToolCallPieces,
+    citations_of,
+    content_of,
+    hand_back,
+    reasoning_text,
+    whole_tool_call,
 )
-from engine.providers.reply import Chunk, FinishReason, Reply, ToolCall
+from engine.providers.openai_request import chat_request
+from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import count_of, usage_records
 from engine.providers.wire_provider import (
     DRAIN_S,
@@ -80,10 +80,13 @@ class OpenAIProvider(WireProvider):
         _read_usage(attempt, answer)
         choice = answer.choices[0]
         message = choice.message
-        attempt.text.append(message.content or "")
-        attempt.reasoning.append(_reasoning(message))
+        text, thought = content_of(message)
+        attempt.text.append(text)
+        attempt.reasoning.append(reasoning_text(message) or thought)
+        hand_back(attempt.hand_back, message)
+        attempt.citations += citations_of(answer, message)
         for place, made in enumerate(message.tool_calls or ()):
-            attempt.tool_calls.append(_tool_call(made, place))
+            attempt.tool_calls.append(whole_tool_call(made, place))
         return _reply(attempt, call, choice.finish_reason, getattr(message, "refusal", None), answer.model)
 
     async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
@@ -98,8 +101,12 @@ class OpenAIProvider(WireProvider):
                 was_alive = attempt.alive
                 for choice in event.choices or ():
                     reading.take(choice)
-                    if choice.delta.content or _reasoning(choice.delta):
-                        yield Chunk(text=choice.delta.content or "", reasoning=_reasoning(choice.delta))
+                    hand_back(attempt.hand_back, choice.delta)
+                    attempt.citations += citations_of(event, choice.delta)
+                    text, thought = content_of(choice.delta)
+                    thought = reasoning_text(choice.delta) or thought
+                    if text or thought:
+                        yield Chunk(text=text, reasoning=thought)
                     was_alive = was_alive or bool(choice.delta.tool_calls)
                 _read_usage(attempt, event, final=reading.finish is not None)
                 reading.model = event.model or reading.model
@@ -113,8 +120,8 @@ class OpenAIProvider(WireProvider):
         is_whole = attempt.usage_reader.is_told or _ENDS in call.tail or not reading.is_over
         if reading.finish is None or not is_whole:
             raise Truncated(status=200, request_id=request_id(call), usage=attempt.usage_estimate())
-        for place, made in enumerate(reading.building):
-            yield Chunk(tool_call=tool_call_of(made.id, made.name, "".join(made.arguments), place))
+        for made in reading.tool_calls.whole():
+            yield Chunk(tool_call=made)
         is_final = is_at_end and attempt.usage_reader.is_final(attempt.shown_bytes)
         refusal = "".join(reading.refusal)
         yield Chunk(reply=_reply(attempt, call, reading.finish, refusal, reading.model, is_final=is_final))
@@ -158,18 +165,11 @@ class OpenAIProvider(WireProvider):
 
     def _asked(self, attempt: Attempt) -> dict[str, Any]:
         self._demand_key()
-        request, is_vendor = attempt.request, self._host == self.vendor_host
-        turns = read_messages(request.messages, image_urls=self.target.egress is Egress.CLOUD)
-        tools = read_tools(request.tools)
-        asked: dict[str, Any] = {"model": request.model, "messages": [_written(turn) for turn in turns]}
-        if tools:
-            asked["tools"] = [_written_tool(tool) for tool in tools]
-        if request.max_tokens is not None:
-            asked["max_completion_tokens" if is_vendor else "max_tokens"] = request.max_tokens
-        if request.temperature is not None:
-            asked["temperature"] = request.temperature
-        if is_vendor:
-            asked["store"] = False
+        fetches = self.target.egress is Egress.CLOUD
+        is_vendor = self._host == self.vendor_host
+        asked, attempt.notes = chat_request(
+            attempt.request, is_vendor=is_vendor, host=self._host, fetches=fetches
+        )
         return asked
 
     def _raise_reported(self, attempt: Attempt, call: Call, answer: object) -> None:
@@ -189,39 +189,13 @@ class _Reading:
     finished_at: float | None = None
     is_over: bool = True
     refusal: list[str] = field(default_factory=list)
-    building: list[_Building] = field(default_factory=list)
+    tool_calls: ToolCallPieces = field(default_factory=ToolCallPieces)
 
     def take(self, choice: Any) -> None:
         """Take in a piece, but for its text."""
         self.finish = choice.finish_reason or self.finish
         self.refusal.append(getattr(choice.delta, "refusal", None) or "")
-        _build(self.building, choice.delta)
-
-
-@dataclass(slots=True, repr=False)
-class _Building:
-    """A tool call whose pieces are still coming."""
-
-    index: int | None
-    id: str | None
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
-
-
-def _continues(made: _Building, piece: Any) -> bool:
-    # Some servers number every call 0, some none at all: an id of its own always begins a new one.
-    return piece.index == made.index and (not piece.id or piece.id == made.id)
-
-
-def _build(building: list[_Building], delta: Any) -> None:
-    for piece in getattr(delta, "tool_calls", None) or ():
-        made = next((one for one in reversed(building) if _continues(one, piece)), None)
-        if made is None:
-            made = _Building(piece.index, piece.id)
-            building.append(made)
-        if piece.function is not None:
-            made.name += piece.function.name or ""
-            made.arguments.append(piece.function.arguments or "")
+        self.tool_calls.take(getattr(choice.delta, "tool_calls", None) or ())
 
 
 def _reply(
@@ -247,45 +221,19 @@ def _reply(
         request_id=identity,
         reasoning="".join(attempt.reasoning),
         usage_is_final=is_final,
+        notes=tuple(attempt.notes),
+        hand_back=attempt.hand_back,
+        citations=_each_once(attempt.citations),
     )
 
 
-def _written(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": _content(turn)}
-    if turn.tool_calls:
-        message["tool_calls"] = [dict(call) for call in turn.tool_calls]
-        message["content"] = turn.text or None
-    if turn.tool_call_id is not None:
-        message["tool_call_id"] = turn.tool_call_id
-    return message
-
-
-def _content(turn: Turn) -> str | list[dict[str, Any]]:
-    return [_part(part) for part in turn.parts] if turn.images else turn.text
-
-
-def _part(part: Text | Image) -> dict[str, Any]:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image(media_type, data, url):
-            return {"type": "image_url", "image_url": {"url": url or f"data:{media_type};base64,{data}"}}
-
-
-def _written_tool(tool: Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
-    if tool.description is not None:
-        function["description"] = tool.description
-    return {"type": "function", "function": function}
-
-
-def _tool_call(made: Any, place: int) -> ToolCall:
-    return tool_call_of(made.id, str(made.function.name), made.function.arguments or {}, place)
-
-
-def _reasoning(message: Any) -> str:
-    told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
-    return next((text for text in told if isinstance(text, str)), "")
+def _each_once(citations: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Some servers repeat the whole list in every piece."""
+    once: list[Mapping[str, Any]] = []
+    for one in citations:
+        if one not in once:
+            once.append(one)
+    return tuple(once)
 
 
 def _read_usage(attempt: Attempt, event: object, *, final: bool = True) -> None:

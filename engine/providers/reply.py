@@ -5,9 +5,9 @@ No value's repr shows an answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 FinishReason = Literal["stop", "length", "tool_calls", "other"]
 """`stop` also covers a stop sequence, `length` also a full context window. A refusal is an error, not a
@@ -22,11 +22,13 @@ class ToolFunction(TypedDict):
 
 
 class ToolCall(TypedDict):
-    """A tool call in the one shape of this project, which is OpenAI's."""
+    """A tool call in the one shape of this project, which is OpenAI's. `extra_content` is a signature that
+    some models want back with the call."""
 
     id: str
     type: Literal["function"]
     function: ToolFunction
+    extra_content: NotRequired[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Reply:
     `model` is what the provider says answered; `notes` are sentences on what was not honoured or looks odd (a
     temperature the API does not take, a nearly full window); `cold` tells whether the model had to be loaded,
     None when unknown. `usage_is_final` is False when the answer was not read to its end, or its usage came
-    before that: what was told then is no more than what was told.
+    before that: what was told then is no more than what was told. `hand_back` are the fields of an
+    assistant's message that carry its reasoning and signatures back to the API that wrote them; `citations`
+    are the provider's own, as it wrote them.
     """
 
     model: str
@@ -64,6 +68,8 @@ class Reply:
     cold: bool | None = None
     notes: tuple[str, ...] = ()
     usage_is_final: bool = True
+    hand_back: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    citations: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

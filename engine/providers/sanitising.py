@@ -79,7 +79,7 @@ def _squeezed(text: str) -> str:
 def _haystack(request: Request | None) -> str:
     if request is None:
         return ""
-    texts = list(_strings([request.messages, request.tools or ()]))
+    texts = list(_strings([request.messages, request.tools or (), request.options.content()]))
     whole = "\n".join(texts)
     escaped = json.dumps(whole)
     plain_escaped = json.dumps(whole, ensure_ascii=False)

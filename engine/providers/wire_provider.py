@@ -69,6 +69,9 @@ class Attempt:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    hand_back: dict[str, Any] = field(default_factory=dict)
+    citations: list[Mapping[str, Any]] = field(default_factory=list)
     usage_reader: UsageReader = field(default_factory=UsageReader)
 
     def call(self, *, carries_prompt: bool) -> Call:

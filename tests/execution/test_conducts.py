@@ -454,8 +454,8 @@ def test_an_answer_has_one_shape(virtually: Virtually) -> None:
         place = world(folder, {"east": [Answer("hi", usage=Usage(100, 10, cached_read_tokens=40))]})
         result = await asked(place, streamed=False)
         assert list(result) == [
-            "content", "model", "provider", "tool_calls", "finish_reason", "usage", "cost_usd", "attempts",
-            "decision_id",
+            "content", "model", "provider", "tool_calls", "reasoning", "citations", "message",
+            "finish_reason", "usage", "cost_usd", "attempts", "decision_id",
         ]  # fmt: skip
         (row,) = place.rows
         assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (60, 40, 10)

@@ -453,7 +453,7 @@ async def test_images_by_url_are_not_fetched_for_us_by_a_local_server(dialect: D
     ]
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
-        with pytest.raises(InvalidRequest, match="cloud provider"):
+        with pytest.raises(InvalidRequest, match="a local server is asked to fetch nothing"):
             await provider.complete(asked(provider.target, messages=messages))
         await provider.aclose()
     assert not served.prompts()

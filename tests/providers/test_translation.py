@@ -10,6 +10,7 @@ import pytest
 
 from engine.providers.base import Egress
 from engine.providers.errors import InvalidRequest
+from engine.providers.options import RequestOptions
 from engine.providers.reply import Chunk, Reply, Usage, collect
 
 from .dialects import ANTHROPIC, DIALECTS, MODEL, OLLAMA, OPENAI, Dialect, asked, openai_events
@@ -73,7 +74,9 @@ async def _sent(dialect: Dialect, egress: Egress = Egress.LOCAL, **more: Any) ->
 async def test_to_openai() -> None:
     """OpenAI's dialect gets the messages as they are, developer as system, text parts joined where no
     image is."""
-    sent = await _sent(OPENAI, messages=TALK, tools=TOOLS, max_tokens=77, temperature=0.5)
+    sent = await _sent(
+        OPENAI, messages=TALK, tools=TOOLS, max_tokens=77, options=RequestOptions(temperature=0.5)
+    )
     assert sent["messages"][:2] == [
         {"role": "system", "content": "Be brief."}, {"role": "system", "content": "And kind."},
     ]  # fmt: skip
@@ -123,7 +126,9 @@ async def test_to_anthropic() -> None:
 
 async def test_to_ollama() -> None:
     """Ollama gets images beside the text, arguments as objects, and the name of the tool that answered."""
-    sent = await _sent(OLLAMA, messages=TALK, tools=TOOLS, max_tokens=77, temperature=0.0)
+    sent = await _sent(
+        OLLAMA, messages=TALK, tools=TOOLS, max_tokens=77, options=RequestOptions(temperature=0.0)
+    )
     assert sent["messages"][2] == {"role": "user", "content": "Where is this?", "images": [PIXEL]}
     assert sent["messages"][3]["tool_calls"] == [
         {"id": "c1", "function": {"name": "weather", "arguments": {"city": "Zürich"}}},
@@ -415,7 +420,7 @@ async def test_a_temperature_that_is_not_taken_is_said() -> None:
     """Anthropic's API takes no temperature: it is not sent, and the reply says so."""
     async with wire_server(ANTHROPIC.handler()) as served:
         provider = ANTHROPIC.at(served.url)
-        reply = await provider.complete(asked(provider.target, temperature=0.2))
+        reply = await provider.complete(asked(provider.target, options=RequestOptions(temperature=0.2)))
         plain = await provider.complete(asked(provider.target))
         await provider.aclose()
     assert "temperature" not in served.prompts()[0].json
@@ -446,7 +451,9 @@ BAD: list[list[Any]] = [
         }
     ],
     [{"role": "assistant", "tool_calls": "x"}],
-    [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}],
+    [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": 3}}]}],
+    [{"role": "user", "content": "x", "attachments": ["y"]}],
+    [{"role": "user", "content": [{"type": "text", "text": "x", "colour": "red"}]}],
 ]
 
 
