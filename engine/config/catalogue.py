@@ -6,8 +6,8 @@ looks at the network or the environment.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -102,7 +102,6 @@ class Catalogue:
 
     providers: tuple[Provider, ...]
     models: tuple[Model, ...]
-    by_key: Mapping[str, Model] = field(compare=False, repr=False)
 
 
 def load_catalogue(document: Document, problems: Problems) -> Catalogue:
@@ -122,7 +121,7 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
             problems.add(messages.reserved_name("provider", name, section.key(name)))
     if not models and not problems.has_errors:
         problems.add(messages.no_models(section.span))
-    return Catalogue(tuple(providers), models, {model.key: model for model in models})
+    return Catalogue(tuple(providers), models)
 
 
 # --- Providers ----------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from itertools import combinations
 from typing import Any
 
 from engine.decision.cubes import LOWEST, OTHER, Cube, Edge, Interval, NameSet
@@ -18,10 +17,6 @@ from engine.language.vocabulary import FACTS, GIVEN, Kind
 
 MOST_REMEMBERED = 65_536
 """Values of one set fact, and combinations of cells, that are remembered before the memory starts afresh."""
-
-
-UNHEARD_OF = "something-else"
-"""A name for the cell of all the names that a policy never mentions."""
 
 
 def mask_of(bits: Iterable[int]) -> int:
@@ -108,10 +103,6 @@ class Column:
         """What the decision tree may ask of this fact."""
         raise NotImplementedError
 
-    def samples(self) -> Iterable[Any]:
-        """One value for each cell, the smallest or first there is."""
-        raise NotImplementedError
-
 
 class _Remembered(dict[Any, Any]):
     """Values -> what `find` says of each, remembered."""
@@ -186,10 +177,6 @@ class NameColumn(Column):
             )
         ]
 
-    def samples(self) -> Iterable[Any]:
-        named: list[str] = [*self.names, *([UNHEARD_OF] if self._others is None else self._others[:1])]
-        return [name == "yes" for name in named] if FACTS[self.fact].kind is Kind.FLAG else named
-
 
 class NumberColumn(Column):
     """A number fact, cut at the edges its intervals use."""
@@ -245,16 +232,6 @@ class NumberColumn(Column):
         parts = [] if low is None else [f"{'>=' if low[1] == 0 else '>'} {_percent(low[0])}"]
         parts += [] if high is None else [f"{'<' if high[1] == 0 else '<='} {_percent(high[0])}"]
         return " and ".join(parts)
-
-    def samples(self) -> Iterable[Any]:
-        whole = FACTS[self.fact].kind is not Kind.PERCENT
-        yield 0 if whole else Decimal(0)
-        for edge, following in zip(self.edges, [*self.edges[1:], None], strict=True):
-            value, side = edge
-            if side == 0:
-                yield value
-            else:
-                yield (value + following[0]) / Decimal(2) if following else value + Decimal(1)
 
 
 def _percent(value: int | Decimal) -> str:
@@ -327,15 +304,6 @@ class SetColumn(Column):
     def _membership(self, element: str) -> Callable[[frozenset[str]], int]:
         project = self.lookup
         return lambda value: int(element in project(value))
-
-    def samples(self) -> Iterable[Any]:
-        # Every subset while that is feasible, else the small ones: what rules ask of sets they ask of few
-        # elements.
-        names = [UNHEARD_OF if element == OTHER else element for element in self.elements]
-        largest = len(names) if len(names) <= 8 else 2
-        for size in range(largest + 1):
-            for members in combinations(names, size):
-                yield frozenset(members)
 
 
 def columns_of(cubes: Sequence[Cube], closed: Mapping[str, tuple[str, ...] | None]) -> tuple[Column, ...]:

@@ -1,21 +1,16 @@
 """A name in a policy -> what it means there, as Markdown; of a rule also which models it speaks of."""
 
-from collections.abc import Iterable
-
 from engine.config.catalogue import Model
-from engine.decision.cubes import with_model
+from engine.decision.cubes import ALWAYS, Distributor, Elements, TooManyCubes
 from engine.editor.occurrences import Occurrence
 from engine.editor.view import View
 from engine.editor.words import KEYWORDS
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
-    All,
-    Any,
     Condition,
     Constant,
     Forbid,
     In,
-    Not,
     Prefer,
     Require,
     Rule,
@@ -184,40 +179,17 @@ def _models_line(view: View, selector: Condition) -> str:
     """`selects a, b; depending on the task c`."""
     if view.catalogue is None:
         return "no models are known"
-    always, depending = [], []
+    distributor = Distributor(Elements({}))
+    always: list[str] = []
+    depending: list[str] = []
     for model in view.catalogue.models:
-        holds = holds_of(selector, model)
-        if holds is None:
+        try:
+            cubes = distributor.cubes(selector, model)
+        except TooManyCubes:  # an error of its own where a rule is made of it
             depending.append(visible(model.key))
-        elif holds:
-            always.append(visible(model.key))
+            continue
+        if cubes:
+            (always if cubes is ALWAYS else depending).append(visible(model.key))
     parts = [f"selects {', '.join(always)}"] if always else []
     parts += [f"depending on the task {', '.join(depending)}"] if depending else []
     return "; ".join(parts) or "selects no model"
-
-
-def holds_of(condition: Condition, model: Model) -> bool | None:
-    """Whether a condition holds of a model whatever the task; None when that depends on the task."""
-    match condition:
-        case Constant(value):
-            return value
-        case All(parts):
-            return _least(holds_of(part, model) for part in parts)
-        case Any(parts):
-            opposite = _least(_opposite(holds_of(part, model)) for part in parts)
-            return _opposite(opposite)
-        case Not(part):
-            return _opposite(holds_of(part, model))
-        case _:
-            test = with_model(condition, model)
-            return test.value if isinstance(test, Constant) else None
-
-
-def _opposite(value: bool | None) -> bool | None:
-    return None if value is None else not value
-
-
-def _least(values: Iterable[bool | None]) -> bool | None:
-    """All of them hold: False when one does not, None when one is not known."""
-    found = list(values)
-    return False if False in found else None if None in found else True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from itertools import product
+from collections.abc import Iterable
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from engine.decision.cubes import OTHER
 from engine.decision.evaluator import decide_live
 from engine.decision.facts import INDEX, Facts
+from engine.decision.partitions import Column, NameColumn, NumberColumn, SetColumn
 from engine.language.diagnostics import Problems
-from engine.language.vocabulary import GIVEN
+from engine.language.vocabulary import FACTS, GIVEN, Kind, Names
 from engine.policy import Policy, load, load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
 
@@ -151,6 +154,23 @@ def test_percentages_and_tokens_are_read_as_people_write_them(shell: Shell) -> N
 # --- why not --------------------------------------------------------------------------------------------
 
 
+def values_of_every_cell(column: Column, names: Names) -> Iterable[object]:
+    """At least one value for each cell of a fact that is no percentage."""
+    fact = FACTS[column.fact]
+    if fact.kind is Kind.FLAG:
+        return (True, False)
+    match column:
+        case NumberColumn():
+            return (0, *(value for value, _ in column.edges))
+        case SetColumn():
+            elements = ["something-else" if element == OTHER else element for element in column.elements]
+            sizes = range(len(elements) + 1)
+            return [frozenset(some) for size in sizes for some in combinations(elements, size)]
+        case NameColumn():
+            return names.known_values(fact) or (*column.names, "something-else")
+    raise AssertionError(column)
+
+
 def brute_force(policy: Policy, facts: Facts, model_key: str) -> int | None:
     """The fewest facts of the task, the mode or the clock that must change for the model to be chosen."""
     columns = policy.compiled.columns
@@ -159,7 +179,9 @@ def brute_force(policy: Policy, facts: Facts, model_key: str) -> int | None:
     for column in columns:
         now = column.lookup(facts[column.position])
         if column.fact.startswith(("task.", "mode", "clock.")):
-            cells = {repr(column.lookup(value)): column.lookup(value) for value in column.samples()}
+            cells = {
+                repr(cell): cell for cell in map(column.lookup, values_of_every_cell(column, policy.names))
+            }
             choices.append([(int(cell != now), column.mask(cell)) for cell in cells.values()])
         else:
             fixed &= column.mask(now)

@@ -210,7 +210,7 @@ def test_an_id_that_two_providers_have_is_written_with_the_provider() -> None:
     assert loaded.catalogue is not None
     assert [model.key for model in loaded.catalogue.models] == ["openai/gpt-4o", "azure/gpt-4o", "own"]
     assert [model.id for model in loaded.catalogue.providers[1].models] == ["gpt-4o", "own"]
-    assert loaded.catalogue.by_key["azure/gpt-4o"].provider == "azure"
+    assert [model.provider for model in loaded.catalogue.models] == ["openai", "azure", "azure"]
 
 
 def test_a_model_twice_in_a_provider_is_an_error_that_shows_both() -> None:
