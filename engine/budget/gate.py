@@ -13,15 +13,14 @@ exclude each other too. Without open-file-description locks (they are Linux) onl
 
 import os
 import struct
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.budget.errors import LedgerUnavailable
+from engine.budget.turns import Turns, seconds
 
 try:
     import fcntl as _fcntl
@@ -49,7 +48,7 @@ class Gate:
     def __init__(self, path: Path, uptime_ns: Callable[[], int]) -> None:
         self._path = path
         self._uptime_ns = uptime_ns
-        self._turns = _Turns()
+        self._turns = Turns()
 
     @contextmanager
     def held(self, wait_ms: int) -> Iterator[None]:
@@ -99,51 +98,8 @@ class Gate:
             _pause(min(_NEXT_NS + others * _EACH_BEFORE_NS, _LONGEST_NS))
 
 
-class _Turns:
-    """A lock that is handed to whoever asked first."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._taken = False
-
-    def take(self, patience_ns: int) -> bool:
-        with self._guard:
-            if not self._taken:
-                self._taken = True
-                return True
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiting.append(mine)
-        try:
-            return mine.acquire(timeout=_seconds(patience_ns)) or not self._left(mine)
-        except BaseException:
-            if not self._left(mine):
-                self.give()
-            raise
-
-    def give(self) -> None:
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
-
-    def _left(self, mine: threading.Lock) -> bool:
-        """Step out of the queue; False when the turn has come meanwhile."""
-        with self._guard:
-            if mine not in self._waiting:
-                return False
-            self._waiting.remove(mine)
-            return True
-
-
 def _pause(duration_ns: int) -> None:
-    time.sleep(_seconds(duration_ns))
-
-
-def _seconds(duration_ns: int) -> float:
-    return duration_ns / 1_000_000_000  # for waiting, not money: the one float of this package
+    time.sleep(seconds(duration_ns))
 
 
 def _counters(fd: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from engine.budget.clock import Clock, Reading
 from engine.budget.errors import LedgerUnavailable, NewerSchema
 from engine.budget.schema import APPLICATION_ID, STEPS
 from engine.budget.store import WAIT_MS, Row, Session, Value
+from engine.budget.turns import Turns
 
 try:
     import psycopg
@@ -34,8 +35,8 @@ class PostgresStore:
     """The ledger's tables in the database at `url`, in the first schema of its search path; connected on
     first use.
 
-    One connection writes and one reads, each behind a lock. `server_time` False takes the clock's wall time
-    instead; it is for tests that step the clock.
+    One connection writes, for the threads in the order they came, and one reads, behind a lock. `server_time`
+    False takes the clock's wall time instead; it is for tests that step the clock.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class PostgresStore:
         self._steps = steps
         self._writer: Connection | None = None
         self._reader: Connection | None = None
-        self._writer_lock = threading.Lock()
+        self._writers = Turns()
         self._reader_lock = threading.Lock()
         self._retry_at_us = 0
         self._pid = os.getpid()
@@ -63,12 +64,12 @@ class PostgresStore:
 
     def write(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int = WAIT_MS) -> T:
         self._refuse_after_fork()
-        if not self._writer_lock.acquire(timeout=-(-wait_ms // 1000)):
+        if not self._writers.take(wait_ms * 1_000_000):
             raise LedgerUnavailable("the shared ledger is locked")
         try:
             return self._twice(lambda: self._transact(work, durable=durable, wait_ms=wait_ms))
         finally:
-            self._writer_lock.release()
+            self._writers.give()
 
     def read(self, work: Callable[[Session], T]) -> T:
         self._refuse_after_fork()
@@ -78,8 +79,12 @@ class PostgresStore:
             return self._twice(lambda: self._look(work))
 
     def close(self) -> None:
-        with self._writer_lock, self._reader_lock:
-            self._drop_broken(all_of_them=True)
+        self._writers.take()
+        try:
+            with self._reader_lock:
+                self._drop_broken(all_of_them=True)
+        finally:
+            self._writers.give()
 
     def _twice(self, work: Callable[[], T]) -> T:
         """A connection may have died unnoticed: every rule may be repeated, so try once more on a new one."""

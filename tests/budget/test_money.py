@@ -192,7 +192,7 @@ def test_there_is_no_float_in_ledger_code() -> None:
             literal = isinstance(node, ast.Constant) and isinstance(node.value, float | complex)
             if binary or named or literal:
                 found.append((path.name, ast.unparse(node)))
-    assert found == [("gate.py", "float"), ("gate.py", "duration_ns / 1000000000")]
+    assert found == [("turns.py", "float"), ("turns.py", "duration_ns / 1000000000")]
 
 
 def test_importing_the_package_loads_no_sql_driver() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -205,3 +206,25 @@ def test_a_ledger_is_not_used_after_a_fork(ledger: Ledger) -> None:
     with pytest.raises(LedgerUnavailable, match="fork"):
         ledger.reserve(attempt("b"))
     store._pid = os.getpid()
+
+
+def test_threads_write_in_the_order_they_came(url: str) -> None:
+    """A thread that asks again at once stands behind those that wait, so none starves."""
+    store = PostgresStore(url, real_clock())
+    order: list[int] = []
+
+    def write(number: int) -> None:
+        store.write(lambda session: order.append(number), durable=False, wait_ms=300_000)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    store._writers.take()
+    for waiting, thread in enumerate(threads, 1):
+        thread.start()
+        while len(store._writers._waiting) < waiting:
+            time.sleep(0.001)
+    store._writers.give()
+    write(4)
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert order == [0, 1, 2, 3, 4]

@@ -399,7 +399,7 @@ def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path, shared: bool) -
     threads = []
 
     def pass_through(number: int) -> None:
-        with (gate if shared else Gate(tmp_path / "gate", real_clock().uptime_ns)).held(10_000):
+        with (gate if shared else Gate(tmp_path / "gate", real_clock().uptime_ns)).held(300_000):
             inside.append(number)
             assert inside == [number]
             order.append(number)
@@ -414,7 +414,7 @@ def test_the_gate_lets_in_one_at_a_time_in_order(tmp_path: Path, shared: bool) -
         finally:
             os.close(fd)
 
-    with gate.held(1_000):
+    with gate.held(300_000):
         for number in range(12):
             threads.append(threading.Thread(target=pass_through, args=(number,)))
             threads[-1].start()
