@@ -43,7 +43,6 @@ from engine.task_profiles import InvalidTask, TaskProfile
 
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
 
-MAX_TOKENS = 1000
 LONGEST_DEADLINE_S = 86_400
 
 
@@ -170,7 +169,7 @@ class ModelRouter:
         self,
         task: TaskProfile,
         messages: Sequence[Mapping[str, Any]],
-        max_tokens: int | None = MAX_TOKENS,
+        max_tokens: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         temperature: float | None = None,
         deadline_s: float | None = None,
@@ -182,7 +181,8 @@ class ModelRouter:
         `citations`, `message` (the answer, ready to be appended to the conversation), `finish_reason` (stop,
         length, tool_calls, other; dry_run), `usage` (tokens), `cost_usd` (Decimal; all attempts together),
         `attempts` (with what each left out, under `notes`), `decision_id`. `messages` and `tools` are in
-        OpenAI's form or Anthropic's; `fields` are those of `RequestFields`. `deadline_s` bounds the whole
+        OpenAI's form or Anthropic's; `fields` are those of `RequestFields`. `max_tokens` bounds the output,
+        reasoning included (default: `budgets.default_max_output`, else 1000). `deadline_s` bounds the whole
         chain, in seconds (default: `timeouts` of policies.yaml by the task's latency sensitivity, else 120).
 
         Raises NoEligibleModel (a refusal), BudgetExceeded (its message names the budget), the provider's
@@ -205,7 +205,7 @@ class ModelRouter:
         self,
         task: TaskProfile,
         messages: Sequence[Mapping[str, Any]],
-        max_tokens: int | None = MAX_TOKENS,
+        max_tokens: int | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         temperature: float | None = None,
         deadline_s: float | None = None,
@@ -234,14 +234,14 @@ class ModelRouter:
         *,
         streamed: bool,
     ) -> AsyncGenerator[dict[str, Any], None]:
-        max_tokens = MAX_TOKENS if max_tokens is None else max_tokens
+        # INVARIANT: the snapshot read here is this request's to its end, whatever is loaded meanwhile.
+        planner = self._reloader.planner
+        snapshot, shared = planner.snapshot, self._shared
+        max_tokens = snapshot.default_max_output if max_tokens is None else max_tokens
         if type(max_tokens) is not int or max_tokens < 1:
             raise InvalidTask(f"max_tokens is a whole number from 1 up, not {max_tokens!r}")
         if deadline_s is not None and not 0 < deadline_s <= LONGEST_DEADLINE_S:
             raise InvalidTask(f"deadline_s is a number of seconds above 0, not {deadline_s!r}")
-        # INVARIANT: the snapshot read here is this request's to its end, whatever is loaded meanwhile.
-        planner = self._reloader.planner
-        snapshot, shared = planner.snapshot, self._shared
         snapshot.begin()
         try:
             runtime_facts = self._runtime_facts.known(snapshot) or await self._runtime_facts.soon(

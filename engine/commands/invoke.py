@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", action="store_true", help="print the answer as it comes")
     parser.add_argument(
-        "--max-tokens", type=int, default=1000, metavar="N", help="bound of the answer (default: %(default)s)"
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="bound of the answer (default: budgets.default_max_output, else 1000)",
     )
     parser.add_argument("--system", metavar="TEXT", help="a system message before the prompt")
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds for the whole chain")

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import islice
+from typing import Literal
 
 from engine.config.catalogue import Catalogue
 from engine.config.messages import settings as messages
@@ -21,6 +22,8 @@ from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import span_field
 from engine.language.vocabulary import CLOUD_USAGES
+
+Holds = Literal["bytes", "learnt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,14 @@ class BudgetLimits:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
+    """`holds` is how large a reservation is: by `bytes`, or by what was `learnt`; None where it is not
+    written. `default_max_output` is what a request without a limit of its own is sent with, in tokens."""
+
     daily: BudgetLimits
     monthly: BudgetLimits
     time_zone: str
+    holds: Holds | None = None
+    default_max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +300,17 @@ def _budgets(section: Section, catalogue: Catalogue, problems: Problems) -> Budg
         daily=_limits("daily", section, catalogue, problems),
         monthly=_limits("monthly", section, catalogue, problems),
         time_zone=_time_zone(section, problems),
+        holds=_holds(section),
+        default_max_output=section.whole("default_max_output"),
     )
+
+
+def _holds(section: Section) -> Holds | None:
+    match section.text("holds"):
+        case "bytes" | "learnt" as written:
+            return written
+        case _:
+            return None
 
 
 def _limits(window: str, section: Section, catalogue: Catalogue, problems: Problems) -> BudgetLimits:

@@ -6,6 +6,7 @@ request."""
 import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cached_property
 
 from engine.budget import FREE, Limits, Rates, TokenPrices
 from engine.config.catalogue import Model
@@ -16,6 +17,10 @@ from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
 
 DEADLINE_S = 120.0
+MAX_OUTPUT = 1000
+"""Tokens of output for whoever asks for no other limit."""
+SMALL_LIMIT_USD = 1
+"""Under so small a limit, one call that costs more than was learnt is too much: bytes are held."""
 
 
 class PolicySnapshot:
@@ -106,6 +111,20 @@ class PolicySnapshot:
             per_provider_monthly=dict(budgets.monthly.per_provider),
             time_zone=budgets.time_zone,
         )
+
+    @cached_property
+    def default_max_output(self) -> int:
+        """Tokens of output for a request that gives no limit."""
+        return self.policy.settings.budgets.default_max_output or MAX_OUTPUT
+
+    @cached_property
+    def learns_holds(self) -> bool:
+        """Whether holds are made by what was learnt: as written, else when no limit is under a dollar."""
+        written = self.policy.settings.budgets.holds
+        if written is not None:
+            return written == "learnt"
+        limits = (account.limit_micro_usd for account in self.limits().limited_accounts())
+        return min((limit for limit in limits if limit is not None), default=10**9) >= SMALL_LIMIT_USD * 10**6
 
     # -- its own life
 

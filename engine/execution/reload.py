@@ -112,6 +112,8 @@ def widened(old: Policy, new: Policy) -> Iterator[str]:
         limit = getattr(new.settings.budgets, period).total_usd
         if limit_before is not None and (limit is None or limit > limit_before):
             yield f"the {period} limit is higher, or gone"
+    if (old.settings.budgets.holds, new.settings.budgets.holds) == ("bytes", "learnt"):
+        yield "holds are made by what was learnt now"
 
 
 def _mentioned_types(policy: Policy) -> list[str]:
