@@ -29,10 +29,10 @@ from engine.language.syntax_tree import (
     Text,
     Word,
 )
-from engine.language.vocabulary import ATTRIBUTES, FACTS, GIVEN, Fact, Kind
+from engine.language.vocabulary import FACTS, GIVEN, TERMS, Fact, Kind
 
 _NOWHERE = Source("", "").span(0, 0)
-_NEVER_BARE = {"not", "any", "all", "empty", *FACTS, *ATTRIBUTES}
+_NEVER_BARE = {"not", "any", "all", "empty", *TERMS}
 
 
 # --- A task ---------------------------------------------------------------------------------------------

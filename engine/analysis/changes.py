@@ -13,7 +13,7 @@ from typing import assert_never
 from engine.language import syntax_tree as tree
 from engine.language.formatter import print_expression, print_value
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS
+from engine.language.vocabulary import TERMS, WEEKDAYS
 
 Changed = tuple["Edit", tree.Expression]
 
@@ -260,7 +260,7 @@ def _comparison(node: tree.Comparison) -> Iterator[tree.Expression]:
 
 def _scale(node: tree.Comparison) -> tuple[str, ...]:
     """The names in order, where the comparison is with an ordered fact or attribute and not just `is`."""
-    term = FACTS.get(node.left.text) or ATTRIBUTES.get(node.left.text)
+    term = TERMS.get(node.left.text)
     ordered = term is not None and node.operator in ("<", "<=", ">", ">=")
     return term.scale if term is not None and ordered else ()
 
@@ -286,12 +286,11 @@ def _ranges(written: tree.Range) -> Iterator[tree.Range]:
     """Each end one earlier and one later, an hour or a day on."""
     for end in ("low", "high"):
         bound = written.low if end == "low" else written.high
-        week = FACTS["clock.weekday"].scale
         if isinstance(bound, tree.Number):
             names = [str((int(bound.text) + step) % 24) for step in (-1, 1)] if bound.text.isdecimal() else []
         else:
-            place = week.index(bound.text) if bound.text in week else None
-            names = [] if place is None else [week[(place + step) % 7] for step in (-1, 1)]
+            place = WEEKDAYS.index(bound.text) if bound.text in WEEKDAYS else None
+            names = [] if place is None else [WEEKDAYS[(place + step) % 7] for step in (-1, 1)]
         for name in names:
             moved = replace(bound, text=name)
             yield replace(written, low=moved) if end == "low" else replace(written, high=moved)

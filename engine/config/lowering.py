@@ -32,7 +32,7 @@ from engine.language.syntax_tree import (
     Weigh,
     Word,
 )
-from engine.language.vocabulary import ATTRIBUTES, FACTS, KnownModel, ModeMeaning, Names
+from engine.language.vocabulary import TERMS, KnownModel, ModeMeaning, Names
 from engine.language.wording import BARE_NAME
 
 POINTS = Decimal(20)
@@ -193,7 +193,7 @@ def kebab(name: str) -> str:
 
 # --- Words of the language ------------------------------------------------------------------------------
 
-_NEVER_BARE = {"not", "any", "all", "empty", "in", "is", "has", "and", "or", *FACTS, *ATTRIBUTES}
+_NEVER_BARE = {"not", "any", "all", "empty", "in", "is", "has", "and", "or", *TERMS}
 
 
 def _value(name: str, place: Span) -> Word | Text:

@@ -19,7 +19,7 @@ from engine.language.formatter import print_value
 from engine.language.grammar import load_grammar
 from engine.language.source import Source
 from engine.language.statement_forms import STATEMENTS, keywords
-from engine.language.vocabulary import ATTRIBUTES, FACTS, Kind
+from engine.language.vocabulary import ATTRIBUTES, FACTS, TERMS, Kind
 
 Sort: TypeAlias = Literal["keyword", "fact", "attribute", "value", "model", "provider", "let", "rule"]
 
@@ -82,7 +82,7 @@ def complete(view: View, text: str, offset: int) -> list[Proposal]:
     tokens, accepts = _before(text[_statement_start(text, start) : start])
     proposals = [*_names(view, tokens, accepts)] if accepts else []
     compared = _compared(tokens)
-    if compared is not None and (FACTS.get(compared) or ATTRIBUTES[compared]).kind is not Kind.SET:
+    if compared is not None and TERMS[compared].kind is not Kind.SET:
         accepts -= {"EMPTY"}  # only a set can be empty; here it would be a value like any other
     proposals += [
         Proposal(word, "keyword", KEYWORDS.get(word, ""))
@@ -184,11 +184,11 @@ def _compared(tokens: list[Token]) -> str | None:
     if place < 0 or place == end or kinds[place] != "NAME":
         return None
     name = str(tokens[place])
-    return name if name in FACTS or name in ATTRIBUTES else None
+    return name if name in TERMS else None
 
 
 def _values(view: View, name: str) -> Iterator[Proposal]:
-    term = FACTS.get(name) or ATTRIBUTES[name]
+    term = TERMS[name]
     if term.kind is Kind.FLAG:
         yield from (Proposal(word, "value", "") for word in ("yes", "no"))
     yield from (

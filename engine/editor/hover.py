@@ -19,7 +19,7 @@ from engine.language.checked_policy import (
 )
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_statement
-from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Names
+from engine.language.vocabulary import TERMS, Fact, Names
 from engine.language.wording import listed
 
 _PROBE = "\0editor"
@@ -53,7 +53,7 @@ def keyword(word: str) -> str | None:
 
 
 def _term(name: str, names: Names) -> str | None:
-    term = FACTS.get(name) or ATTRIBUTES.get(name)
+    term = TERMS.get(name)
     if term is None:
         return None
     lines = [f"**{name}**: {term.meaning}", f"{term.kind.value}"]
@@ -66,7 +66,7 @@ def _term(name: str, names: Names) -> str | None:
 
 
 def _value(view: View, text: str, of: str | None) -> str | None:
-    term = FACTS.get(of or "") or ATTRIBUTES.get(of or "")
+    term = TERMS.get(of or "")
     if term is None:
         return None
     if term.universe in ("models", "providers"):

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from engine.language import syntax_tree as tree
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS
+from engine.language.vocabulary import TERMS
 
 Role: TypeAlias = Literal["declaration", "rule", "name", "list", "term", "value", "model"]
 
@@ -86,7 +86,7 @@ def _term(value: tree.Value) -> Occurrence:
 
 
 def _value(value: tree.Node, of: str) -> Iterator[Occurrence]:
-    if isinstance(value, tree.Word) and (value.text in FACTS or value.text in ATTRIBUTES):
+    if isinstance(value, tree.Word) and value.text in TERMS:
         yield _term(value)
     elif isinstance(value, tree.Word | tree.Text):
         yield Occurrence(value.span, value.text, "value", of)

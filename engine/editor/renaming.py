@@ -9,7 +9,7 @@ from engine.editor.occurrences import Occurrence, occurrences
 from engine.editor.view import View
 from engine.language.diagnostics import Level
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS
+from engine.language.vocabulary import TERMS
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
@@ -26,7 +26,7 @@ def definition(view: View, occurrence: Occurrence) -> Span | None:
     places = view.names.places
     match occurrence.role:
         case "value":
-            term = FACTS.get(occurrence.of or "") or ATTRIBUTES.get(occurrence.of or "")
+            term = TERMS.get(occurrence.of or "")
             return None if term is None or term.universe is None else places.get((term.universe, text))
         case "name" | "model":
             return places.get(("models", text)) or places.get(("providers", text))

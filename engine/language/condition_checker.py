@@ -14,7 +14,7 @@ from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import All, Any, Condition, Constant, In, IsEmpty, Not
 from engine.language.comparison_checker import ComparisonChecker
-from engine.language.constants import TERMS, Constants
+from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
 from engine.language.list_checker import ListChecker
 from engine.language.messages import names as name_messages
@@ -22,7 +22,7 @@ from engine.language.messages import syntax as syntax_messages
 from engine.language.messages import types as type_messages
 from engine.language.resolver import Namespace
 from engine.language.source import Span
-from engine.language.vocabulary import LOCALITIES, Fact, Kind, Term
+from engine.language.vocabulary import LOCALITIES, TERMS, Fact, Kind, Term
 
 MOST_NESTING = 64
 """How deep brackets and `not` may stand in each other once lets are in place."""

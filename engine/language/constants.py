@@ -14,10 +14,7 @@ from engine.language.diagnostics import Problems
 from engine.language.messages import names as name_messages
 from engine.language.messages import types as type_messages
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS, Kind, KnownModel, Names, Term, Universe
-
-TERMS: Mapping[str, Term] = {**FACTS, **ATTRIBUTES}
-"""Everything that can stand to the left of an operator."""
+from engine.language.vocabulary import TERMS, Kind, KnownModel, Names, Term, Universe
 
 BOUNDS: Mapping[Kind, tuple[int, int | None]] = {
     Kind.TOKENS: (0, None),

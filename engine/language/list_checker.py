@@ -8,12 +8,12 @@ from typing import Literal, TypeAlias, TypeVar
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import All, Any, Compare, Condition, Has
-from engine.language.constants import BOUNDS, TERMS, Constants
+from engine.language.constants import BOUNDS, Constants
 from engine.language.diagnostics import Problems
 from engine.language.messages import types as messages
 from engine.language.resolver import Namespace
 from engine.language.source import Span
-from engine.language.vocabulary import WEEKDAYS, Kind, Term
+from engine.language.vocabulary import TERMS, WEEKDAYS, Kind, Term
 
 _NUMBERS = frozenset(BOUNDS)
 ListForm: TypeAlias = Literal["in", "any", "all"]

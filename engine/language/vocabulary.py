@@ -289,6 +289,9 @@ ATTRIBUTES: dict[str, Term] = {
     )
 }
 
+TERMS: Mapping[str, Term] = {**FACTS, **ATTRIBUTES}
+"""Everything that can stand to the left of an operator."""
+
 LOCALITIES = ("local", "cloud")
 """The two classes a selector names directly; `any` selects both."""
 

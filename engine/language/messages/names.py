@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from engine.language.diagnostics import Diagnostic, Note
 from engine.language.sentences import error, warning
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, Kind, Names, Term
+from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, TERMS, Kind, Names, Term
 from engine.language.wording import (
     listed,
     listed_names,
@@ -36,7 +36,7 @@ _UNIVERSES = {
 
 def looks_like_a_term(word: str) -> bool:
     """Whether a word is meant as a fact or an attribute: it has the beginning of one."""
-    return "." in word and word.split(".")[0] in {name.split(".")[0] for name in (*FACTS, *ATTRIBUTES)}
+    return "." in word and word.split(".")[0] in {name.split(".")[0] for name in TERMS}
 
 
 def unknown_term(span: Span, text: str) -> Diagnostic:
@@ -65,11 +65,11 @@ def unknown_subject(span: Span, text: str, is_word: bool) -> Diagnostic:
             f"{tick(span.text)} is a value, and a comparison begins with a fact or an attribute of a model",
             "write the fact first: `task.context_size > 32k`",
         )
-    same_end = [name for name in (*FACTS, *ATTRIBUTES) if name.split(".", 1)[-1] == text]
+    same_end = [name for name in TERMS if name.split(".", 1)[-1] == text]
     if same_end:
         help = "write " + " or ".join(tick(name) for name in same_end)
     else:
-        similar = nearest(text, (*FACTS, *ATTRIBUTES))
+        similar = nearest(text, TERMS)
         help = f"{tick(similar)} is a similar name" if similar else f"the facts are {listed(FACTS, most=24)}"
     return error("unknown-fact", span, f"there is no fact or attribute {tick(text)}", help)
 
@@ -99,7 +99,7 @@ def unknown_name(
     known += [] if is_quoted else [*lets, *LOCALITIES, "any"]
     similar = meant(text, known) if search else None
     comparisons = _comparisons_with(text, names)
-    if is_quoted and text in (*lets, *LOCALITIES, "any", *FACTS, *ATTRIBUTES):
+    if is_quoted and text in (*lets, *LOCALITIES, "any", *TERMS):
         help = f"a name in quotes is only ever a provider or a model; write {tick(text)} without them"
     elif similar is not None:
         help = f"{tick(written_name(similar))} is a similar name"
@@ -123,7 +123,7 @@ def rule_alone(span: Span, text: str, noun: str, declared: Span) -> Diagnostic:
 def _comparisons_with(value: str, names: Names) -> list[str]:
     """Comparisons in which a name would be a good value."""
     found = []
-    for term in (*FACTS.values(), *ATTRIBUTES.values()):
+    for term in TERMS.values():
         stands_alone = term.universe in ("models", "providers")
         values = () if stands_alone else names.known_values(term) or ()
         if value in values and value != "unknown":
