@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from engine.config import messages
+from engine.config.messages import schema as messages
 from engine.config.yaml_source import MOST_FINDINGS
 from engine.language.diagnostics import Level
 from engine.language.rendering import render
