@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from engine.config.messages import schema as messages
 from engine.config.yaml_source import MOST_FINDINGS
+from engine.language import wording
 from engine.language.diagnostics import Level
 from engine.language.rendering import render
 
@@ -493,7 +493,7 @@ def test_of_thousands_of_unknown_names_a_hundred_are_compared(monkeypatch: pytes
     def nearest(name: str, known: Iterable[str]) -> None:
         among.append(len(list(known)))
 
-    monkeypatch.setattr(messages, "nearest", nearest)
+    monkeypatch.setattr(wording, "nearest", nearest)
     types = ", ".join(f"type-{number}" for number in range(2000))
     overrides = "".join(f"  tpye-{number}: {{}}\n" for number in range(2000))
     found = load(policies=f"task_types: [{types}]\ntask_overrides:\n{overrides}").found
