@@ -15,6 +15,7 @@ from engine.budget.errors import (
     BudgetError,
     BudgetExceeded,
     ClockSuspect,
+    LedgerReplaced,
     LedgerUnavailable,
     NewerSchema,
     UnboundedInput,
@@ -39,6 +40,7 @@ __all__ = [
     "Clock",
     "ClockSuspect",
     "Ledger",
+    "LedgerReplaced",
     "LedgerUnavailable",
     "Limits",
     "LongContext",
@@ -81,4 +83,4 @@ def open_ledger(
         raise ValueError("the shared ledger is PostgreSQL: its url begins with postgresql://")
     from engine.budget.postgres_store import PostgresStore
 
-    return Ledger(PostgresStore(url, clock), limits, clock, strict_dispatch=strict_dispatch)
+    return Ledger(PostgresStore(url, clock, beside=state_dir), limits, clock, strict_dispatch=strict_dispatch)

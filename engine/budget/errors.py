@@ -9,6 +9,7 @@ BudgetError
 ├── AttemptConflict       an attempt id used again for something else, or after its end
 ├── UnknownAttempt        no such attempt was ever reserved
 └── LedgerUnavailable     unreachable, locked, full, damaged
+    ├── LedgerReplaced    gone, emptied or exchanged; nothing is booked until somebody adopts what is there
     └── NewerSchema       written by a newer version of this program
 
 Amounts are integer micro-dollars; messages show dollars.
@@ -25,7 +26,13 @@ def _dollars(micro_usd: int) -> str:
 
 
 class BudgetError(EngineError):
-    """The root of the tree above."""
+    """The root of the tree above; `command` is what helps, and ends the message."""
+
+    command = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}; {self.command}" if self.command else message
 
 
 class BudgetExceeded(BudgetError):
@@ -57,8 +64,8 @@ class AccountClosed(BudgetExceeded):
 
     def __str__(self) -> str:
         return (
-            f"budget {self.account_id} is closed: an attempt cost more than its reservation; "
-            "look at the usage report, then reopen it"
+            f"budget {self.account_id} is closed: an attempt cost more than its reservation; look at `engine "
+            f"ledger show`, then `engine ledger reopen {self.account_id}`"
         )
 
 
@@ -73,6 +80,8 @@ class UnboundedInput(BudgetError):
 class ClockSuspect(BudgetError):
     """The wall clock moved ahead of the machine's uptime by more than the tolerance."""
 
+    command = "set it right, or take it as it is with `engine ledger accept-clock`"
+
 
 class AttemptConflict(BudgetError):
     """The attempt id is taken: by other terms, or by an attempt that has gone further."""
@@ -85,6 +94,16 @@ class UnknownAttempt(BudgetError):
 class LedgerUnavailable(BudgetError):
     """The ledger cannot be read or written, so nothing that costs money may start."""
 
+    command = "see `engine doctor`"
+
+
+class LedgerReplaced(LedgerUnavailable):
+    """The ledger is not the one whose identity was noted beside it."""
+
+    command = "bring the old one back, or go on with what is there by `engine ledger adopt`"
+
 
 class NewerSchema(LedgerUnavailable):
     """The ledger was written by a newer version; this one must not touch it."""
+
+    command = ""

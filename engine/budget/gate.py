@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.budget.errors import LedgerUnavailable
+from engine.budget.forks import after_fork
 from engine.budget.turns import Turns, seconds
 
 try:
@@ -36,6 +37,7 @@ _COUNTERS = struct.Struct("=QQ")  # last ticket drawn, ticket being served
 _COUNTER = struct.Struct("=Q")
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 _TICKETS_FROM = 1024
+_MOST_TICKETS = 1 << 48
 # How often to look: the next in line often, the others less the further back they are.
 _NEXT_NS = 60_000
 _EACH_BEFORE_NS = 150_000
@@ -48,6 +50,15 @@ class Gate:
     def __init__(self, path: Path, uptime_ns: Callable[[], int]) -> None:
         self._path = path
         self._uptime_ns = uptime_ns
+        self._open: set[int] = set()
+        self._turns = Turns()
+        after_fork(self, Gate._begin_again)
+
+    def _begin_again(self) -> None:
+        """In the child of a fork: let go of its parent's passages, which a child must not prolong."""
+        for fd in self._open:
+            os.close(fd)
+        self._open = set()
         self._turns = Turns()
 
     @contextmanager
@@ -68,14 +79,16 @@ class Gate:
     @contextmanager
     def _file_held(self, deadline_ns: int) -> Iterator[None]:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._open.add(fd)
         try:
             if _ORDERED:
                 self._queue(fd, deadline_ns)
             self._until(lambda: _took_file(fd), lambda: 1, deadline_ns)
             yield
-            # Before the close lets the next in line pass, so that it finds the file free.
-            fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
+            # A child may have been forked meanwhile; it must hold none of these locks.
+            _free_all(fd)
+            self._open.discard(fd)
             os.close(fd)
 
     def _queue(self, fd: int, deadline_ns: int) -> None:
@@ -105,7 +118,8 @@ def _pause(duration_ns: int) -> None:
 def _counters(fd: int) -> tuple[int, int]:
     written = os.pread(fd, _COUNTERS.size, 0)
     drawn, serving = _COUNTERS.unpack(written.ljust(_COUNTERS.size, b"\0"))
-    return drawn, serving
+    # Counters that no queue could have come to are damage; to begin again costs the order, never exclusion.
+    return (drawn, serving) if serving <= drawn < _MOST_TICKETS else (0, 0)
 
 
 def _took_file(fd: int) -> bool:
@@ -126,3 +140,10 @@ def _took_byte(fd: int, at: int) -> bool:
 
 def _free_byte(fd: int, at: int) -> None:
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
+
+
+def _free_all(fd: int) -> None:
+    """The whole file and every byte of it. The file first, so that the next in line finds it free."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    if _ORDERED:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))

@@ -14,13 +14,13 @@ accounts. A charge stays in the window of its reservation.
 A free attempt at a local model is recorded when that is possible and never refused: not by a limit, a closed
 account, a suspect clock or a broken ledger.
 
-Calls are synchronous, thread-safe and short: about a millisecond, and up to `WAIT_MS` when the ledger is
+Calls are synchronous, thread-safe and short: about a millisecond, and up to a few seconds when the ledger is
 locked. From asyncio, call them in a thread and shield the call, so that a cancelled task still learns what it
 reserved.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from engine.budget import admission, charges
@@ -30,16 +30,28 @@ from engine.budget.attempts import OPEN_STATES, Attempt, Basis, Outcome, Reserva
 from engine.budget.clock import Clock
 from engine.budget.clock_guard import ClockGuard
 from engine.budget.errors import AttemptConflict, LedgerUnavailable, UnknownAttempt, UnknownPrice
+from engine.budget.identity import Identity
 from engine.budget.money import Usage, prices_to_text
-from engine.budget.store import WAIT_MS, Session, Store, Value
+from engine.budget.store import Session, Store, Value, integer
 from engine.budget.windows import Period, Window
 
 T = TypeVar("T")
 
-# A local call should not wait long to be written down.
+# A local call should not wait long to be written down, nor a paid one to be refused.
 _FREE_WAIT_MS = 250
+_PAID_WAIT_MS = 2_000
 _SNAPSHOT_AGE_US = 1_000_000
 _EXPIRED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a person decided about the ledger."""
+
+    at_us: int
+    action: str
+    subject: str
+    detail: str
 
 
 class Ledger:
@@ -91,7 +103,7 @@ class Ledger:
             self._store.write(
                 lambda session: self._reserve(session, attempt, prices),
                 durable=not free,
-                wait_ms=_FREE_WAIT_MS if free else WAIT_MS,
+                wait_ms=_FREE_WAIT_MS if free else _PAID_WAIT_MS,
             )
         except LedgerUnavailable:
             if not free:
@@ -267,28 +279,47 @@ class Ledger:
             period: admission.current_window(session, period, self._limits.time_zone) for period in Period
         }
 
-    # -- what only a person decides
+    # -- what only a person decides; each is written down
 
     def accept_clock(self) -> None:
         """Take the wall clock as it is now for right, after ClockSuspect. Raises LedgerUnavailable."""
-        self._clock_guard.accepted(self._store.write(self._clock_guard.accept, durable=True))
+
+        def accept(session: Session) -> int:
+            _log(session, "accept-clock", "clock", f"{session.now_us} us since 1970")
+            return self._clock_guard.accept(session)
+
+        self._clock_guard.accepted(self._store.write(accept, durable=True))
 
     def reopen(self, account_id: str) -> bool:
-        """Admit again on an account a breach had closed; False when it was not closed.
-
-        Raises LedgerUnavailable.
-        """
+        """Admit again on an account a breach had closed; False when it was not closed. Raises
+        LedgerUnavailable."""
 
         def reopen(session: Session) -> bool:
-            return bool(
-                session.run(
-                    "UPDATE ledger_windows SET breached = 0 WHERE account_id = ? AND breached = 1",
-                    (account_id,),
-                )
+            opened = session.run(
+                "UPDATE ledger_windows SET breached = 0 WHERE account_id = ? AND breached = 1", (account_id,)
             )
+            if opened:
+                _log(session, "reopen", account_id, f"{opened} windows")
+            return bool(opened)
 
         self._fresh_until_us = None
         return self._store.write(reopen, durable=True)
+
+    def adopt(self) -> Identity:
+        """Go on with the ledger that is there, after LedgerReplaced. Raises LedgerUnavailable."""
+        identity = self._store.adopt()
+        self._fresh_until_us = None
+        self._store.write(lambda session: _log(session, "adopt", identity.ledger_id, ""), durable=True)
+        return identity
+
+    def events(self) -> tuple[Event, ...]:
+        """What persons decided, oldest first. Raises LedgerUnavailable."""
+        rows = self._store.read(
+            lambda session: session.rows(
+                "SELECT at_us, action, subject, detail FROM ledger_events ORDER BY at_us"
+            )
+        )
+        return tuple(Event(integer(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows)
 
     def close(self) -> None:
         """Give back connections; the ledger may be used again."""
@@ -400,3 +431,10 @@ class Ledger:
 
 def _unrecorded(reservation: Reservation, state: State) -> Outcome:
     return Outcome(reservation.attempt_id, state, 0)
+
+
+def _log(session: Session, action: str, subject: str, detail: str) -> None:
+    session.run(
+        "INSERT INTO ledger_events (at_us, action, subject, detail) VALUES (?, ?, ?, ?)",
+        (session.now_us, action, subject, detail),
+    )

@@ -5,30 +5,73 @@ each commit reaches the server's disk before it returns. The time is the server'
 windows and leases. A client that hangs inside a transaction is cut off by the server.
 """
 
-import os
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 from engine.budget.clock import Clock, Reading
-from engine.budget.errors import LedgerUnavailable, NewerSchema
+from engine.budget.errors import LedgerReplaced, LedgerUnavailable, NewerSchema
+from engine.budget.forks import after_fork, never_close
+from engine.budget.identity import Identity, Sidecar, new_ledger_id
 from engine.budget.schema import APPLICATION_ID, STEPS
-from engine.budget.store import WAIT_MS, Row, Session, Value
-from engine.budget.turns import Turns
+from engine.budget.store import READ_WAIT_MS, WAIT_MS, Row, Session, Value, integer
+from engine.budget.turns import Turns, seconds
 
 try:
     import psycopg
+    import psycopg.conninfo
 except ImportError as missing:  # pragma: no cover - depends on the installation
     raise LedgerUnavailable(
         "a ledger in PostgreSQL needs the extra: pip install 'local-first-router[postgres]'"
     ) from missing
 
 T = TypeVar("T")
-Connection = psycopg.Connection[Row]
 
-_CONNECT_S = 3
+_CONNECT_S = 2
 _RETRY_AFTER_US = 2_000_000
+# A server that is gone without a word is noticed by the kernel, a silent one by `Connection`.
+_TCP: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 2_000,
+}
+_WHERE = "the shared ledger"
+_NAMED = "SELECT value FROM ledger_meta WHERE name = 'ledger_id'"
+# A refused ledger draws no number: it would count up to the noted one by being asked.
+_LOCK = f"""
+SELECT pg_advisory_xact_lock({APPLICATION_ID}), ({_NAMED}),
+    CASE WHEN last_value >= %s AND ({_NAMED}) = %s THEN nextval('ledger_count') ELSE last_value END
+FROM ledger_count
+""".encode()
 _SERVER_NOW = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection that waits for no answer beyond `until_ns` of the monotonic clock; None: for ever."""
+
+    until_ns: int | None = None
+
+    def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
+        return super().wait(self._bounded(gen), *arguments, **named)
+
+    def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and self.until_ns is not None and time.monotonic_ns() > self.until_ns:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError("it did not answer in time")
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 class PostgresStore:
@@ -46,37 +89,49 @@ class PostgresStore:
         *,
         server_time: bool = True,
         steps: tuple[tuple[str, ...], ...] = STEPS,
+        beside: Path | None = None,
     ) -> None:
         self._url = url
         self._clock = clock
         self._server_time = server_time
         self._steps = steps
+        self._sidecar = None if beside is None else Sidecar(beside.joinpath(_identity_name(url)))
+        self._noted = Identity("", 0)
+        self._retry_at_us = 0
+        self._begin()
+        after_fork(self, PostgresStore._begin)
+
+    def _begin(self) -> None:
+        """Without connections: at first, and in the child of a fork, which must not close its parent's."""
+        never_close(getattr(self, "_writer", None), getattr(self, "_reader", None))
         self._writer: Connection | None = None
         self._reader: Connection | None = None
         self._writers = Turns()
         self._reader_lock = threading.Lock()
-        self._retry_at_us = 0
-        self._pid = os.getpid()
 
     @property
     def shared_by_hosts(self) -> bool:
         return True
 
     def write(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int = WAIT_MS) -> T:
-        self._refuse_after_fork()
+        until_ns = time.monotonic_ns() + wait_ms * 1_000_000
         if not self._writers.take(wait_ms * 1_000_000):
-            raise LedgerUnavailable("the shared ledger is locked")
+            raise LedgerUnavailable("the shared ledger is locked by other threads")
         try:
-            return self._twice(lambda: self._transact(work, durable=durable, wait_ms=wait_ms))
+            return self._twice(lambda: self._transact(work, durable, wait_ms, until_ns), until_ns)
         finally:
             self._writers.give()
 
     def read(self, work: Callable[[Session], T]) -> T:
-        self._refuse_after_fork()
+        until_ns = time.monotonic_ns() + READ_WAIT_MS * 1_000_000
         if self._writer is None:
-            self.write(lambda session: None, durable=False)
-        with self._reader_lock:
-            return self._twice(lambda: self._look(work))
+            self.write(lambda session: None, durable=False, wait_ms=READ_WAIT_MS)
+        if not self._reader_lock.acquire(timeout=seconds(READ_WAIT_MS * 1_000_000)):
+            raise LedgerUnavailable("the shared ledger is being read by other threads")
+        try:
+            return self._twice(lambda: self._look(work, until_ns), until_ns)
+        finally:
+            self._reader_lock.release()
 
     def close(self) -> None:
         self._writers.take()
@@ -86,33 +141,66 @@ class PostgresStore:
         finally:
             self._writers.give()
 
-    def _twice(self, work: Callable[[], T]) -> T:
+    def adopt(self) -> Identity:
+        self.close()
+        if self._sidecar is not None:
+            with suppress(FileNotFoundError):
+                self._sidecar.path.unlink()
+        self.write(lambda session: None, durable=True)
+        return self._noted
+
+    def _twice(self, work: Callable[[], T], until_ns: int) -> T:
         """A connection may have died unnoticed: every rule may be repeated, so try once more on a new one."""
         try:
             try:
                 return work()
             except psycopg.OperationalError as error:
-                if not self._drop_broken():
+                if not self._drop_broken() or time.monotonic_ns() > until_ns:
                     raise error
                 return work()
+        except psycopg.errors.UndefinedTable:
+            raise LedgerReplaced(f"{_WHERE} was emptied") from None
         except psycopg.Error as error:
             self._drop_broken()
-            raise LedgerUnavailable(f"the shared ledger failed: {_first_line(error)}") from None
+            raise LedgerUnavailable(f"{_WHERE} failed: {_first_line(error)}") from None
 
-    def _transact(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int) -> T:
-        writer = self._open_writer()
+    def _transact(self, work: Callable[[Session], T], durable: bool, wait_ms: int, until_ns: int) -> T:
+        writer = self._open_writer(until_ns)
+        writer.until_ns = until_ns
         with writer.transaction():
             commit = "on" if durable else "off"
             writer.execute(f"SET LOCAL synchronous_commit = {commit}; SET LOCAL lock_timeout = {wait_ms}")
-            writer.execute(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
-            return work(self._session(writer))
+            row = writer.execute(_LOCK, (self._noted.count, self._noted.ledger_id)).fetchone()
+            found = self._found(row)
+            result = work(self._session(writer))
+        if durable:
+            self._note(found)
+        return result
 
-    def _look(self, work: Callable[[Session], T]) -> T:
+    def _found(self, row: Row | None) -> Identity:
+        """The identity that a row ends with. Raises LedgerReplaced when it is not the one noted."""
+        name, count = row[-2:] if row is not None else (None, 0)
+        if name is None:
+            raise LedgerReplaced(f"{_WHERE} was emptied")
+        found = Identity(str(name), integer(count))
+        Sidecar.check(found, self._noted, _WHERE)
+        return found
+
+    def _note(self, found: Identity) -> None:
+        """Note beside the ledger what is on its disk. A note that cannot be written stays behind."""
+        if self._sidecar is not None and found.count > self._noted.count:
+            with suppress(OSError):
+                self._sidecar.write(found, durable=self._noted.count == 0)
+        self._noted = max(self._noted, found, key=lambda identity: identity.count)
+
+    def _look(self, work: Callable[[Session], T], until_ns: int) -> T:
         if self._reader is None:
-            self._reader = self._connect()
-        with self._reader.transaction():
-            self._reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return work(self._session(self._reader))
+            self._reader = self._connect(until_ns)
+        reader = self._reader
+        reader.until_ns = until_ns
+        with reader.transaction():
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return work(self._session(reader))
 
     def _session(self, connection: Connection) -> "_PostgresSession":
         def server_us() -> int:
@@ -124,27 +212,49 @@ class PostgresStore:
         reading = self._clock.reading_of(server_us) if self._server_time else self._clock.reading()
         return _PostgresSession(connection, reading)
 
-    def _open_writer(self) -> Connection:
+    def _open_writer(self, until_ns: int) -> Connection:
         if self._writer is None:
-            connection = self._connect()
+            noted = self._read_note()
+            connection = self._connect(until_ns)
             try:
-                _migrate(connection, self._steps)
+                self._identify(connection, noted)
             except BaseException:
                 connection.close()
                 raise
             self._writer = connection
         return self._writer
 
-    def _connect(self) -> Connection:
+    def _read_note(self) -> Identity | None:
+        try:
+            return None if self._sidecar is None else self._sidecar.read()
+        except OSError as error:
+            raise LedgerUnavailable(f"what was noted of the ledger cannot be read: {error}") from None
+
+    def _identify(self, connection: Connection, noted: Identity | None) -> None:
+        """Compare what the ledger is with what this host noted; a new host takes it as it is."""
+        _migrate(connection, self._steps, noted)
+        row = connection.execute(f"SELECT ({_NAMED}), last_value FROM ledger_count".encode()).fetchone()
+        self._noted = Identity("", 0) if noted is None else noted
+        if noted is None and row is not None:
+            self._noted = Identity(str(row[0]), 0)
+            if self._sidecar is not None:
+                with suppress(OSError):
+                    self._sidecar.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._sidecar.write(Identity(str(row[0]), integer(row[1])), durable=True)
+        self._found(row)
+
+    def _connect(self, until_ns: int) -> Connection:
         if self._clock.uptime_us() < self._retry_at_us:
             raise LedgerUnavailable("the shared ledger could not be reached a moment ago")
         try:
-            connection = psycopg.connect(
+            connection = Connection.connect(
                 self._url,
                 autocommit=True,
                 connect_timeout=_CONNECT_S,
                 application_name="local-first-router ledger",
+                **_TCP,
             )
+            connection.until_ns = until_ns
             connection.execute(
                 f"SET idle_in_transaction_session_timeout = {WAIT_MS}; SET statement_timeout = {2 * WAIT_MS}"
             )
@@ -163,10 +273,6 @@ class PostgresStore:
             self._reader.close()
             self._reader, dropped = None, True
         return dropped
-
-    def _refuse_after_fork(self) -> None:
-        if os.getpid() != self._pid:
-            raise LedgerUnavailable("this ledger was opened before a fork; open one in each process")
 
 
 class _PostgresSession:
@@ -187,8 +293,11 @@ def _placeholders(sql: str) -> bytes:
     return sql.replace("?", "%s").encode()
 
 
-def _migrate(connection: Connection, steps: tuple[tuple[str, ...], ...]) -> None:
-    """Bring the tables to the newest version, in one transaction that nobody else can be in."""
+def _migrate(connection: Connection, steps: tuple[tuple[str, ...], ...], noted: Identity | None) -> None:
+    """Bring the tables to the newest version and name a new ledger, in one exclusive transaction.
+
+    Raises LedgerReplaced when there is no name where one was noted.
+    """
     with connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
         row = connection.execute("SELECT to_regclass('ledger_meta') IS NOT NULL").fetchone()
@@ -197,11 +306,13 @@ def _migrate(connection: Connection, steps: tuple[tuple[str, ...], ...]) -> None
             found = connection.execute(
                 "SELECT value FROM ledger_meta WHERE name = 'schema_version'"
             ).fetchone()
-            version = 0 if found is None else int(str(found[0]))
+            # Tables whose version is gone were emptied; they are still this program's newest.
+            version = len(steps) if found is None else int(str(found[0]))
+        name = connection.execute(_NAMED.encode()).fetchone() if version else None
+        if name is None:
+            Sidecar.check(None, noted, _WHERE)
         if version > len(steps):
             raise NewerSchema(f"the ledger has schema {version}, this version knows {len(steps)}; update it")
-        if version == len(steps):
-            return
         for step in steps[version:]:
             for statement in step:
                 connection.execute(statement.format(integer="BIGINT", strict="").encode())
@@ -210,6 +321,21 @@ def _migrate(connection: Connection, steps: tuple[tuple[str, ...], ...]) -> None
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (str(len(steps)),),
         )
+        connection.execute("CREATE SEQUENCE IF NOT EXISTS ledger_count")
+        connection.execute(
+            "INSERT INTO ledger_meta (name, value) VALUES ('ledger_id', %s) ON CONFLICT DO NOTHING",
+            (new_ledger_id() if noted is None else noted.ledger_id,),
+        )
+
+
+def _identity_name(url: str) -> str:
+    """The file that a host notes this ledger's identity in: one for each database, whoever connects to it."""
+    parts = {
+        name: value
+        for name, value in psycopg.conninfo.conninfo_to_dict(url).items()
+        if name in ("host", "hostaddr", "port", "dbname", "options")
+    }
+    return f"ledger-{hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16]}.identity"
 
 
 def _first_line(error: psycopg.Error) -> str:

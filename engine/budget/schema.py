@@ -6,7 +6,7 @@ step is never edited: a change is a further step, run forward only, in one trans
 `ledger_attempts` holds one row for every attempt ever reserved; a row that has ended is never written again.
 `ledger_corrections` holds what was learnt after an attempt had ended. `ledger_windows` holds the sums of both
 by account and window, which is what admission reads; they can be recomputed from the rows at any time
-(`usage.verify`).
+(`usage.verify`). `ledger_events` holds what a person decided about the ledger.
 """
 
 APPLICATION_ID = 0x4C5F4C44
@@ -106,6 +106,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
         CREATE TABLE ledger_clock_anchors (
             boot_id TEXT NOT NULL PRIMARY KEY,
             offset_us {integer} NOT NULL
+        ) {strict}
+        """,
+    ),
+    (
+        """
+        CREATE TABLE ledger_events (
+            at_us {integer} NOT NULL,
+            action TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            detail TEXT NOT NULL
         ) {strict}
         """,
     ),

@@ -1,17 +1,22 @@
 """What the rules need of a database: exclusive durable transactions, consistent reads, and the time.
 
-The rules are written once, in `ledger.py`, as parametrised SQL of the common ground of SQLite and PostgreSQL
-with `?` for parameters. A store adds how a transaction begins and ends and what its failures are called.
+The rules are written once, in the rooms around `ledger.py`, as parametrised SQL of the common ground of
+SQLite and PostgreSQL with `?` for parameters. A store adds how a transaction begins and ends and what its
+failures are called.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from engine.budget.identity import Identity
+
 Value = int | str | None
 Row = tuple[Value, ...]
 T = TypeVar("T")
 
+# How long a call waits for the ledger: one that ends an attempt, and one that only reads.
 WAIT_MS = 5_000
+READ_WAIT_MS = 2_000
 
 
 class Session(Protocol):
@@ -48,6 +53,9 @@ class Store(Protocol):
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on one consistent state, without waiting for writers."""
+
+    def adopt(self) -> Identity:
+        """Take what is there for the ledger from now on, whatever was noted beside it."""
 
     def close(self) -> None:
         """Give back what was opened; a later call opens again."""

@@ -104,16 +104,6 @@ def test_another_kind_of_url_is_refused(tmp_path: Path) -> None:
         open_default(state_dir=tmp_path, url="redis://somewhere", limits=LIMITS, clock=real_clock())
 
 
-def test_a_ledger_is_not_used_after_a_fork(ledger: Ledger) -> None:
-    """A connection must not cross into a child; the child is told so, and its local models still run."""
-    ledger.reserve(attempt("a"))
-    ledger.store._pid = -1  # type: ignore[attr-defined]
-    with pytest.raises(LedgerUnavailable, match="fork"):
-        ledger.reserve(attempt("b"))
-    assert local_is_served(ledger)
-    ledger.store._pid = os.getpid()  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize(
     ("mount", "expected"),
     [("nfs4", "nfs4"), ("ext4", "ext4")],
@@ -343,7 +333,7 @@ def test_a_locked_ledger_refuses_cloud_and_serves_local(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that holds the gate and hangs costs the others a short wait, not their local models."""
-    monkeypatch.setattr("engine.budget.ledger.WAIT_MS", 30)
+    monkeypatch.setattr("engine.budget.ledger._PAID_WAIT_MS", 30)
     monkeypatch.setattr("engine.budget.ledger._FREE_WAIT_MS", 10)
     clock = real_clock()
     ledger = Ledger(SqliteStore(tmp_path, clock), LIMITS, clock)

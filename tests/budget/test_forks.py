@@ -1,0 +1,68 @@
+"""A ledger inherited through `fork`: the child has connections and locks of its own, the parent keeps its."""
+
+import os
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from engine.budget import Attempt, BudgetExceeded, Ledger, Limits, Rates, TokenPrices
+
+PRICES = TokenPrices(Rates.from_usd(1, 1))
+OpenLedger = Callable[..., Ledger]
+
+
+def paid(name: str) -> Attempt:
+    return Attempt(name, "decision", "north", "model", False, 250_000, PRICES, 60)
+
+
+def in_child(work: Callable[[], object]) -> bool:
+    """True when `work` ended without an error in a forked child."""
+    pid = os.fork()
+    if not pid:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_child_books_in_the_same_limit(open_ledger: OpenLedger) -> None:
+    """Parent and child take turns, and both see what the other booked."""
+    ledger = open_ledger(Limits(daily_usd=1))
+    ledger.reserve(paid("a"))
+    assert in_child(lambda: ledger.reserve(paid("b")))
+    ledger.reserve(paid("c"))
+    assert in_child(lambda: ledger.reserve(paid("d")))
+    with pytest.raises(BudgetExceeded):
+        ledger.reserve(paid("e"))
+
+
+def test_a_child_forked_in_the_middle_of_a_write_holds_nothing(open_ledger: OpenLedger) -> None:
+    """The parent's passage ends when the parent says so, although the child inherited it."""
+    ledger = open_ledger(Limits(daily_usd=1))
+    ledger.reserve(paid("a"))
+    forked, may_end = threading.Event(), threading.Event()
+    reader, writer = os.pipe()
+
+    def slow(session: object) -> None:
+        forked.set()
+        may_end.wait(30)
+
+    thread = threading.Thread(target=lambda: ledger.store.write(slow, durable=False))
+    thread.start()
+    assert forked.wait(30)
+    pid = os.fork()
+    if not pid:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+    may_end.set()
+    thread.join()
+    ledger.reserve(paid("b"))
+    other = open_ledger(Limits(daily_usd=1))
+    other.reserve(paid("c"))
+    os.close(writer)
+    os.waitpid(pid, 0)
