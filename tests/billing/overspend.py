@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -26,9 +27,9 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -36,18 +37,20 @@ from pathlib import Path
 from typing import Any
 
 from engine import EngineError, ModelRouter, TaskProfile
+from engine.budget.usage import verify
 from engine.policy import Policy, load_or_raise
 
-from . import planted
+from .planted import BUGS, Bug
 from .vendor import MANNERS
 
-WORKERS = 8
-CALLS = 4
 DEADLINE_S = 1.5
 LEAVES = (None, None, None, 1, 1, 2, 5)
 """After how many pieces a caller leaves a stream; None: it reads to the end."""
-SELDOM = {"whole/silent": 0.05, "stream/silent": 0.05, "stream/endless": 0.3}
+SELDOM = {"whole/silent": 0.05, "stream/silent": 0.05, "stream/endless": 0.2}
 """Manners that take long, and so come less often than the others."""
+BREACHES = ("whole/too-much", "stream/too-much")
+"""Manners after which budgets are closed: they come in one schedule of five."""
+LIMITS_USD = ("0.01", "0.03", "0.1", "0.3")
 
 MODELS = """\
 providers:
@@ -79,6 +82,7 @@ task_types: [chat, messages]
 budgets:
   daily: {{total_usd: {limit}{holds}}}
 """
+TASKS = ("chat", "messages")
 ROUTES = """\
 route chat: use acme, then beta when task.type is chat
 route messages: use beta, then acme
@@ -89,14 +93,16 @@ STRICT, RELAXED = "/v1", "/stops/v1\n    billing: {on_abort: as-shown}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all schedules of a run have in common."""
+    """What all schedules of a run have in common: `workers` processes with so many `calls` each."""
 
     port: int
     log: Path
     state: Path
     relaxed: bool = False
-    bug: str | None = None
+    bug: Bug | None = None
     holds: str | None = None
+    workers: int = 8
+    calls: int = 4
 
 
 @dataclass(slots=True)
@@ -107,6 +113,7 @@ class Report:
     calls: int = 0
     answered: int = 0
     refused: int = 0
+    closed: int = 0
     kills: int = 0
     limits: int = 0
     billed: float = 0
@@ -116,6 +123,30 @@ class Report:
     violations: list[str] = field(default_factory=list)
     manners: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Mapping[str, Any]) -> None:
+        """Take in another report, as `asdict` writes it."""
+        self.worst_share_of_a_limit = max(self.worst_share_of_a_limit, other["worst_share_of_a_limit"])
+        self.violations += other["violations"]
+        self.manners.update(other["manners"])
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + other[name])
+
+    def told(self) -> dict[str, Any]:
+        """What a reader wants of it."""
+        sums = {name: getattr(self, name) for name in _SUMS}
+        return sums | {
+            "booked_of_billed": round(self.booked / self.billed, 3) if self.billed else None,
+            "forfeited_of_billed": round(self.forfeited / self.billed, 3) if self.billed else None,
+            "billed_of_limits": round(self.billed / self.limits, 3) if self.limits else None,
+            "worst_share_of_a_limit": self.worst_share_of_a_limit,
+            "violations": len(self.violations),
+        }
+
+
+_SUMS = (
+    "schedules", "calls", "answered", "refused", "closed", "kills", "limits", "billed", "booked", "forfeited",
+)  # fmt: skip
+
 
 class Schedule:
     """One ledger, one limit, eight workers."""
@@ -123,8 +154,12 @@ class Schedule:
     def __init__(self, plan: Plan, seed: int) -> None:
         self.plan, self.run = plan, f"{seed}"
         self.dice = random.Random(seed)
-        self.limit = Decimal(self.dice.choice(("0.01", "0.03", "0.1", "0.3")))
+        self.limit = Decimal(self.dice.choice(LIMITS_USD))
         self.kills = self.dice.choice((0, 0, 1, 3))
+        has_breaches = self.dice.random() < 0.2
+        self.manners = tuple(manner for manner in MANNERS if has_breaches or manner not in BREACHES)
+        if plan.bug is not None:
+            self.limit, self.kills, self.manners = plan.bug.limit_usd, 0, plan.bug.manners
         self.state = plan.state / self.run
         self.state.mkdir(parents=True)
         self.policy = policy_of(plan, self.limit)
@@ -132,8 +167,8 @@ class Schedule:
     def work(self) -> tuple[int, Counter[str]]:
         """All workers to their end; how many were killed, and what became of the calls."""
         reads, writes = os.pipe()
-        running = {self._fork(number, writes): number for number in range(WORKERS)}
-        killed, births = 0, WORKERS
+        running = {self._fork(number, writes): number for number in range(self.plan.workers)}
+        killed, births = 0, self.plan.workers
         while running:
             if killed < self.kills:
                 time.sleep(self.dice.uniform(0.005, 0.15))
@@ -142,7 +177,7 @@ class Schedule:
                 killed += 1
             pid, status = os.waitpid(-1, 0)
             number = running.pop(pid)
-            if os.WIFSIGNALED(status) and births < WORKERS + self.kills:
+            if os.WIFSIGNALED(status) and births < self.plan.workers + self.kills:
                 running[self._fork(births, writes)] = number
                 births += 1
         os.close(writes)
@@ -156,7 +191,7 @@ class Schedule:
         try:
             os.environ["ENGINE_STATE_DIR"] = str(self.state)
             if self.plan.bug is not None:
-                planted.plant(self.plan.bug)
+                self.plan.bug.plant()
             asyncio.run(self._calls(number, told))
         except BaseException:
             (self.state / f"traceback-{os.getpid()}").write_text(traceback.format_exc())
@@ -165,47 +200,24 @@ class Schedule:
 
     async def _calls(self, number: int, told: int) -> None:
         dice = random.Random(f"{self.run} {number}")
-        weights = [SELDOM.get(manner, 1.0) for manner in MANNERS]
+        weights = [SELDOM.get(manner, 1.0) for manner in self.manners]
         async with ModelRouter.of(self.policy) as router:
-            for _ in range(CALLS):
-                manner = dice.choices(MANNERS, weights)[0]
+            for _ in range(self.plan.calls):
+                manner = dice.choices(self.manners, weights)[0]
                 leaves = dice.choice(LEAVES)
                 text = f"run {self.run} manner {manner} leaves {leaves or 0} tokens "
                 size = dice.choice((40, 400, 4_000, 12_000))
                 # No more tokens than bytes, as a byte-level tokeniser promises.
                 text += f"{dice.randint(10, size)} " + "x" * size
-                outcome = await self._call(router, dice, manner, text, leaves)
+                task = TaskProfile(dice.choice(TASKS))
+                outcome = await ask(router, dice, task, manner, text, leaves=leaves)
                 os.write(told, f"{outcome} {manner}\n".encode())
-
-    async def _call(
-        self, router: ModelRouter, dice: random.Random, manner: str, text: str, leaves: int | None
-    ) -> str:
-        task = TaskProfile(dice.choice(("chat", "messages")))
-        messages = [{"role": "user", "content": text}]
-        most = dice.choice((64, 300, 1_000))
-        try:
-            if manner.startswith("whole"):
-                asked = router.select_and_invoke(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
-                await (asked if leaves is None else asyncio.wait_for(asked, dice.uniform(0.0005, 0.05)))
-                return "answered"
-            seen = 0
-            stream = router.stream(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
-            async with aclosing(stream) as pieces:
-                async for _ in pieces:
-                    seen += 1
-                    if seen == leaves:
-                        return "left"
-            return "answered"
-        except TimeoutError:
-            return "left"
-        except EngineError as error:
-            return type(error).__name__
 
     def judge(self, report: Report, bills: list[dict[str, Any]]) -> None:
         """The provider's books against the limit and the ledger's."""
         billed = sum((Fraction(bill["micro_usd"]) for bill in bills), Fraction(0))
         limit = int(self.limit * 1_000_000)
-        booked, forfeited = self._booked()
+        booked, forfeited, findings = self._booked()
         report.schedules += 1
         report.limits += limit
         report.billed += float(billed)
@@ -218,11 +230,15 @@ class Schedule:
         if billed > booked:
             short = float(billed) - booked
             report.violations.append(f"run {self.run}: {short:.2f} billed and not booked")
+        if booked > limit:
+            report.violations.append(f"run {self.run}: {booked} booked of {limit}")
+        if findings:
+            report.violations.append(f"run {self.run}: {findings} findings in the books")
         for path in self.state.glob("traceback-*"):
             report.violations.append(f"run {self.run}: {path.read_text().splitlines()[-1]}")
 
-    def _booked(self) -> tuple[int, int]:
-        """Spent and held today in all, and what of it was forfeited; read by a process of its own."""
+    def _booked(self) -> tuple[int, int, int]:
+        """As `booked` has it; read by a process of its own."""
         reads, writes = os.pipe()
         pid = os.fork()
         if not pid:
@@ -237,10 +253,41 @@ class Schedule:
         with os.fdopen(reads) as told:
             text = told.read()
         try:
-            spent, forfeited = map(int, text.split())
+            spent, forfeited, findings = map(int, text.split())
         except ValueError:
             raise RuntimeError(text) from None
-        return spent, forfeited
+        return spent, forfeited, findings
+
+
+async def ask(
+    router: ModelRouter,
+    dice: random.Random,
+    task: TaskProfile,
+    manner: str,
+    text: str,
+    *,
+    leaves: int | None,
+) -> str:
+    """One call, and what became of it."""
+    messages = [{"role": "user", "content": text}]
+    most = dice.choice((64, 300, 1_000))
+    try:
+        if manner.startswith("whole"):
+            asked = router.select_and_invoke(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
+            await (asked if leaves is None else asyncio.wait_for(asked, dice.uniform(0.0005, 0.05)))
+            return "answered"
+        shown = 0
+        stream = router.stream(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
+        async with aclosing(stream) as pieces:
+            async for _ in pieces:
+                shown += 1
+                if shown == leaves:
+                    return "left"
+        return "answered"
+    except TimeoutError:
+        return "left"
+    except EngineError as error:
+        return type(error).__name__
 
 
 @cache
@@ -256,58 +303,101 @@ def policy_of(plan: Plan, limit: Decimal) -> Policy:
     return load_or_raise(folder)
 
 
-def booked(state: Path, policy: Policy) -> tuple[int, int]:
-    """What the ledger in `state` holds against the daily limit, and how much of it is forfeits, in
-    micro-dollars."""
+def booked(state: Path, policy: Policy) -> tuple[int, int, int]:
+    """What the ledger in `state` holds against the daily limit and how much of it is forfeits, in
+    micro-dollars, and how many things are wrong in its books."""
     os.environ["ENGINE_STATE_DIR"] = str(state)
     router = ModelRouter.of(policy)
     day = next(one for one in router.ledger.snapshot().accounts if one.account.account_id == "daily")
     sql = "SELECT COALESCE(SUM(forfeited_micro_usd), 0) FROM ledger_windows WHERE account_id = 'daily'"
     forfeited = router.ledger.store.read(lambda session: session.rows(sql))[0][0]
-    return day.spent_micro_usd + day.held_micro_usd, int(forfeited or 0)
+    spent = day.spent_micro_usd + day.held_micro_usd
+    return spent, int(forfeited or 0), len(verify(router.ledger).findings)
 
 
 def run(
-    schedules: int, first_seed: int, *, relaxed: bool, bug: str | None, holds: str | None = None
+    schedules: int, first_seed: int, *, relaxed: bool, holds: str | None = None, bug: Bug | None = None
 ) -> Report:
     """So many schedules, one after the other."""
-    report = Report()
-    logging.getLogger("engine").setLevel(logging.CRITICAL)
+    with _plan(relaxed=relaxed, holds=holds) as plan:
+        return _run(plan if bug is None else _with(plan, bug), schedules, first_seed)
+
+
+def seen(bugs: Mapping[str, Bug], schedules: int = 5) -> dict[str, str | None]:
+    """The first violation that shows each bug, None when so many schedules have shown none."""
+    found: dict[str, str | None] = {}
+    with _plan(relaxed=False) as strict, _plan(relaxed=True) as relaxed:
+        for number, (name, bug) in enumerate(bugs.items()):
+            plan = _with(relaxed if bug.relaxed else strict, bug)
+            violations = _run(plan, schedules, 1_000 * (number + 1)).violations
+            found[name] = violations[0] if violations else None
+    return found
+
+
+def _with(plan: Plan, bug: Bug) -> Plan:
+    return replace(plan, bug=bug, workers=2, calls=8)
+
+
+@contextmanager
+def _plan(*, relaxed: bool, holds: str | None = None) -> Iterator[Plan]:
+    """A provider that is up, a folder for all the ledgers, and everything imported and built."""
+    logging.getLogger("engine").setLevel(logging.CRITICAL + 1)
     os.environ["BILLING_TEST_KEY"] = "k-000-test-000"
     with tempfile.TemporaryDirectory(dir=_memory()) as folder, _vendor(Path(folder) / "bills") as port:
-        log = Path(folder) / "bills"
-        plan = Plan(port, log, Path(folder) / "state", relaxed, bug, holds)
+        plan = Plan(port, Path(folder) / "bills", Path(folder) / "state", relaxed, holds=holds)
         _warm_up(plan)
-        read = 0
-        for seed in range(first_seed, first_seed + schedules):
-            schedule = Schedule(plan, seed)
-            kills, outcomes = schedule.work()
-            time.sleep(0.02)  # what a caller left is billed when the vendor sees it
-            bills: dict[str, list[dict[str, Any]]] = defaultdict(list)
-            with log.open("rb") as lines:
-                lines.seek(read)
-                for line in lines:
-                    bill = json.loads(line)
-                    bills[bill["run"]].append(bill)
-                    read += len(line)
-            schedule.judge(report, bills[schedule.run])
-            report.kills += kills
-            report.calls += sum(outcomes[manner] for manner in MANNERS)
-            report.answered += outcomes["answered"]
-            report.refused += outcomes["BudgetExceeded"] + outcomes["NoEligibleModel"]
-            shutil.rmtree(schedule.state)
-            if bug is not None and report.violations:
-                break
+        yield plan
+
+
+def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
+    """Ends early when a planted bug was seen."""
+    report = Report()
+    read = plan.log.stat().st_size
+    for seed in range(first_seed, first_seed + schedules):
+        schedule = Schedule(plan, seed)
+        kills, outcomes = schedule.work()
+        time.sleep(0.02)  # what a caller left is billed when the vendor sees it
+        bills: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        with plan.log.open("rb") as lines:
+            lines.seek(read)
+            for line in lines:
+                bill = json.loads(line)
+                bills[bill["run"]].append(bill)
+                read += len(line)
+        schedule.judge(report, bills[schedule.run])
+        report.kills += kills
+        report.calls += sum(outcomes[manner] for manner in MANNERS)
+        report.answered += outcomes["answered"]
+        report.refused += outcomes["BudgetExceeded"] + outcomes["NoEligibleModel"]
+        report.closed += outcomes["AccountClosed"]
+        shutil.rmtree(schedule.state)
+        if plan.bug is not None and report.violations:
+            break
     return report
 
 
 def _warm_up(plan: Plan) -> None:
-    """Have everything imported and built before the workers are forked: their deadlines are for calls."""
+    """Have everything imported and built before the workers are forked: their deadlines are for calls.
+
+    The SDKs build what they read an answer with when they first see one of its kind, so every manner of both
+    APIs is seen once.
+    """
     os.environ["ENGINE_STATE_DIR"] = str(plan.state / "warm-up")
-    silent = os.open(os.devnull, os.O_WRONLY)
-    for seed in range(-4, 0):
-        asyncio.run(Schedule(plan, seed)._calls(0, silent))
-    os.close(silent)
+
+    async def call_all() -> None:
+        async with ModelRouter.of(policy_of(plan, Decimal(100))) as router:
+            await asyncio.gather(
+                *(call(router, TaskProfile(task), manner) for manner in MANNERS for task in TASKS)
+            )
+
+    async def call(router: ModelRouter, task: TaskProfile, manner: str) -> None:
+        dice = random.Random(manner)
+        text = f"run warm-up manner {manner} leaves 0 tokens 10 {'x' * 40}"
+        await ask(router, dice, task, manner, text, leaves=None)
+
+    asyncio.run(call_all())
+    gc.collect()
+    gc.freeze()
 
 
 def _memory() -> str | None:
@@ -325,24 +415,56 @@ def _vendor(log: Path) -> Iterator[int]:
         vendor.kill()
 
 
+def _side_by_side(jobs: int, asked: argparse.Namespace) -> Report:
+    """The schedules dealt to so many processes: much of a schedule is waiting."""
+    shares = [asked.schedules // jobs + (number < asked.schedules % jobs) for number in range(jobs)]
+    running, seed = [], asked.seed
+    for share in shares:
+        command = [sys.executable, "-m", "tests.billing.overspend", "--schedules", str(share)]
+        command += ["--seed", str(seed), "--raw", *(["--relaxed"] if asked.relaxed else [])]
+        command += [] if asked.holds is None else ["--holds", asked.holds]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        seed += share
+    report = Report()
+    for process in running:
+        report.add(json.loads(process.communicate()[0].splitlines()[-1]))
+    return report
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--schedules", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--relaxed", action="store_true", help="the provider documents that an abort stops billing"
-    )
-    parser.add_argument("--plant", choices=sorted(planted.BUGS))
+    parser.add_argument("--jobs", type=int, default=1, help="so many processes side by side")
+    parser.add_argument("--relaxed", action="store_true", help="acme documents that an abort stops billing")
     parser.add_argument("--holds", choices=("bytes", "learnt"))
+    parser.add_argument("--plant", choices=["all", *sorted(BUGS)], help="a planted bug, or each in turn")
+    parser.add_argument("--raw", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    report = run(asked.schedules, asked.seed, relaxed=asked.relaxed, bug=asked.plant, holds=asked.holds)
-    for violation in report.violations[:20]:
-        print(violation)
-    told = asdict(report) | {"violations": len(report.violations), "manners": dict(report.manners)}
-    print(json.dumps(told))
+    if asked.plant is not None:
+        return _told_of_bugs(BUGS if asked.plant == "all" else {asked.plant: BUGS[asked.plant]})
+    if asked.jobs > 1:
+        report = _side_by_side(asked.jobs, asked)
+    else:
+        report = run(asked.schedules, asked.seed, relaxed=asked.relaxed, holds=asked.holds)
+    if asked.raw:
+        print(json.dumps(asdict(report)))
+    else:
+        for violation in report.violations[:20]:
+            print(violation)
+        print(json.dumps(report.told()))
     return 1 if report.violations else 0
+
+
+def _told_of_bugs(bugs: Mapping[str, Bug]) -> int:
+    """Red as it must be: 1 when every bug was seen, 0 when one was not."""
+    found = seen(bugs)
+    for name, violation in found.items():
+        print(f"{name}: {violation or 'NOT SEEN'}")
+    print(json.dumps({"planted": len(found), "unseen": [name for name in found if found[name] is None]}))
+    return 0 if None in found.values() else 1
 
 
 if __name__ == "__main__":

@@ -124,9 +124,12 @@ REPORTS: dict[str, Callable[[Truth], dict[str, Any]]] = {
 WHOLE = (*REPORTS, "none", "cut", "unreadable", "html", "silent", "throttled", "broken", "gateway-timeout")
 STREAMED = (
     *REPORTS, "none", "zeros-then-real", "started-then-real", "started-then-cut", "real-with-finish",
-    "in-the-choice", "after-a-choice", "cut", "unreadable", "error-event", "error-event-first", "endless",
-    "silent", "slow", "throttled", "broken",
+    "real-then-less", "in-the-choice", "after-a-choice", "cut", "unreadable", "error-event",
+    "error-event-first", "endless", "silent", "slow", "throttled", "broken",
 )  # fmt: skip
+ENDLESS = 3_000
+"""Pieces, three times the most that is ever asked for; then the stream stays open and nothing more comes."""
+
 CUT_INTO = ("none", "zeros-then-real", "started-then-real", "real-with-finish", "in-the-choice", "inside")
 """Streams that are cut at a random byte."""
 
@@ -235,6 +238,8 @@ def stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
             yield _chunk(None, "stop", _started(truth))
         case "real-with-finish":
             yield _chunk(None, "stop", real) + _DONE
+        case "real-then-less":
+            yield _chunk(None, "stop", real) + _last(_started(truth)) + _DONE
         case "in-the-choice":
             yield _chunk(None, "stop", in_choice=real) + _DONE
         case "after-a-choice":
@@ -244,7 +249,7 @@ def stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
         case "error-event":
             yield _event({"error": {"message": "overloaded", "type": "server_error", "code": 503}})
         case "endless":
-            for piece in range(20_000):
+            for piece in range(ENDLESS):
                 yield _chunk(f"more{piece} ")
         case "none" | "cut" | "slow" | "unreadable" | "silent":
             yield _chunk(None, "stop") + _DONE
@@ -303,7 +308,7 @@ def messages_stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
         return
     yield _named({"type": "message_start", "message": _message(begun, [], None)})
     yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    pieces = 20_000 if name == "endless" else asked.dice.choice((1, 3, 8))
+    pieces = ENDLESS if name == "endless" else asked.dice.choice((1, 3, 8))
     for piece in range(pieces):
         delta = {"type": "text_delta", "text": f"word{piece} "}
         yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
@@ -346,14 +351,16 @@ class Vendor:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while (got := await _read(reader)) is not None:
-                if not await self._answer(writer, *got):
+                if not await self._answer(reader, writer, *got):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter, path: str, body: bytes) -> bool:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes
+    ) -> bool:
         """Bill and answer; False when the connection is over."""
         if not body:
             return await _send(writer, 200, b'{"object": "list", "data": [{"id": "m"}], "models": []}')
@@ -372,10 +379,12 @@ class Vendor:
         if name == "gateway-timeout":
             return await _send(writer, 504, b"<html>504 Gateway Time-out</html>", "text/html")
         if asked.streams:
-            return await self._stream(writer, asked, name, leaves_late)
-        return await self._whole(writer, asked, name)
+            return await self._stream(reader, writer, asked, name, leaves_late)
+        return await self._whole(reader, writer, asked, name)
 
-    async def _whole(self, writer: asyncio.StreamWriter, asked: _Asked, name: str) -> bool:
+    async def _whole(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: _Asked, name: str
+    ) -> bool:
         if asked.anthropic:
             usage = None if name == "none" else _messages_report(name, asked.truth)
             whole = json.dumps(_message(usage, [{"type": "text", "text": "two words"}], "end_turn")).encode()
@@ -388,7 +397,7 @@ class Vendor:
             case "html":
                 return await _send(writer, 200, b"<!doctype html><title>Just a moment</title>", "text/html")
             case "silent":
-                await asyncio.sleep(30)
+                await _until_gone(reader)
                 return False
             case "cut":
                 await _send(writer, 200, whole, cut=asked.dice.randrange(len(whole)))
@@ -398,7 +407,12 @@ class Vendor:
                 return await _send(writer, 200, whole)
 
     async def _stream(
-        self, writer: asyncio.StreamWriter, asked: _Asked, name: str, leaves_late: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        asked: _Asked,
+        name: str,
+        leaves_late: bool,
     ) -> bool:
         head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         shown, size, whole = 0, 0, False
@@ -420,11 +434,14 @@ class Vendor:
                 await writer.drain()
                 shown += 1
                 if name == "silent":
-                    await asyncio.sleep(30)
+                    await _until_gone(reader)
                 if name == "slow" or shown % 512 == 0:
                     await asyncio.sleep(0.002)
-                if writer.transport.is_closing():
+                if reader.at_eof() or writer.transport.is_closing():
                     raise ConnectionResetError
+            if name == "endless":
+                await _until_gone(reader)
+                raise ConnectionResetError
             if name == "started-then-cut":
                 _break(writer, reset=False)
                 return False
@@ -439,6 +456,12 @@ class Vendor:
                     # An abort stops the meter: the input, and a token for each piece that the caller took.
                     truth = Truth(truth.input, min(truth.output, asked.leaves), truth.cached, truth.written)
                 self._bill(asked, truth.micro_usd, name if whole else f"{name}, left")
+
+
+async def _until_gone(reader: asyncio.StreamReader) -> None:
+    """Say nothing more until the caller has gone."""
+    while not reader.at_eof():
+        await asyncio.sleep(0.005)
 
 
 def _write_chunk(writer: asyncio.StreamWriter, piece: bytes) -> None:
