@@ -2,15 +2,15 @@
 it, or tells it late.
 
 It knows nothing of the engine. Each POST is billed in its own log before the first byte of the answer leaves,
-one line of JSON a bill: `{"run", "manner", "micro_usd", "paid_for"}`. Amounts are exact fractions of
-micro-dollars, written as `N/D`.
+one line of JSON a bill: `{"run", "call", "manner", "micro_usd", "paid_for"}`. Amounts are exact fractions
+of micro-dollars, written as `N/D`.
 
     python -m tests.billing.vendor LOG     prints its port, serves until its standard input closes
 
-The first words of a prompt say which run the call belongs to, which manners the vendor shows, and after how
-many pieces the caller will leave (`run 17 manner stream/slow leaves 2 tokens 40`; 0: it stays), so that one
-process serves any number of policies, ledgers and routers. A vendor under /stops/ documents that an abort
-stops its meter.
+The first words of a prompt say which run and call it is, which manners the vendor shows, and after how many
+pieces the caller will leave (`run 17 call 17.3.0 manner stream/slow leaves 2 tokens 40`; 0: it stays), so
+that one process serves any number of policies, ledgers and routers. A vendor under /stops/ documents that an
+abort stops its meter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 INPUT, CACHED, WRITTEN, OUTPUT = Fraction(1), Fraction(1, 10), Fraction(5, 4), Fraction(10)
 """Micro-dollars a token: $1, $0.10, $1.25 and $10 a million."""
 
-CALL = re.compile(r"run (\S+) manner (\S+) leaves (\d+) tokens (\d+)")
+CALL = re.compile(r"run (\S+) call (\S+) manner (\S+) leaves (\d+) tokens (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,7 @@ class _Asked:
     """
 
     run: str
+    call: str
     manner: str
     leaves: int
     stops_on_abort: bool
@@ -163,7 +164,7 @@ def read_call(path: str, body: bytes) -> _Asked:
     most = asked.get("max_completion_tokens") or asked.get("max_tokens")
     assert isinstance(most, int), "nothing bounds the output"
     dice = random.Random(f"{found[0]} {len(body)}")
-    tokens = int(found[4])
+    tokens = int(found[5])
     cached = dice.randrange(tokens // 2) if dice.random() < 0.5 else 0
     output = dice.choice((most, most, max(1, most // 2), min(3, most)))
     reasoning = dice.randrange(output) if dice.random() < 0.5 else 0
@@ -171,8 +172,9 @@ def read_call(path: str, body: bytes) -> _Asked:
     truth = Truth(tokens, output, cached, written, reasoning)
     return _Asked(
         run=found[1],
-        manner=found[2],
-        leaves=int(found[3]),
+        call=found[2],
+        manner=found[3],
+        leaves=int(found[4]),
         stops_on_abort=path.startswith("/stops/"),
         truth=truth,
         streams=bool(asked.get("stream")),
@@ -345,7 +347,8 @@ class Vendor:
         self._log = log
 
     def _bill(self, asked: _Asked, amount: Fraction, reason: str) -> None:
-        line = {"run": asked.run, "manner": asked.manner, "micro_usd": str(amount), "paid_for": reason}
+        line = {"run": asked.run, "call": asked.call, "manner": asked.manner}
+        line |= {"micro_usd": str(amount), "paid_for": reason}
         os.write(self._log, json.dumps(line).encode() + b"\n")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
