@@ -17,7 +17,8 @@ class AttemptRecord:
     """One attempt, or one member that was passed over (`skipped`: not called, nothing reserved).
 
     `unaffordable`: the ledger refused the reservation, nothing was sent. Amounts are micro-dollars;
-    `max_tokens` is what was sent, less than asked when the budget allowed no more.
+    `max_tokens` is what was sent, less than asked when the budget allowed no more. `breach`: it cost more
+    than was held, or reported more than it can have used.
     """
 
     model: Model
@@ -32,6 +33,7 @@ class AttemptRecord:
     reserved_micro_usd: int = 0
     charge_micro_usd: int = 0
     basis: Basis | None = None
+    breach: bool = False
     usage: Usage | None = None
     dispatched: bool = False
     cold: bool | None = None

@@ -389,10 +389,12 @@ class RequestExecution:
         record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
         if settlement.note is not None and reservation.amount_micro_usd:
             record.notes.append(settlement.note)
+        record.breach = settlement.over_report is not None
         if record.charge_micro_usd > reservation.amount_micro_usd:
             record.notes.append(
                 "it cost more than its reservation; its budgets are closed until somebody looks"
             )
+            record.breach = True
             log_events.breached(record)
         elif settlement.over_report is not None:
             record.notes.append("its budgets are closed until somebody looks")

@@ -274,6 +274,7 @@ def _attempt_json(record: AttemptRecord) -> dict[str, Any]:
         "reserved_micro_usd": record.reserved_micro_usd,
         "charge_micro_usd": record.charge_micro_usd,
         "charged_by": None if record.basis is None else record.basis.value,
+        "breach": record.breach,
         "input_tokens": None if usage is None else usage.prompt_tokens,
         "output_tokens": None if usage is None else usage.output_tokens,
         "cold_start": record.cold,

@@ -173,6 +173,28 @@ def test_what_is_called_local_and_has_another_address_is_a_warning(
     assert all(warning in each.message for each in found)
 
 
+@pytest.mark.parametrize(
+    ("lines", "on_abort"),
+    [
+        ("", "whole"),
+        ("\n    billing: {}", "whole"),
+        ("\n    billing: {on_abort: whole}", "whole"),
+        ("\n    billing: {on_abort: as-shown}", "as-shown"),
+    ],
+)
+def test_a_stream_that_is_left_is_billed_whole_unless_the_file_says_otherwise(
+    lines: str, on_abort: str
+) -> None:
+    """Only a written `as-shown` relaxes it."""
+    assert provider("acme", CLOUD + lines).on_abort == on_abort
+
+
+def test_another_word_for_on_abort_is_an_error() -> None:
+    """A misspelling relaxes nothing in silence."""
+    price = "cost_profile: {input_per_1m: 1, output_per_1m: 1}"
+    assert load(one_model(price, "acme", CLOUD + "\n    billing: {on_abort: shown}")).slugs
+
+
 def test_networks_are_kept_as_they_are_meant() -> None:
     """An address with a prefix stands for its network."""
     assert provider("ollama", "type: local\n    networks: [192.168.1.7/24, 10.0.0.1]").networks == (
