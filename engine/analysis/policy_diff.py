@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from itertools import combinations
 from typing import Literal, TypeAlias
 
+from engine.analysis.answer_text import is_expressible
 from engine.analysis.box_decisions import order, selected
 from engine.analysis.joint_policies import (
     JointCubes,
@@ -24,6 +25,7 @@ from engine.analysis.joint_policies import (
 from engine.analysis.questions import Chains, every, selected_by
 from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Box, Space
+from engine.decision.cubes import OTHER
 from engine.decision.evaluator import Decision, Evaluator, decide_live
 from engine.decision.facts import INDEX, Facts
 from engine.decision.partitions import bits_of, mask_of
@@ -270,14 +272,16 @@ class _Comparison:
         def same(candidate: Box) -> bool:
             return change(candidate) == wanted
 
-        for number in sorted(range(len(axes)), key=lambda number: (axes[number].element is None, number)):
+        # Elements that nobody mentions come first: the language speaks of them only where the rest is absent.
+        places = sorted((axis.element is None, axis.element != OTHER, at) for at, axis in enumerate(axes))
+        for *_, number in places:
             wider = {other: cells for other, cells in box.items() if other != number}
-            if same(wider):
+            if is_expressible(self.space, wider) and same(wider):
                 box = wider
                 continue
             for cell in range(len(axes[number].values)):
                 more = {**box, number: box[number] | 1 << cell & axes[number].domain}
-                if more != box and same(more):
+                if more != box and is_expressible(self.space, more) and same(more):
                     box = more
         return box
 

@@ -7,7 +7,7 @@ models or questions.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -154,10 +154,16 @@ class Space:
             axis = self.axes[number]
             values[axis.fact] = axis.values[axis.plainest(box.get(number, axis.domain))]
         for fact, elements in self._sets(box).items():
-            mine = {self.axes[number].values[1] for number in self._elements[fact]}
-            present = {self.axes[number].values[1] for number in elements}
-            values[fact] = frozenset(values[fact] - mine | present)
+            values[fact] = self._set(values[fact], GIVEN[fact].name, elements)
         return Facts(*values)
+
+    def _set(self, default: frozenset[str], fact: str, elements: frozenset[int]) -> frozenset[str]:
+        """The mentioned elements that are present, and of the others the default's, or one, or none."""
+        present = {self.axes[number].values[1] for number in elements if self.axes[number].element != OTHER}
+        others: set[str] = {*default} - self._mentioned(fact)
+        if (number := self.number.get((fact, OTHER))) is not None:
+            others = (others or {self.axes[number].values[1]}) if number in elements else set()
+        return frozenset(present | others)
 
     def cost(self, box: Box) -> Cost:
         """What the plainest point of a box differs in."""
@@ -180,6 +186,10 @@ class Space:
             differing,
             ((type_cell,), *((len(values[fact]), *sorted(values[fact])) for fact in differing)),
         )
+
+    def elements_of(self, number: int) -> Sequence[int]:
+        """The variables of the same set fact as this one, itself among them."""
+        return self._elements[self.axes[number].fact]
 
     def contains(self, box: Box, facts: Facts) -> bool:
         """Whether a task lies in a box."""
@@ -274,7 +284,8 @@ class Space:
     def _element(self, fact: str, element: str, constraints: list[tuple[int, Constraint]]) -> Axis:
         closed = self.domain.closed[fact]
         defaults: Any = self.domain.defaults[INDEX[fact]]
-        usual = int(element in defaults)
+        # What the defaults hold beyond the mentioned elements is among those that nobody mentions.
+        usual = int(bool(defaults - self._mentioned(fact)) if element == OTHER else element in defaults)
         domain = (0b11 if closed is None or element in closed else 0b01) | 1 << usual
         name = self._unheard_of(fact) if element == OTHER else element
         allowed = {bit: 2 if present else 1 for bit, present in constraints}
@@ -388,12 +399,14 @@ class Space:
         closed = self.domain.closed["task.type"]
         return closed[0] if closed else self._unheard_of("task.type")
 
-    def _unheard_of(self, fact: str, mentioned: set[str] | None = None) -> str:
+    def _mentioned(self, fact: str) -> frozenset[str]:
+        """The elements of a set fact that some cube names."""
+        variables = (variable for variable in self.number if isinstance(variable, tuple))
+        return frozenset(element for name, element in variables if name == fact) - {OTHER}
+
+    def _unheard_of(self, fact: str, mentioned: Container[str] | None = None) -> str:
         """A name that nobody mentions."""
-        if mentioned is None:
-            mentioned = {
-                element for name, element in (v for v in self.number if isinstance(v, tuple)) if name == fact
-            }
+        mentioned = self._mentioned(fact) if mentioned is None else mentioned
         return next(name for name in _strangers() if name not in mentioned)
 
 

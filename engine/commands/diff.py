@@ -229,9 +229,7 @@ def _region_lines(number: int, region: "Region", difference: "Difference") -> It
     from engine.language.diagnostics import visible
 
     kind = "order only" if region.order_only else _word(region)
-    unusual, usual = _conditions(region, difference)
-    rest = f" (and {usual} conditions that an ordinary task meets)" if usual else ""
-    yield f"{number}. {kind}: {visible(' and '.join(unusual)) or 'every task'}{rest}"
+    yield f"{number}. {kind}: {visible(_condition(region, difference)) or 'every task'}"
     yield f"   old: {_side_text(region.old, whole=region.order_only)}"
     yield f"   new: {_side_text(region.new, whole=region.order_only)}"
     before, after = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
@@ -248,18 +246,19 @@ def _word(region: "Region") -> str:
     return "stricter" if region.stricter else "local models only"
 
 
-def _conditions(region: "Region", difference: "Difference") -> tuple[list[str], int]:
-    """The conditions that an ordinary task does not meet, and how many others there are."""
+def _condition(region: "Region", difference: "Difference") -> str:
+    """The tasks of a region and no others, to be pasted behind `when`; what is unusual about them first."""
     from engine.analysis.answer_text import conditions
+    from engine.language.vocabulary import GIVEN
 
     space = difference.space
     unusual = {
-        number: cells
+        GIVEN[axis.fact].name
         for number, cells in region.box.items()
-        if (usual := space.axes[number].usual) is None or not cells >> usual & 1
+        if (axis := space.axes[number]).usual is None or not cells >> axis.usual & 1
     }
-    shown = [text for _, text in conditions(space, unusual)]
-    return shown, len(list(conditions(space, {n: c for n, c in region.box.items() if n not in unusual})))
+    parts = sorted(conditions(space, region.box), key=lambda part: part[0] not in unusual)
+    return " and ".join(text for _, text in parts)
 
 
 def _side_text(side: "Side", *, whole: bool) -> str:

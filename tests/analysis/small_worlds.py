@@ -18,7 +18,7 @@ from engine.config.folder import folder_in_memory
 from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
-from engine.language.vocabulary import GIVEN
+from engine.language.vocabulary import GIVEN, WEEKDAYS
 from engine.policy import Policy, build
 from tests.reference import interpreter
 from tests.reference.generator import yaml_text
@@ -51,18 +51,20 @@ def subsets(names: Sequence[str]) -> list[frozenset[str]]:
 
 
 POOLS: dict[str, Sequence[Any]] = {
-    "task.type": ("qa", "code", "chat"),
+    "task.type": ("qa", "code", "chat", "plan", "sum"),
     "task.criticality": LEVELS,
     "task.context_size": (0, 1, 8000, 8001, 20_000, 20_001, 32_000, 32_001, 200_000),
     "task.tool_use_required": (False, True),
-    "task.labels": subsets(("pii", "secret")),
+    "task.labels": subsets(("pii", "secret", "misc")),
     "task.bucket": (0, 9, 10, 99),
     "mode": ("balanced", "local-only"),
     "budget.daily.used": tuple(map(Decimal, ("0", "79.5", "80", "80.5", "99", "100", "120"))),
     "provider.down": subsets(("ollama", "openai", "anthropic")),
     "budget.exhausted_providers": subsets(("openai",)),
+    "clock.weekday": WEEKDAYS,
     "clock.hour": (0, 5, 6, 12, 21, 22, 23),
 }
+CLOSED = {"task_types": list(POOLS["task.type"]), "labels": ["pii", "secret", "misc"]}
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "task.type": ("task.type is qa", "task.type in [qa, code]", "task.type is not code"),
     "task.criticality": (
@@ -86,6 +88,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
         "budget.exhausted_providers is empty",
         "budget.exhausted_providers has openai",
     ),
+    "clock.weekday": ("clock.weekday in sat..sun", "clock.weekday is mon", "clock.weekday in fri..mon"),
     "clock.hour": ("clock.hour in 22..6", "clock.hour >= 12"),
 }
 SELECTORS = (
@@ -112,11 +115,12 @@ CROSS = {
 
 @dataclass(frozen=True)
 class SmallWorld:
-    """Statements (one string each), and the facts the world varies."""
+    """Statements (one string each), and the facts that vary; `is_open`: any type and any label may come."""
 
     statements: tuple[str, ...]
     varied: tuple[str, ...]
     models: tuple[str, ...]
+    is_open: bool = False
 
     @property
     def models_dict(self) -> dict[str, Any]:
@@ -142,8 +146,7 @@ class SmallWorld:
                 "modes": {"balanced": {"allow_cloud": True}, "local-only": {"allow_cloud": False}},
                 "weights": {"balanced": weights},
             },
-            "task_types": list(POOLS["task.type"]),
-            "labels": ["pii", "secret"],
+            **({} if self.is_open else CLOSED),
             "budgets": {"daily": {"total_usd": 10, "per_provider": {"openai": 5}}}
             if "gpt" in self.models
             else {},
@@ -278,7 +281,7 @@ def worlds(count: int, seed: int, cross: bool = False) -> Iterator[tuple[int, Sm
     """Worlds, each with the seed that draws it alone."""
     for number in range(count):
         own = seed * 1_000_003 + number
-        yield own, random_small_world(Random(own), cross=cross)
+        yield own, replace(random_small_world(Random(own), cross=cross), is_open=own % 2 == 1)
 
 
 def changed_world(rng: Random, world: SmallWorld) -> SmallWorld:

@@ -8,15 +8,30 @@ from random import Random
 
 import pytest
 
-from engine.analysis.policy_diff import compare
+from engine.analysis.answer_text import conditions
+from engine.analysis.policy_diff import Difference, Region, compare
 from tests.analysis.small_worlds import SmallWorld, changed_world, facts_of, worlds
-from tests.reference.interpreter import Policy, decide
+from tests.reference.interpreter import Policy, all_facts, decide
+from tests.reference.reader import Meaning, Reader
 
 
 def cloud_of(policy: Policy, chain: tuple[str, ...]) -> set[str]:
     return {
         model.name for model in policy.models if model.name in chain and not model.attributes["model.local"]
     }
+
+
+def printed(region: Region, difference: Difference) -> str:
+    """The condition of a region, as text and JSON print it."""
+    return " and ".join(text for _, text in conditions(difference.space, region.box))
+
+
+def meaning(condition: str) -> Meaning:
+    """What a condition means to the reference, which reads it as it would in a policy."""
+    reader = Reader(set(), set())
+    reader.read(f"forbid region: any{f' when {condition}' if condition else ''}\n")
+    (rule,) = reader.rules
+    return rule.when
 
 
 def pairs(count: int, seed: int) -> list[tuple[int, SmallWorld, SmallWorld]]:
@@ -34,6 +49,7 @@ def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
     where = f"world {number}\n{old.text()}---\n{new.text()}{old.base}"
     assert difference.is_complete, where
     looser = stricter = False
+    meanings = {id(region): meaning(printed(region, difference)) for region in difference.regions}
     for point in old.points:
         chains = [decide(policy, point).chain for policy in naive]
         clouds = [cloud_of(policy, chain) for policy, chain in zip(naive, chains, strict=True)]
@@ -41,6 +57,9 @@ def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
         inside = [
             region for region in difference.regions if difference.space.contains(region.box, facts_of(point))
         ]
+        facts = all_facts(naive[0], point)
+        said = [region for region in difference.regions if meanings[id(region)](facts)]
+        assert said == inside, f"{point}\n{[printed(region, difference) for region in said]}\n{where}"
         assert bool(inside) == (chains[0] != chains[1]), f"{point} {chains}\n{where}"
         for region in inside:
             assert region.order_only == (set(chains[0]) == set(chains[1])), where
