@@ -39,6 +39,7 @@ from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy, find_folder, load_or_raise
 from engine.providers.options import RequestFields
+from engine.synchronous import LoopThread, synchronous, synchronous_stream
 from engine.task_profiles import InvalidTask, TaskProfile
 
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
@@ -81,8 +82,9 @@ class ModelRouter:
     from a target to a provider, or by name a provider or such a function. Raises ConfigurationError for a
     folder with errors, InvalidEnvironment for a bad variable, InvalidFact for an unknown mode.
 
-    Safe to use from several threads and event loops. `async with` it, or `aclose` it, to close its
-    connections.
+    Safe to use from several threads and event loops, and in the child of a fork. `invoke` and `stream_sync`
+    are `select_and_invoke` and `stream` for code without an event loop. `async with` it or `with` it,
+    `aclose` or `close` it, to close its connections.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class ModelRouter:
         self._shared = SharedState(tracker, slots, async_ledger, retries, open_telemetry(), world)
         self._log = None if environment.state_dir is None else DecisionLog(environment.state_dir)
         self._checks = health.BackgroundChecks(tracker, world.monotonic)
+        self.loop_thread = LoopThread("engine-calls")
 
     # -- deciding
 
@@ -224,6 +227,9 @@ class ModelRouter:
         async with aclosing(done) as pieces:
             async for piece in pieces:
                 yield piece
+
+    invoke = synchronous(select_and_invoke)
+    stream_sync = synchronous_stream(stream)
 
     async def _carried_out(
         self,
@@ -345,6 +351,15 @@ class ModelRouter:
 
     async def aclose(self) -> None:
         """Close every connection and finish what is being written. The router may be used again."""
+        await self._finish()
+        await asyncio.to_thread(self.loop_thread.stop)
+
+    def close(self) -> None:
+        """The same, for code without an event loop."""
+        self.loop_thread.run(self._finish())
+        self.loop_thread.stop()
+
+    async def _finish(self) -> None:
         self._checks.cancel()
         await self._reloader.aclose()
         await self._shared.async_ledger.aclose(close_ledger=self._options.ledger is None)
@@ -356,6 +371,14 @@ class ModelRouter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __enter__(self) -> "ModelRouter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _moved(self) -> None:
         self._runtime_facts.forget()

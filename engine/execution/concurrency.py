@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.forks import after_fork
+
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
@@ -20,9 +22,14 @@ class Slots:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
+        self._limited: set[str] = set()
+        self._begin_again()
+        after_fork(self, Slots._begin_again)
+
+    def _begin_again(self) -> None:
+        """Nobody has a turn: those under way in a parent process never end in its child."""
         self._lock = threading.Lock()
         self._taken: defaultdict[str, int] = defaultdict(int)
-        self._limited: set[str] = set()
         self._waiting: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
 
     def taken(self, provider: str) -> int:
@@ -57,17 +64,25 @@ class Slots:
 
     def give_back(self, provider: str) -> None:
         """End a turn; whoever waits longest has it now."""
-        with self._lock:
-            waiting = self._waiting[provider]
-            heir = waiting.popleft() if waiting else None
-            if heir is None:
-                self._taken[provider] -= 1
-            else:
-                heir.granted = True
-        if heir is not None:
-            heir.turn.get_loop().call_soon_threadsafe(_wake, heir.turn)
+        while (heir := self._heir(provider)) is not None:
+            try:
+                heir.turn.get_loop().call_soon_threadsafe(_wake, heir.turn)
+                break
+            except RuntimeError:
+                continue  # its event loop has ended, and with it the one who waited
         if provider in self._limited:
             self._changed()
+
+    def _heir(self, provider: str) -> _Waiter | None:
+        """Whoever waits longest, taken from the line; the turn is over when nobody does."""
+        with self._lock:
+            waiting = self._waiting[provider]
+            if not waiting:
+                self._taken[provider] -= 1
+                return None
+            heir = waiting.popleft()
+            heir.granted = True
+            return heir
 
     def _leave(self, provider: str, waiter: _Waiter) -> bool:
         """Leave the line; True when the turn had come already and is the waiter's."""

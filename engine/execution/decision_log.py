@@ -24,6 +24,7 @@ from engine.config.folder import PolicyFolder
 from engine.decision.explanation import Explanation
 from engine.decision.fact_json import exact_json
 from engine.decision.facts import Facts, fact_named, facts_from, read_json
+from engine.forks import after_fork
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import GIVEN, Names
 
@@ -56,8 +57,12 @@ class DecisionLog:
         self.path = folder / FILE_NAME
         self._folder = folder
         self._most_bytes, self._most_files = most_bytes, most_files
-        self._lock = threading.Lock()
+        self._begin_again()
+        after_fork(self, DecisionLog._begin_again)
         self._known: tuple[int, int, _Head] | None = None
+
+    def _begin_again(self) -> None:
+        self._lock = threading.Lock()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record. Raises OSError."""

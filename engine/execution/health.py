@@ -9,6 +9,7 @@ from typing import Any
 from engine.execution.concurrency import Slots
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
+from engine.forks import after_fork
 from engine.providers.base import Health, Provider
 from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
@@ -88,6 +89,10 @@ class BackgroundChecks:
     def __init__(self, tracker: HealthTracker, monotonic: Callable[[], float]) -> None:
         self._tracker, self._monotonic = tracker, monotonic
         self._checked_at: dict[str, float] = {}
+        self._begin_again()
+        after_fork(self, BackgroundChecks._begin_again)
+
+    def _begin_again(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start_due(self, snapshot: PolicySnapshot, down: Iterable[str], *, needs_warm: bool) -> None:
@@ -100,8 +105,11 @@ class BackgroundChecks:
 
     def cancel(self) -> None:
         """Cancel every check that is under way."""
-        for task in tuple(self._tasks):
-            task.cancel()
+        for task in self._tasks.copy():
+            try:
+                task.get_loop().call_soon_threadsafe(task.cancel)
+            except RuntimeError:  # its event loop has ended, and the check with it
+                self._tasks.discard(task)
 
     def _is_due(self, name: str) -> bool:
         now = self._monotonic()

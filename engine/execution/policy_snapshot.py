@@ -13,6 +13,7 @@ from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
 from engine.execution.provider_factory import Given, make_provider, missing_variable, target_of
+from engine.forks import after_fork
 from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
 
@@ -39,8 +40,13 @@ class PolicySnapshot:
             model.key: token_prices(model) for model in policy.catalogue.models
         }
         self._given, self._monotonic = given, monotonic
-        self._lock = threading.Lock()
         self._providers: dict[str, Provider] = {}
+        self._begin_again()
+        after_fork(self, PolicySnapshot._begin_again)
+
+    def _begin_again(self) -> None:
+        """No request of a parent process is under way in its child."""
+        self._lock = threading.Lock()
         self._requests = 0
 
     # -- sending

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
+from engine.forks import after_fork
 from engine.providers.base import DiscoveredModel, Health
 from engine.providers.conduct import ErrorClass, HealthMark
 from engine.providers.errors import ProviderError
@@ -54,7 +55,8 @@ class HealthTracker:
     def __init__(self, runtime: Runtime, changed: Callable[[], None]) -> None:
         self._runtime = runtime
         self._changed = changed
-        self._lock = threading.Lock()
+        self._begin_again()
+        after_fork(self, HealthTracker._begin_again)
         self._providers: dict[str, Circuit] = {}
         self._models: dict[Key, Circuit] = {}
         self._closed_until: dict[str, float] = {}
@@ -62,6 +64,9 @@ class HealthTracker:
         self._quarantined: set[Key] = set()
         self._warm_until: dict[Key, float] = {}
         self._discovered: dict[str, _Discovery] = {}
+
+    def _begin_again(self) -> None:
+        self._lock = threading.Lock()
 
     # -- before a call
 

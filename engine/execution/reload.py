@@ -18,6 +18,7 @@ from engine.errors import EngineError
 from engine.execution import log_events
 from engine.execution.planning import Planner
 from engine.execution.policy_snapshot import PolicySnapshot
+from engine.forks import after_fork
 from engine.language.diagnostics import Level, Problems
 from engine.policy import Policy, build
 
@@ -146,8 +147,13 @@ class Reloader:
         self.planner = make_planner(policy)
         self.status = ReloadStatus(self.planner.snapshot.digest, None, None, now())
         self._make_planner, self._now, self._on_change = make_planner, now, on_change
-        self._lock = threading.Lock()
+        self._begin_again()
+        after_fork(self, Reloader._begin_again)
         self.retired: list[PolicySnapshot] = []
+
+    def _begin_again(self) -> None:
+        self._lock = threading.Lock()
+        self._retiring = threading.Lock()
 
     def reload(self, *, allow_widen: bool) -> ReloadStatus:
         """Read the folder whole and put it in force when it is sound, else say why not in the status."""
@@ -159,9 +165,14 @@ class Reloader:
 
     async def close_retired(self) -> None:
         """Close the connections of replaced policies whose last request is over."""
-        for snapshot in [snapshot for snapshot in self.retired if snapshot.is_idle]:
-            self.retired.remove(snapshot)
+        for snapshot in self._taken_from_retired():
             await snapshot.aclose()
+
+    def _taken_from_retired(self) -> list[PolicySnapshot]:
+        with self._retiring:
+            idle = [snapshot for snapshot in self.retired if snapshot.is_idle]
+            self.retired = [snapshot for snapshot in self.retired if snapshot not in idle]
+        return idle
 
     async def aclose(self) -> None:
         """Close the connections of the policy in force and of those it replaced."""
@@ -190,7 +201,8 @@ class Reloader:
                 log_events.not_reloaded(running.digest, error or "")
             return
         self.planner = planner
-        self.retired.append(running)
+        with self._retiring:
+            self.retired = [*self.retired, running]
         self._on_change(planner.snapshot)
         self.status = ReloadStatus(planner.snapshot.digest, None, None, now, wider)
         log_events.reloaded(planner.snapshot.digest)

@@ -4,6 +4,8 @@ trouble is never met with a multiple of its load (gRPC's retry throttling, Finag
 import threading
 from collections.abc import Callable
 
+from engine.forks import after_fork
+
 SHARE = 0.1
 A_SECOND = 3.0
 MOST_SAVED = 10.0
@@ -17,10 +19,14 @@ class RetryBudget:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._begin_again()
+        after_fork(self, RetryBudget._begin_again)
         self._earned = 0.0
         self._given = A_SECOND
         self._seen = monotonic()
+
+    def _begin_again(self) -> None:
+        self._lock = threading.Lock()
 
     def deposit(self) -> None:
         """A request has begun."""

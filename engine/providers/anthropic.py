@@ -8,7 +8,7 @@ way.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
@@ -17,15 +17,16 @@ from engine.providers.base import DiscoveredModel, Egress, Request
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
+from engine.providers.importing import imported
 from engine.providers.messages import tool_call_of
 from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import UsageReader, count_of
 from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
     Attempt,
+    Connection,
     WireProvider,
     drain,
-    imported,
     next_event,
     text_of,
 )
@@ -59,17 +60,23 @@ class AnthropicProvider(WireProvider):
         attempt.usage_reader = UsageReader(cache_beside=True)
         return attempt
 
-    async def _open(self) -> None:
-        sdk = await imported("anthropic")
-        http, address = await self._client({"anthropic-version": API_VERSION})
-        self._sdk: anthropic.AsyncAnthropic = sdk.AsyncAnthropic(
+    async def _open(self) -> Connection:
+        sdk = await imported("anthropic", "anthropic.resources.messages", "anthropic.resources.models")
+        made = await self._client({"anthropic-version": API_VERSION})
+        client: anthropic.AsyncAnthropic = sdk.AsyncAnthropic(
             api_key="unused",
-            base_url=address.url,
-            http_client=http,
+            base_url=made.address.url,
+            http_client=made.http,
             max_retries=0,
             timeout=None,
             open_telemetry=False,
         )
+        return replace(made, sdk=client)
+
+    @property
+    def _sdk(self) -> anthropic.AsyncAnthropic:
+        sdk: anthropic.AsyncAnthropic = self._connection.sdk
+        return sdk
 
     async def _complete(self, attempt: Attempt) -> Reply:
         asked = self._asked(attempt)

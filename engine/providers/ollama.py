@@ -50,6 +50,7 @@ from engine.providers.wire_provider import (
     SIGN_OF_LIFE,
     Attempt,
     Clock,
+    Connection,
     WireProvider,
     drain,
     text_of,
@@ -98,8 +99,8 @@ class OllamaProvider(WireProvider):
         self._shown: dict[tuple[str, str | None], tuple[str, int | None]] = {}
         self._quarantined: set[str] = set()
 
-    async def _open(self) -> None:
-        self._http, self._address = await self._client()
+    async def _open(self) -> Connection:
+        return await self._client()
 
     async def _complete(self, attempt: Attempt) -> Reply:
         body = await self._prepared(attempt, stream=False)
@@ -240,9 +241,11 @@ class OllamaProvider(WireProvider):
                 attempt, attempt.call(carries_prompt=False), "/api/show", {"model": name}
             )
         self._demand_local(shown, held_local=held_local)
-        self._shown = {key: value for key, value in self._shown.items() if key[0] != name}
-        self._shown[name, digest] = called, shown_window(shown)
-        return self._shown[name, digest]
+        found = called, shown_window(shown)
+        # Replaced whole, from a copy: another thread may be reading or replacing it.
+        others = {key: value for key, value in self._shown.copy().items() if key[0] != name}
+        self._shown = others | {(name, digest): found}
+        return found
 
     async def _demand_no_cloud(self, attempt: Attempt) -> None:
         status = await self._fetch(attempt, attempt.call(carries_prompt=False), "/api/status", None)
@@ -305,11 +308,12 @@ class OllamaProvider(WireProvider):
         headers = {"accept": "application/json"} | (
             {} if body is None else {"content-type": "application/json"}
         )
-        request = self._http.build_request(
-            method, f"{self._address.url}{path}", content=content, headers=headers
+        connection = self._connection
+        request = connection.http.build_request(
+            method, f"{connection.address.url}{path}", content=content, headers=headers
         )
         with call.in_force():
-            return await self._http.send(request, stream=True)
+            return await connection.http.send(request, stream=True)
 
     async def _lines(
         self, attempt: Attempt, call: Call, response: httpx2.Response

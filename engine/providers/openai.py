@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
@@ -16,6 +16,7 @@ from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
 from engine.providers.http_exchange import Call
+from engine.providers.importing import imported
 from engine.providers.messages import finish_with
 from engine.providers.openai_answer import (
     ToolCallPieces,
@@ -32,8 +33,8 @@ from engine.providers.wire_provider import (
     DRAIN_S,
     SIGN_OF_LIFE,
     Attempt,
+    Connection,
     WireProvider,
-    imported,
     next_event,
     text_of,
 )
@@ -64,12 +65,23 @@ class OpenAIProvider(WireProvider):
 
     vendor_host = APIS["openai"].vendor_host
 
-    async def _open(self) -> None:
-        sdk = await imported("openai")
-        http, address = await self._client()
-        self._sdk: openai.AsyncOpenAI = sdk.AsyncOpenAI(
-            api_key="unused", base_url=address.url, http_client=http, max_retries=0, timeout=None
+    async def _open(self) -> Connection:
+        # With what the SDK would import itself at the first use, in the middle of the event loop.
+        sdk = await imported("openai", "openai.resources.chat", "openai.resources.models")
+        made = await self._client()
+        client: openai.AsyncOpenAI = sdk.AsyncOpenAI(
+            api_key="unused",
+            base_url=made.address.url,
+            http_client=made.http,
+            max_retries=0,
+            timeout=None,
         )
+        return replace(made, sdk=client)
+
+    @property
+    def _sdk(self) -> openai.AsyncOpenAI:
+        sdk: openai.AsyncOpenAI = self._connection.sdk
+        return sdk
 
     async def _complete(self, attempt: Attempt) -> Reply:
         asked = self._asked(attempt)

@@ -9,8 +9,6 @@ travel as values up to the outermost frame, so the frames that held the request 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +29,8 @@ from engine.providers.errors import (
     Unreachable,
 )
 from engine.providers.http_exchange import Call
+from engine.providers.importing import imported
+from engine.providers.loop_local import LoopLocal
 from engine.providers.reply import Chunk, Reply, ToolCall, Usage
 from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
@@ -131,6 +131,19 @@ class Attempt:
         return replace(usage, output_tokens=max(self.pieces, self.shown_bytes // 3))
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Connection:
+    """What one event loop sends with: the guarded client, where it leads, and a vendor's SDK over it."""
+
+    http: httpx2.AsyncClient
+    address: Address
+    sdk: Any = None
+
+
+async def _closed(connection: Connection) -> None:
+    await connection.http.aclose()
+
+
 class WireProvider(ABC):
     """A provider that speaks HTTP through the guarded transport.
 
@@ -156,10 +169,7 @@ class WireProvider(ABC):
         self._clock = clock
         self._ca_file = ca_file
         self._resolve = resolve
-        self._opened_in: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Lock | None = None
-        self._wire: httpx2.AsyncClient | None = None
-        self._host = ""
+        self._connections = LoopLocal(self._open, _closed)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target.name!r})"
@@ -211,13 +221,11 @@ class WireProvider(ABC):
         return tuple(sorted(outcome, key=lambda model: model.id))
 
     async def aclose(self) -> None:
-        """Close its connections. Idempotent; a later call opens new ones."""
-        wire, self._wire = self._wire, None
-        if wire is not None and self._opened_in is asyncio.get_running_loop():
-            await wire.aclose()
+        """Close its connections, in every event loop. Idempotent; a later call opens new ones."""
+        await self._connections.aclose()
 
     @abstractmethod
-    async def _open(self) -> None:
+    async def _open(self) -> Connection:
         """Import what is needed and make the client, over `_client()`."""
 
     @abstractmethod
@@ -249,23 +257,33 @@ class WireProvider(ABC):
     def _begin(self, request: Request) -> Attempt:
         return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)
 
-    async def _client(self, headers: Mapping[str, str] | None = None) -> tuple[httpx2.AsyncClient, Address]:
+    @property
+    def _connection(self) -> Connection:
+        """The running event loop's, opened before each attempt. Raises Unreachable after `aclose`."""
+        connection = self._connections.here()
+        if connection is None:
+            raise Unreachable(detail="its connections were closed while it was asked")
+        return connection
+
+    @property
+    def _host(self) -> str:
+        return self._connection.address.host
+
+    async def _client(self, headers: Mapping[str, str] | None = None) -> Connection:
         """The guarded client of this target, the only one a provider may send with."""
         transport = await imported("engine.providers.transport")
-        opened: tuple[httpx2.AsyncClient, Address] = transport.open_client(
-            self.target, api_key=self._api_key, headers=headers, ca_file=self._ca_file, resolve=self._resolve
+        return Connection(
+            *transport.open_client(
+                self.target,
+                api_key=self._api_key,
+                headers=headers,
+                ca_file=self._ca_file,
+                resolve=self._resolve,
+            )
         )
-        self._wire, self._host = opened[0], opened[1].host
-        return opened
 
     async def _opened(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._opening is None or self._opened_in is not loop:
-            # Connections belong to the event loop they were made in; another loop gets its own.
-            self._opening, self._opened_in, self._wire = asyncio.Lock(), loop, None
-        async with self._opening:
-            if self._wire is None:
-                await self._open()
+        await self._connections.opened()
 
     async def _limited(
         self, attempt: Attempt, work: Callable[[], Awaitable[_T]], limit_s: float
@@ -395,12 +413,6 @@ def text_of(value: object) -> str | None:
     it is."""
     plain = isinstance(value, str) and 0 < len(value) <= 300 and value.isprintable()
     return value if plain and isinstance(value, str) else None
-
-
-async def imported(name: str) -> Any:
-    """Import a module when it is first needed, off the event loop: the SDKs take seconds."""
-    module = sys.modules.get(name)
-    return module if module is not None else await asyncio.to_thread(importlib.import_module, name)
 
 
 def _errand(permit: Permit, timeout_s: float) -> Request:
