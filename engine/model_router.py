@@ -51,7 +51,13 @@ class NoEligibleModel(EngineError):  # noqa: N818
     """No model may have this task. `explanation` says for every model what blocks it."""
 
     def __init__(self, explanation: Explanation) -> None:
-        super().__init__(str(explanation))
+        # Whether a budget is spent, closed or unreachable, and what helps, stands with the facts.
+        money = [
+            f"{name:10}{value}: {source}"
+            for name, value, source in explanation.stated_facts
+            if name.startswith("budget.") and "ledger" in source
+        ]
+        super().__init__("\n".join([str(explanation), *money]))
         self.explanation = explanation
 
 

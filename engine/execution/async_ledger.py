@@ -14,8 +14,10 @@ INVARIANT: everything is done in the order it was asked for, what was put by inc
 """
 
 import asyncio
+import concurrent.futures
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,8 +27,16 @@ from functools import partial
 from typing import TypeVar
 
 from engine.budget import Attempt, BudgetError, Ledger, LedgerUnavailable, Limits, Reservation, Snapshot
+from engine.budget.forks import after_fork
 
 T = TypeVar("T")
+
+PATIENCE_S = 2.0
+"""How long a decision or a paid call waits for the ledger."""
+IMPATIENCE_S = 0.02
+"""How long a decision waits for a ledger that did not answer last time."""
+SILENT_S = 1.0
+"""How long rows of free attempts are not offered to a ledger that could not write one."""
 
 PUT_BY_S = 0.02
 MOST_PUT_BY = 64
@@ -38,16 +48,24 @@ class AsyncLedger:
     def __init__(self, open_ledger: Callable[[Limits], Ledger], limits: Limits) -> None:
         self._open_ledger = open_ledger
         self._limits = limits
-        self._lock = threading.Lock()
         self._ledger: Ledger | None = None
-        # Not the lock above, which is held while the ledger opens.
-        self._queue = threading.RLock()
-        self._worker: ThreadPoolExecutor | None = None
         self._put_by: list[Callable[[], None]] = []
-        self._timer_of: asyncio.AbstractEventLoop | None = None
         # For a program that ends without `aclose`, after the worker has ended.
         weakref.finalize(self, _do_all, self._put_by)
         self._last = Snapshot(Decimal(0), Decimal(0), frozenset(), ())
+        self._silent_until = 0.0
+        self._begin()
+        after_fork(self, AsyncLedger._begin)
+
+    def _begin(self) -> None:
+        """Without threads: at first, and in the child of a fork, whose parent writes what it was given."""
+        self._lock = threading.Lock()
+        # Not the lock above, which is held while the ledger opens.
+        self._queue = threading.RLock()
+        self._worker: ThreadPoolExecutor | None = None
+        self._asked: Future[Snapshot] | None = None
+        self._put_by.clear()
+        self._timer_of: asyncio.AbstractEventLoop | None = None
 
     @property
     def limits(self) -> Limits:
@@ -69,13 +87,36 @@ class AsyncLedger:
         return self._ledger
 
     def snapshot(self) -> Snapshot:
-        """The budget facts, after all that was posted; a ledger that cannot be opened or read says so in
-        `problem`."""
-        return self._submit(self._snapshot).result()
+        """The budget facts, after all that was posted; a ledger that cannot be opened or read, or does not
+        answer soon, says so in `problem`."""
+        asked, patience_s = self._ask()
+        try:
+            return asked.result(patience_s)
+        except concurrent.futures.TimeoutError:
+            return self._unanswered()
 
     async def snapshot_soon(self) -> Snapshot:
         """The same, without holding up the event loop."""
-        return await asyncio.wrap_future(self._submit(self._snapshot))
+        asked, patience_s = self._ask()
+        try:
+            return await self._result(asked, patience_s)
+        except TimeoutError:
+            return self._unanswered()
+
+    def _ask(self) -> "tuple[Future[Snapshot], float]":
+        """The question under way, or a new one, and how long to wait for it."""
+        with self._queue:
+            is_waited_for = self._asked is not None and not self._asked.done()
+            if not is_waited_for:
+                self._asked = self._submit(self._snapshot)
+            assert self._asked is not None
+            is_silent = self._last.problem is not None
+            return self._asked, IMPATIENCE_S if is_silent else PATIENCE_S
+
+    def _unanswered(self) -> Snapshot:
+        self._silent_until = time.monotonic() + SILENT_S
+        self._last = replace(self._last, problem="the ledger does not answer; see `engine doctor`")
+        return self._last
 
     @property
     def last_snapshot(self) -> Snapshot:
@@ -95,10 +136,17 @@ class AsyncLedger:
         if attempt.free_and_local and attempt.prices is not None:
             self.post(lambda ledger: ledger.reserve(attempt), _unrecorded, behind=True)
             return Reservation(attempt.attempt_id, 0, free_and_local=True, recorded=True)
+        if time.monotonic() < self._silent_until:
+            raise LedgerUnavailable("the ledger did not answer a moment ago")
         asked = self._submit(lambda: self._reserve(attempt))
         try:
-            return await self._result(asked, within_s)
-        except (TimeoutError, asyncio.CancelledError):
+            return await self._result(asked, min(within_s, PATIENCE_S))
+        except LedgerUnavailable:
+            self._silent_until = time.monotonic() + SILENT_S
+            raise
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, TimeoutError):
+                self._silent_until = time.monotonic() + SILENT_S
             asked.add_done_callback(self._give_back)
             raise
 
@@ -113,10 +161,16 @@ class AsyncLedger:
         cannot be done."""
 
         def run() -> None:
+            # Rows that nothing depends on do not queue up behind a ledger that does not answer.
+            if behind and time.monotonic() < self._silent_until:
+                return
             try:
-                work(self.ledger())
+                done = work(self.ledger())
             except BudgetError as error:
                 failed(error)
+            else:
+                if isinstance(done, Reservation) and not done.recorded:
+                    self._silent_until = time.monotonic() + SILENT_S
 
         if behind:
             self.later(run)

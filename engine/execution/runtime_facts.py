@@ -159,9 +159,15 @@ def _budget_sources(snapshot: PolicySnapshot, budgets: Snapshot) -> dict[str, st
         period = state.account.period
         if state.account.provider is None and state.used_percent > 0:
             by = variables[period] if environment[period] is not None else "policies.yaml"
-            sources[f"budget.{period.value}.used"] = f"ledger, {_of_limit(state)} ({by})"
+            sources[f"budget.{period.value}.used"] = f"ledger, {_of_limit(state)} ({by}); see `engine usage`"
     if budgets.exhausted_providers:
-        sources["budget.exhausted_providers"] = "ledger"
+        closed = [
+            f"{state.account.account_id} is closed after a breach: `engine ledger reopen "
+            f"{state.account.account_id}`"
+            for state in budgets.accounts
+            if state.closed and state.account.provider in budgets.exhausted_providers
+        ]
+        sources["budget.exhausted_providers"] = "; ".join(["ledger", *closed]) + "; see `engine usage`"
     return sources
 
 
