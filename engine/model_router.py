@@ -195,8 +195,8 @@ class ModelRouter:
         chain, in seconds (default: `timeouts` of policies.yaml by the task's latency sensitivity, else 120).
 
         Raises NoEligibleModel (a refusal), BudgetExceeded (its message names the budget), the provider's
-        error where nobody else may answer (InvalidRequest, Refused, AuthFailed, EgressAlarm),
-        DeadlineExceeded, ChainExhausted.
+        error where nobody else may answer (InvalidRequest, Refused, EgressAlarm), DeadlineExceeded,
+        ChainExhausted, which lists every member's own reason.
         """
         prompt = Prompt(messages, tools, {**fields, "temperature": temperature})
         # Frames of this module hold no prompt that a traceback with locals could show.

@@ -33,10 +33,11 @@ from engine.execution.concurrency import Slots
 from engine.execution.errors import ChainExhausted, DeadlineExceeded
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
-from engine.execution.provider_health import Admission, HealthTracker
+from engine.execution.provider_health import SHORT_PAUSE_S, Admission, HealthTracker
 from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, Terms, of_abandoned, of_failure, of_reply
+from engine.execution.target_memory import features_of
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Provider, Request, Timeouts, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
@@ -54,10 +55,6 @@ FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
 # An answer cut to less than this is no answer; the budget says no instead.
 LEAST_SHARE = 4
 LEAST_TOKENS = 256
-
-# A failure of these classes is the provider's, not the model's: its other models are passed over for this
-# request.
-_WHOLE_PROVIDER = (ErrorClass.UNREACHABLE, ErrorClass.QUOTA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,7 @@ class RequestExecution:
         self._began_at = self._now()
         self._deadline_at = self._began_at + deadline_s
         self._lease_s = ceil(deadline_s) + 2 * LEASE_GRACE_S
+        self._features = features_of(prompt.needs, temperature=prompt.options.temperature)
         self._larger_than = 0
         self._passed_over: dict[str, str] = {}
         self._calls = 0
@@ -169,7 +167,7 @@ class RequestExecution:
                     return
                 self._failures.append(failure)
                 self._stop_if_final(failure)
-                pause_s = None if is_last_try else self._pause_s(failure)
+                pause_s = None if is_last_try else self._pause_s(failure, is_followed)
                 if pause_s is None:
                     self._pass_on(model, failure)
                     break
@@ -189,7 +187,8 @@ class RequestExecution:
             known = self._shared.tracker.models_at(model.provider)
             if known is not None and find_model(known, model.id) is None:
                 return "its provider does not have it"
-        return self._shared.tracker.why_not((model.provider, model.id))
+        key = model.provider, model.id
+        return self._shared.tracker.why_not(key, self._features, self._prompt.expected_tokens)
 
     async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
         """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no
@@ -261,11 +260,17 @@ class RequestExecution:
             is_reported = True
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
-                shared.tracker.record_success(admission)
+                shared.tracker.record_success(admission, self._features, self._prompt.expected_tokens)
                 self._end(call, of_reply(call.reply, self._terms(call)))
                 self._note_answer(record, call.reply)
             else:
-                shared.tracker.record_failure(admission, failure, self._window_over_in_s)
+                shared.tracker.record_failure(
+                    admission,
+                    failure,
+                    self._window_over_in_s,
+                    self._features,
+                    self._prompt.expected_tokens,
+                )
                 record.failed_with(failure)
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
@@ -439,10 +444,10 @@ class RequestExecution:
             return
         if failure.kind is ErrorClass.CANCELLED and self.first_token_s is None:
             raise DeadlineExceeded(self._told(), self._decision_id)
-        if failure.conduct.next_target in (NextTarget.NO, NextTarget.ON_AUTH_FALLBACK):
+        if failure.conduct.next_target is NextTarget.NO:
             raise failure
 
-    def _pause_s(self, failure: BudgetError | ProviderError) -> float | None:
+    def _pause_s(self, failure: BudgetError | ProviderError, is_followed: bool) -> float | None:
         """Seconds to wait before the same target is asked again; None when it is not."""
         if not isinstance(failure, ProviderError) or self._calls >= MOST_ATTEMPTS:
             return None
@@ -453,10 +458,11 @@ class RequestExecution:
                 pause_s = 0.0
             case SameTarget.WITH_JITTER:
                 pause_s = jittered_pause_s(self._pauses, self._shared.runtime.chance)
+                pause_s = max(pause_s, failure.retry_after_s or 0.0)
             case SameTarget.AFTER_RETRY_AFTER:
-                if failure.retry_after_s is None:
+                if failure.retry_after_s is None and is_followed:
                     return None
-                pause_s = failure.retry_after_s
+                pause_s = SHORT_PAUSE_S if failure.retry_after_s is None else failure.retry_after_s
         if self.remaining_s - pause_s < LEAST_S or not self._shared.retries.withdraw():
             return None
         self._pauses += 1
@@ -468,7 +474,7 @@ class RequestExecution:
             return
         if failure.conduct.next_target in (NextTarget.LARGER_WINDOW, NextTarget.LARGER_LIMIT):
             self._larger_than = max(self._larger_than, model.max_context)
-        if failure.kind in _WHOLE_PROVIDER:
+        if failure.conduct.passes_over:
             self._passed_over[model.provider] = f"its provider {failure.sentence}"
 
     def _told(self) -> list[dict[str, Any]]:

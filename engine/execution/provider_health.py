@@ -2,30 +2,36 @@
 
 Two circuits for each member of a chain: its provider's, which only nobody-there failures count for, and its
 model's, which everything else counts for that says the target is failing; so one model that does not load
-leaves its neighbours in reach. Beside them: a spent quota closes a provider until its window is over, a leak
-shuts a model out until a person looked, a health check that found a provider down counts for half a minute.
-All of it outlives a reload.
+leaves its neighbours in reach. Beside them: a provider that named a time is left alone to its end, a spent
+quota closes one until its window is over, a leak shuts a model out until a person looked, a health check that
+found a provider down counts for half a minute, and what a target cannot take is remembered. All of it
+outlives a reload.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
+from types import MappingProxyType
 from typing import assert_never
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
+from engine.execution.target_memory import Key, TargetMemory
 from engine.forks import after_fork
 from engine.providers.base import DiscoveredModel, Health
-from engine.providers.conduct import ErrorClass, HealthMark
+from engine.providers.conduct import ErrorClass, Fault, HealthMark
 from engine.providers.errors import ProviderError
 
 SEEN_DOWN_S = 30.0
+SHORT_PAUSE_S = 1.0
+"""What a 429 that names no time asks for."""
+
 # A model stays loaded for five minutes after its last use unless the server is told otherwise.
 WARM_S = 240.0
 DISCOVERED_S = 60.0
 
-Key = tuple[str, str]
-"""A provider's name and one of its models' ids."""
+NO_FEATURES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class HealthTracker:
         after_fork(self, HealthTracker._begin_again)
         self._providers: dict[str, Circuit] = {}
         self._models: dict[Key, Circuit] = {}
-        self._closed_until: dict[str, float] = {}
+        self._closed_until: dict[str, tuple[float, str]] = {}
+        self._memory = TargetMemory(runtime.monotonic)
         self._seen_down: dict[str, tuple[float, str]] = {}
         self._quarantined: set[Key] = set()
         self._warm_until: dict[Key, float] = {}
@@ -70,11 +77,15 @@ class HealthTracker:
 
     # -- before a call
 
-    def why_not(self, key: Key) -> str | None:
-        """Why this member may not be called now; None when it may."""
+    def why_not(self, key: Key, features: Mapping[str, str] = NO_FEATURES, tokens: int = 0) -> str | None:
+        """Why this member may not be called now, or need not be with such a request; None when it may."""
         with self._lock:
             now = self._runtime.monotonic()
-            return self._down(key[0], now) or self._resting(key, now)
+            return (
+                self._down(key[0], now)
+                or self._resting(key, now)
+                or self._memory.why_not(key, features, tokens)
+            )
 
     def admit(self, key: Key, lease_s: float) -> Admission | str:
         """The right to make one call that lasts no longer than `lease_s`, or why there is none."""
@@ -94,9 +105,12 @@ class HealthTracker:
 
     # -- after a call
 
-    def record_success(self, admission: Admission) -> None:
-        """The call went well."""
+    def record_success(
+        self, admission: Admission, features: Mapping[str, str] = NO_FEATURES, tokens: int = 0
+    ) -> None:
+        """The call went well, with a request that had these features."""
         with self._lock:
+            self._memory.forget(admission.key, features, tokens)
             now = self._runtime.monotonic()
             has_changed = self._report(admission, Verdict.WELL, Verdict.WELL, now)
             self._warm_until[admission.key] = now + WARM_S
@@ -105,25 +119,30 @@ class HealthTracker:
             self._changed()
 
     def record_failure(
-        self, admission: Admission, error: ProviderError, window_over_in_s: Callable[[], float]
+        self,
+        admission: Admission,
+        error: ProviderError,
+        window_over_in_s: Callable[[], float],
+        features: Mapping[str, str] = NO_FEATURES,
+        tokens: int = 0,
     ) -> None:
         """The call failed; the taxonomy says what that means for its target.
+
+        What the target cannot take is remembered for requests with the same features.
 
         `window_over_in_s` gives the seconds for which a spent quota closes a provider that does not say so
         itself.
         """
         provider, _ = admission.key
         of_provider = of_model = Verdict.NOTHING
-        closed_s: float | None = None
+        closed_s = _rest_s(error, window_over_in_s)
         match error.conduct.health:
             case HealthMark.FAILING if error.kind is ErrorClass.UNREACHABLE:
                 of_provider = Verdict.FAILED
             case HealthMark.FAILING:
                 of_provider = Verdict.NOTHING if error.kind is ErrorClass.UNKNOWN else Verdict.WELL
                 of_model = Verdict.FAILED
-            case HealthMark.CLOSED:
-                closed_s = error.retry_after_s if error.retry_after_s is not None else window_over_in_s()
-            case HealthMark.NEUTRAL | HealthMark.MISCONFIGURED | HealthMark.QUARANTINED:
+            case HealthMark.CLOSED | HealthMark.NEUTRAL | HealthMark.MISCONFIGURED | HealthMark.QUARANTINED:
                 pass
             case _:
                 assert_never(error.conduct.health)
@@ -131,7 +150,9 @@ class HealthTracker:
             now = self._runtime.monotonic()
             self._report(admission, of_provider, of_model, now)
             if closed_s is not None:
-                self._closed_until[provider] = now + closed_s
+                before, _ = self._closed_until.get(provider, (0.0, ""))
+                self._closed_until[provider] = max(before, now + closed_s), error.sentence
+            self._memory.remember(admission.key, error, features, tokens)
             if error.conduct.health is HealthMark.QUARANTINED:
                 self._quarantined.add(admission.key)
         self._changed()
@@ -167,6 +188,7 @@ class HealthTracker:
         with self._lock:
             now = self._runtime.monotonic()
             self._discovered[provider] = _Discovery(now, found)
+            self._memory.forget_missing(provider, found)
             for key in [key for key in self._warm_until if key[0] == provider]:
                 del self._warm_until[key]
             for model in found.values():
@@ -209,9 +231,9 @@ class HealthTracker:
     # -- under the lock, all of them
 
     def _down(self, provider: str, now: float) -> str | None:
-        until = self._closed_until.get(provider, 0.0)
+        until, said = self._closed_until.get(provider, (0.0, ""))
         if now < until:
-            return f"its quota is spent; closed for another {round(until - now)} s"
+            return f"it {said}; left alone for another {ceil(until - now)} s"
         circuit = self._providers.get(provider)
         if circuit is not None and not circuit.admits(now):
             return _resting(circuit, now)
@@ -239,6 +261,17 @@ class HealthTracker:
         provider.report(admission.of_provider, of_provider, now)
         model.report(admission.of_model, of_model, now)
         return before != (provider.state(now), model.state(now)) or admission.is_probe
+
+
+def _rest_s(error: ProviderError, window_over_in_s: Callable[[], float]) -> float | None:
+    """Seconds to leave the provider alone: the time it named, else what its class asks for."""
+    if error.conduct.fault is not Fault.PROVIDER:
+        return None
+    if error.retry_after_s is not None:
+        return error.retry_after_s
+    if error.conduct.health is HealthMark.CLOSED:
+        return window_over_in_s()
+    return SHORT_PAUSE_S if error.kind is ErrorClass.THROTTLED else None
 
 
 def _resting(circuit: Circuit, now: float) -> str:

@@ -53,7 +53,6 @@ class AnthropicProvider(WireProvider):
     """
 
     vendor_host = APIS["anthropic"].vendor_host
-    anthropic_habits = True
 
     def _begin(self, request: Request) -> Attempt:
         attempt = super()._begin(request)

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from engine.providers.base import Request
 from engine.providers.field_table import carried
-from engine.providers.messages import arguments_of, read_tools, refusal
+from engine.providers.messages import arguments_of, cannot_carry, read_tools
 from engine.providers.options import RequestOptions
 from engine.providers.parts import Aside, Audio, Document, Image, Part, Reasoning, Text, Tool, ToolUse, Turn
 from engine.providers.tool_call_ids import ANTHROPIC, with_ids
@@ -50,7 +50,7 @@ def _write_option(body: dict[str, Any], options: RequestOptions, name: str, note
                 made["disable_parallel_tool_use"] = not options.parallel_tool_calls
         case "response_format" if (form := options.response_format) is not None:
             if form.schema is None:
-                raise refusal(name, "asks for any JSON, and Anthropic takes a schema")
+                raise cannot_carry(name, "asks for any JSON, and Anthropic takes a schema")
             body.setdefault("output_config", {})["format"] = {
                 "type": "json_schema",
                 "schema": dict(form.schema),

@@ -1,127 +1,140 @@
 """Which failure is of which class: a status, a body or a foreign exception becomes one of our errors.
 
-The body's `type` or `code` decides first, then telling phrases in its message, then the status. The
-provider's message is kept only after `sanitise` has taken out everything that could be prompt, key or
-terminal control.
+Known words decide first, then phrases in the sentences, then the status; the words are data in
+`error_words.toml`, each with its source. The provider's sentence is kept only after `sanitise` has taken out
+everything that could be prompt, key or terminal control.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from engine.providers.base import Request
 from engine.providers.conduct import ErrorClass
+from engine.providers.error_bodies import ErrorBody, parsed_body, read_error
 from engine.providers.errors import BY_CLASS, ProviderError
 from engine.providers.http_exchange import Call
 from engine.providers.reply import Usage
 from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
 
-# Words that decide whatever the status is. Anthropic: `type`; OpenAI and its likes: `code`, then `type`.
-_BY_WORD: dict[str, ErrorClass] = {
-    "authentication_error": ErrorClass.AUTH,
-    "permission_error": ErrorClass.AUTH,
-    "permission_denied": ErrorClass.AUTH,
-    "invalid_api_key": ErrorClass.AUTH,
-    "incorrect_api_key": ErrorClass.AUTH,
-    "invalid_organization": ErrorClass.AUTH,
-    "invalid_authentication": ErrorClass.AUTH,
-    "account_deactivated": ErrorClass.AUTH,
-    "unsupported_country_region_territory": ErrorClass.AUTH,
-    "billing_error": ErrorClass.QUOTA,
-    "insufficient_quota": ErrorClass.QUOTA,
-    "billing_hard_limit_reached": ErrorClass.QUOTA,
-    "billing_not_active": ErrorClass.QUOTA,
-    "enforced_spend_limit_reached": ErrorClass.QUOTA,
-    "credit_balance_too_low": ErrorClass.QUOTA,
-    "rate_limit_error": ErrorClass.THROTTLED,
-    "rate_limit_exceeded": ErrorClass.THROTTLED,
-    "rate_limit": ErrorClass.THROTTLED,
-    "too_many_requests": ErrorClass.THROTTLED,
-    "overloaded_error": ErrorClass.OVERLOADED,
-    "overloaded": ErrorClass.OVERLOADED,
-    "engine_overloaded": ErrorClass.OVERLOADED,
-    "unavailable_error": ErrorClass.OVERLOADED,
-    "service_unavailable": ErrorClass.OVERLOADED,
-    "timeout_error": ErrorClass.SERVER,
-    "conflict_error": ErrorClass.TRANSIENT,
-    "context_length_exceeded": ErrorClass.OVERFLOW,
-    "exceed_context_size_error": ErrorClass.OVERFLOW,
-    "model_context_window_exceeded": ErrorClass.OVERFLOW,
-    "request_too_large": ErrorClass.TOO_LARGE,
-    "content_policy_violation": ErrorClass.REFUSED,
-    "content_filter": ErrorClass.REFUSED,
-    "moderation_blocked": ErrorClass.REFUSED,
-    "responsible_ai_policy_violation": ErrorClass.REFUSED,
-    "model_not_found": ErrorClass.INVALID,
-    "not_found_error": ErrorClass.INVALID,
-}
-# Words that say little: the status is heard first, and they decide only inside a stream, where it is 200.
-_WEAK: dict[str, ErrorClass] = {
-    "invalid_request_error": ErrorClass.INVALID,
-    "api_error": ErrorClass.SERVER,
-    "server_error": ErrorClass.SERVER,
-    "internal_server_error": ErrorClass.SERVER,
-    "internal_error": ErrorClass.SERVER,
-}
-_OVERFLOW_PHRASE = re.compile(
-    r"prompt is too long|maximum context length|exceeds? (?:the|its) (?:available |maximum )?context"
-    r"|context (?:length|window|size) (?:is |was )?exceeded"
-    r"|exceed(?:s|ed)? (?:the )?context (?:limit|window|length|size)"
-    r"|longer than the context"
+# Longer than a year is no waiting time but a mistake, such as a time of day sent as seconds.
+_LONGEST_WAIT_S = 366 * 86_400.0
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_WAIT = re.compile(
+    r"(?:try again|retry|wait)[^.0-9]{0,20}([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)(?:ec|in|our|\b)"
 )
-_QUOTA_PHRASE = re.compile(r"spend(?:ing)? limit|credit balance is too low|exceeded your current quota")
-_BUSY_PHRASE = re.compile(r"server busy|maximum pending requests exceeded|overloaded")
-_BY_STATUS: dict[int, ErrorClass] = {
-    401: ErrorClass.AUTH,
-    402: ErrorClass.QUOTA,
-    403: ErrorClass.AUTH,
-    408: ErrorClass.TRANSIENT,
-    409: ErrorClass.TRANSIENT,
-    413: ErrorClass.TOO_LARGE,
-    429: ErrorClass.THROTTLED,
-    503: ErrorClass.OVERLOADED,
-    529: ErrorClass.OVERLOADED,
-}
+_REGAIN = re.compile(r"regain access on ([0-9]{4}-[0-9]{2}-[0-9]{2})(?: at ([0-9]{2}:[0-9]{2}) utc)?")
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "not_supported_error")
 
 
-def classify(
-    status: int, body: object, *, anthropic: bool = False, retry_after_s: float | None = None
-) -> ErrorClass:
-    """The class of an error that the provider reported; `status` is 200 for one inside a stream.
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    kind: ErrorClass
+    pattern: re.Pattern[str]
+    over: frozenset[ErrorClass]
+    statuses: frozenset[int]
 
-    `anthropic` turns on that vendor's habit: a 429 without Retry-After is a spent quota, not a short pause.
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    pattern: re.Pattern[str]
+    parameters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    words: Mapping[str, ErrorClass]
+    weak: Mapping[str, ErrorClass]
+    statuses: Mapping[int, ErrorClass]
+    phrases: tuple[_Phrase, ...]
+    features: tuple[_Feature, ...]
+
+
+@cache
+def _vocabulary() -> _Vocabulary:
+    data: dict[str, Any] = tomllib.loads((files("engine.providers") / "error_words.toml").read_text("utf-8"))
+    return _Vocabulary(
+        {word: ErrorClass(kind) for word, kind in data["words"].items()},
+        {word: ErrorClass(kind) for word, kind in data["weak"].items()},
+        {int(status): ErrorClass(kind) for status, kind in data["status"].items()},
+        tuple(
+            _Phrase(
+                ErrorClass(row["class"]),
+                re.compile(row["pattern"]),
+                frozenset(map(ErrorClass, row.get("over", ()))),
+                frozenset(row.get("statuses", ())),
+            )
+            for row in data["phrase"]
+        ),
+        tuple(
+            _Feature(row["name"], re.compile(row["pattern"]), frozenset(row["parameters"]))
+            for row in data["feature"]
+        ),
+    )
+
+
+def classify(status: int, body: object) -> ErrorClass:
+    """The class of an error that the provider reported; `status` is 200 for one inside a good answer.
 
     >>> classify(200, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
     <ErrorClass.OVERLOADED: 'overloaded'>
     """
-    words, message = tuple(_words(body)), _message(body).lower()
-    found = next((_BY_WORD[word] for word in words if word in _BY_WORD), None)
-    if anthropic and status == 429 and retry_after_s is None and found in (None, ErrorClass.THROTTLED):
-        return ErrorClass.QUOTA
-    if _QUOTA_PHRASE.search(message) and found in (None, ErrorClass.THROTTLED):
-        return ErrorClass.QUOTA
+    return _class_of(status, read_error(body))
+
+
+def _class_of(http_status: int, said: ErrorBody) -> ErrorClass:
+    known, text = _vocabulary(), said.text
+    status = said.status if http_status < 400 and said.status is not None else http_status
+    found = next((known.words[word] for word in said.words if word in known.words), None)
+    for phrase in known.phrases:
+        if (
+            (found is None or found in phrase.over)
+            and (not phrase.statuses or status in phrase.statuses)
+            and phrase.pattern.search(text)
+        ):
+            return phrase.kind
     if found is not None:
         return found
-    if status in (200, 400, 422, 500) and _OVERFLOW_PHRASE.search(message):
-        return ErrorClass.OVERFLOW
-    if status in (200, 500) and _BUSY_PHRASE.search(message):
-        return ErrorClass.OVERLOADED
     if status >= 400:
-        return _BY_STATUS.get(status, ErrorClass.SERVER if status >= 500 else ErrorClass.INVALID)
-    # Inside a stream: a word we do not know is INVALID; no word at all is a server that accepted and then
-    # failed.
-    weak = next((_WEAK[word] for word in words if word in _WEAK), None)
-    return weak or (ErrorClass.INVALID if words else ErrorClass.SERVER)
+        by_status = known.statuses.get(status)
+        return by_status or (ErrorClass.SERVER if status >= 500 else ErrorClass.UNFIT)
+    # A server that accepted the request and then failed without a number.
+    return next((known.weak[word] for word in said.words if word in known.weak), ErrorClass.SERVER)
+
+
+def feature_of(kind: ErrorClass, said: ErrorBody) -> str | None:
+    """What of the request the target cannot take at all; None unless it said so."""
+    if kind is not ErrorClass.UNFIT and kind is not ErrorClass.MISSING:
+        return None
+    features = _vocabulary().features
+    if set(said.words) & set(_UNSUPPORTED) and said.parameter is not None:
+        parameter = re.split(r"[.\[]", said.parameter)[0]
+        named = next((feature.name for feature in features if parameter in feature.parameters), None)
+        if named is not None:
+            return named
+    return next((feature.name for feature in features if feature.pattern.search(said.text)), None)
 
 
 def known_word(body: object) -> str | None:
-    """The provider's own word for the error, if it is one of those this module knows: no other is ever
+    """The provider's own word for the error, if it is one of those that are data here: no other is ever
     shown."""
-    return next((word for word in _words(body) if word in _BY_WORD or word in _WEAK), None)
+    return _known_word(read_error(body))
+
+
+def _known_word(said: ErrorBody) -> str | None:
+    known = _vocabulary()
+    return next((word for word in said.words if word in known.words or word in known.weak), None)
 
 
 def reported(
@@ -130,20 +143,23 @@ def reported(
     *,
     request: Request | None = None,
     key: Secret | None = None,
-    anthropic: bool = False,
     usage: Usage | None = None,
 ) -> ProviderError:
     """The error that the provider reported in `body`, under the status its answer began with."""
-    status = call.status if call.status is not None else 200
-    retry_after_s = retry_after(call.headers)
-    kind = classify(status, body, anthropic=anthropic, retry_after_s=retry_after_s)
+    body = parsed_body(body)
+    status, said = call.status if call.status is not None else 200, read_error(body)
+    kind = _class_of(status, said)
+    feature = feature_of(kind, said)
+    if feature is not None:
+        kind = ErrorClass.UNFIT
     return BY_CLASS[kind](
         status=status,
-        code=known_word(body),
+        code=_known_word(said),
         request_id=request_id(call, body),
-        retry_after_s=retry_after_s,
-        detail=sanitise(_message(body), request, key),
+        retry_after_s=_wait_s(call.headers, said),
+        detail=sanitise(said.sentence, request, key),
         usage=usage,
+        feature=feature,
     )
 
 
@@ -157,51 +173,39 @@ def request_id(call: Call, body: object = None) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds, however it was said; a date counts from the answer's own Date header.
+    """Retry-After in seconds, however it was said; a date counts from the answer's own Date header, else from
+    this machine's clock.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "1500"}), retry_after({})
     (7.0, 1.5, None)
     """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        written = headers.get(name, "")
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", written):
-            return float(written) * unit_s
+        written = headers.get(name, "").strip()
+        if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", written):
+            return _plausible(float(written) * unit_s)
     try:
         then = parsedate_to_datetime(headers["retry-after"])
-        return max(0.0, (then - parsedate_to_datetime(headers["date"])).total_seconds())
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return _plausible(max(0.0, (then - now).total_seconds()))
     except (KeyError, ValueError, TypeError):
         return None
 
 
-def _words(body: object) -> Iterator[str]:
-    """The error words of a body, most telling first: details, code, type, inside `error` and outside it."""
-    if not isinstance(body, Mapping):
-        return
-    inner = body.get("error")
-    for level in (inner, body) if isinstance(inner, Mapping) else (body,):
-        assert isinstance(level, Mapping)
-        details = level.get("details")
-        inner_error = level.get("innererror")
-        for source in (details, inner_error):
-            if isinstance(source, Mapping):
-                yield from _word_values(source, ("error_code", "reason", "code", "type"))
-        yield from _word_values(level, ("error_code", "code", "type"))
+def _wait_s(headers: Mapping[str, str], said: ErrorBody) -> float | None:
+    """The time that the target named: in its headers, in its body's fields, or in its sentence."""
+    named = retry_after(headers)
+    if named is None and said.retry_after_s is not None:
+        named = _plausible(said.retry_after_s)
+    if named is None and (wait := _WAIT.search(said.text)):
+        named = float(wait[1]) * _UNITS_S[wait[2]]
+    if named is None and (regain := _REGAIN.search(said.text)):
+        try:
+            then = datetime.fromisoformat(f"{regain[1]}T{regain[2] or '00:00'}:00+00:00")
+        except ValueError:
+            return None
+        named = _plausible(max(0.0, then.timestamp() - time.time()))
+    return named
 
 
-def _word_values(level: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        value = level.get(name)
-        # `type: error` is the envelope's; `code: "400"` of compatible servers is the status again.
-        if isinstance(value, str) and value and value != "error" and not value.isdigit():
-            yield value.lower()
-
-
-def _message(body: object) -> str:
-    if isinstance(body, str):
-        return body
-    if isinstance(body, Mapping):
-        inner = body.get("error")
-        for value in (inner if not isinstance(inner, Mapping) else inner.get("message"), body.get("message")):
-            if isinstance(value, str):
-                return value
-    return ""
+def _plausible(wait_s: float) -> float | None:
+    return wait_s if wait_s <= _LONGEST_WAIT_S else None

@@ -9,12 +9,16 @@ ProviderError                   (under engine.errors.EngineError)
 ├── Overloaded                  OVERLOADED    the provider is full
 ├── ServerFailed                SERVER        the provider broke
 ├── Transient                   TRANSIENT     a conflict or a time-out the provider reported
+├── ModelMissing                MISSING       the provider does not have the model, or has it no more
+├── NotAllowed                  DENIED        this key may not use this model, or a gateway's rule forbids it
+├── Unfit                       UNFIT         this target cannot take this request
 ├── ContextOverflow             OVERFLOW      the prompt does not fit the window
 │   └── ContextTruncated        OVERFLOW      the provider cut the prompt and answered all the same
 ├── TooLarge                    TOO_LARGE     the request has more bytes than the provider takes
 ├── Refused                     REFUSED       the model or its filter declined
-├── InvalidRequest              INVALID       the request is wrong; a redirect counts as that
+├── InvalidRequest              INVALID       the request is wrong, whoever is asked
 ├── Truncated                   TRUNCATED     the answer ended without its terminal mark
+├── BrokenAnswer                BROKEN        what came is no answer
 ├── Cancelled                   CANCELLED     the deadline passed (a caller's cancel stays CancelledError)
 ├── EgressRefused               EGRESS        sending would leave the permit; nothing was sent
 ├── EgressAlarm                 LEAK          the answer shows that the model was not local after all
@@ -32,7 +36,16 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from engine.errors import EngineError
-from engine.providers.conduct import CONDUCT, Billed, Conduct, ErrorClass, HealthMark, NextTarget, SameTarget
+from engine.providers.conduct import (
+    CONDUCT,
+    Billed,
+    Conduct,
+    ErrorClass,
+    Fault,
+    HealthMark,
+    NextTarget,
+    SameTarget,
+)
 from engine.providers.reply import ToolCall, Usage
 
 DETAIL_CHARACTERS = 200
@@ -47,7 +60,8 @@ class ProviderError(EngineError):
     `provider` and `model` name the target; `status` is the HTTP status, None when no answer came (an error
     inside a stream has status 200); `code` is the provider's own error type when it is a known word;
     `request_id` is the provider's; `retry_after_s` is in seconds; `dispatched` says whether any byte of the
-    request may have been sent; `usage` is what the provider reported before failing.
+    request may have been sent; `usage` is what the provider reported before failing; `feature` is what of the
+    request the target cannot take, when it said so.
     """
 
     kind: ClassVar[ErrorClass]
@@ -65,6 +79,7 @@ class ProviderError(EngineError):
         detail: str = "",
         dispatched: bool = True,
         usage: Usage | None = None,
+        feature: str | None = None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -75,6 +90,7 @@ class ProviderError(EngineError):
         self.detail = detail[:DETAIL_CHARACTERS]
         self.dispatched = dispatched
         self.usage = usage
+        self.feature = feature
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -129,6 +145,7 @@ class ProviderError(EngineError):
             "detail": self.detail,
             "dispatched": self.dispatched,
             "usage": self.usage,
+            "feature": self.feature,
         }
 
 
@@ -147,7 +164,7 @@ class OutcomeUnknown(ProviderError):
 
 
 class AuthFailed(ProviderError):
-    """401, 403, authentication or permission errors, or no key at all."""
+    """401, 403, authentication errors, or no key at all."""
 
     kind = ErrorClass.AUTH
     sentence = "did not accept the key"
@@ -188,6 +205,30 @@ class Transient(ProviderError):
     sentence = "asks to try again"
 
 
+class ModelMissing(ProviderError):
+    """The provider does not know the model, or has retired it."""
+
+    kind = ErrorClass.MISSING
+    sentence = "does not have this model"
+
+
+class NotAllowed(ProviderError):
+    """The key is good and may not use this model, or a gateway's own budget or moderation forbids it."""
+
+    kind = ErrorClass.DENIED
+    sentence = "does not allow this model to this key"
+
+
+class Unfit(ProviderError):
+    """This target cannot take this request: a parameter, part, tool or schema, or the form of its API.
+
+    Any 4xx without a known word is that, and every redirect.
+    """
+
+    kind = ErrorClass.UNFIT
+    sentence = "does not take this request"
+
+
 class ContextOverflow(ProviderError):
     """The prompt does not fit the context window. Never retried unchanged."""
 
@@ -216,7 +257,7 @@ class Refused(ProviderError):
 
 
 class InvalidRequest(ProviderError):
-    """The request is wrong, or the address is: any other 4xx, and every redirect."""
+    """The request is wrong by its own form: no target could take it. Found here, before it is sent."""
 
     kind = ErrorClass.INVALID
     sentence = "does not accept this request"
@@ -227,6 +268,13 @@ class Truncated(ProviderError):
 
     kind = ErrorClass.TRUNCATED
     sentence = "ended the answer before it was complete"
+
+
+class BrokenAnswer(ProviderError):
+    """What came is no answer: `finish_reason: error`, a tool call that is none, a web page."""
+
+    kind = ErrorClass.BROKEN
+    sentence = "gave an answer that is none"
 
 
 class Cancelled(ProviderError):
@@ -250,7 +298,7 @@ class EgressAlarm(ProviderError):
     sentence = "was held to be local and is not"
 
 
-_NO_SWITCH = Conduct(SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.FAILING)
+_NO_SWITCH = Conduct(Fault.ANSWER, SameTarget.NEVER, NextTarget.NO, Billed.UNKNOWN, HealthMark.FAILING)
 
 
 class StreamInterrupted(ProviderError):
@@ -295,7 +343,8 @@ class StreamInterrupted(ProviderError):
     @property
     def conduct(self) -> Conduct:
         """No retry, no next target; health as the cause says; what was billed is unknown."""
-        return replace(_NO_SWITCH, health=self.cause.conduct.health)
+        cause = self.cause.conduct
+        return replace(_NO_SWITCH, fault=cause.fault, health=cause.health)
 
     def at(self, provider: str, model: str, *, dispatched: bool) -> ProviderError:
         """Itself: its cause has named the target."""
@@ -320,11 +369,15 @@ BY_CLASS: dict[ErrorClass, type[ProviderError]] = {
         Overloaded,
         ServerFailed,
         Transient,
+        ModelMissing,
+        NotAllowed,
+        Unfit,
         ContextOverflow,
         TooLarge,
         Refused,
         InvalidRequest,
         Truncated,
+        BrokenAnswer,
         Cancelled,
         EgressRefused,
         EgressAlarm,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
-from engine.providers.messages import refusal
+from engine.providers.messages import cannot_carry
 from engine.providers.options import RequestOptions
 from engine.providers.parts import Aside, Audio, Document, Image, Part, Reasoning, Text, Tool, ToolUse, Turn
 
@@ -262,7 +262,7 @@ def carried(
 ) -> Carried:
     """What of a request a dialect can carry. `fetches` allows images and documents by URL: only where the
     vendor fetches them, since a local server told to fetch a URL would carry it out of the house. Raises
-    InvalidRequest for what is refused."""
+    Unfit for what is refused."""
     notes: dict[str, None] = {}
     kept = tuple(_turn(turn, dialect, notes, fetches=fetches) for turn in turns)
     wanted = []
@@ -283,7 +283,7 @@ def carried(
                 if name == "tool_choice" and choice is not None and choice.kind in ("auto", "none"):
                     wanted.append(name)  # The writer lets the model choose, or passes no tools.
                 else:
-                    raise refusal(name, why)
+                    raise cannot_carry(name, why)
             case never:
                 assert_never(never)
     return Carried(kept, tools, tuple(wanted), tuple(notes))
@@ -301,7 +301,7 @@ def _turn(turn: Turn, dialect: Dialect, notes: dict[str, None], *, fetches: bool
                 case Sent():
                     pass
                 case Refused(why):
-                    raise refusal(part.where, why)
+                    raise cannot_carry(part.where, why)
                 case LeftOut(why):
                     notes[_note(part, name, why)] = None
                     part, stays = _without(part, name), stays and name not in _WHOLE

@@ -15,7 +15,8 @@ from types import TracebackType
 
 from engine.providers.base import Permit
 
-TAIL_BYTES = 64
+TAIL_BYTES = 4096
+"""Enough for an error that a server ends a good answer with."""
 
 _IN_FORCE: ContextVar[Call | None] = ContextVar("engine_provider_call", default=None)
 

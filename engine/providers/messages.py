@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from engine.providers.errors import InvalidRequest
+from engine.providers.errors import InvalidRequest, Unfit
 from engine.providers.parts import Aside, Audio, Document, Image, Part, Reasoning, Text, Tool, ToolUse, Turn
 from engine.providers.reply import FinishReason, ToolCall
 
@@ -64,13 +64,13 @@ def read_tools(tools: Sequence[Mapping[str, Any]] | None) -> tuple[Tool, ...]:
 
 
 def arguments_of(call: ToolCall, where: str = "a tool call") -> dict[str, Any]:
-    """A tool call's arguments as an object. Raises InvalidRequest when they are not one."""
+    """A tool call's arguments as an object. Raises Unfit when they are not one."""
     try:
         arguments = json.loads(call["function"]["arguments"] or "{}")
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise refusal(where, "has arguments that are no JSON object")
+        raise cannot_carry(where, "has arguments that are no JSON object")
     return arguments
 
 
@@ -98,6 +98,11 @@ def finish_with(calls: Sequence[ToolCall], finish: FinishReason) -> FinishReason
 def refusal(where: str, why: str) -> InvalidRequest:
     """What is said of a field or part that cannot be sent: its place, never what it holds."""
     return InvalidRequest(dispatched=False, detail=f"{where} {why}")
+
+
+def cannot_carry(where: str, why: str) -> Unfit:
+    """The same of what only the form of one API cannot carry: another target may."""
+    return Unfit(dispatched=False, detail=f"{where} {why}")
 
 
 # --- Messages ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from engine.providers.errors import (
     ContextTruncated,
     EgressAlarm,
     EgressRefused,
-    InvalidRequest,
+    ModelMissing,
     ProviderError,
     Truncated,
 )
@@ -194,7 +194,7 @@ class OllamaProvider(WireProvider):
         name = attempt.request.model
         held_local = self.target.egress is Egress.LOCAL
         if not _NAME.fullmatch(name):
-            raise InvalidRequest(dispatched=False, detail="the model's name is not one Ollama has")
+            raise ModelMissing(dispatched=False, detail="the model's name is not one Ollama has")
         if held_local and cloud_name(name):
             raise EgressRefused(
                 dispatched=False, detail="its name asks Ollama for a model in the vendor's cloud"
@@ -207,7 +207,7 @@ class OllamaProvider(WireProvider):
             await self._demand_no_cloud(attempt)
         listed = find_model(await self._models(attempt, "/api/tags"), name)
         if listed is None:
-            raise InvalidRequest(status=404, dispatched=False, detail="the model is not on this machine")
+            raise ModelMissing(status=404, dispatched=False, detail="the model is not on this machine")
         self._demand_local(listed, held_local=held_local)
         called, window = await self._show(attempt, name, text_of(listed.get("digest")), held_local=held_local)
         running = find_model(await self._models(attempt, "/api/ps"), name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.provider_apis import APIS
 from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
-from engine.providers.errors import Refused, Truncated
+from engine.providers.errors import BrokenAnswer, Refused, Truncated
 from engine.providers.http_exchange import Call
 from engine.providers.importing import imported
 from engine.providers.messages import finish_with
@@ -88,8 +88,8 @@ class OpenAIProvider(WireProvider):
         call = attempt.call(carries_prompt=True)
         with call.in_force():
             answer = await self._sdk.chat.completions.create(**asked)
-        self._raise_reported(attempt, call, answer)
         _read_usage(attempt, answer)
+        self._raise_reported(attempt, call, answer)
         choice = answer.choices[0]
         message = choice.message
         text, thought = content_of(message)
@@ -185,10 +185,20 @@ class OpenAIProvider(WireProvider):
         return asked
 
     def _raise_reported(self, attempt: Attempt, call: Call, answer: object) -> None:
-        """Some servers report an error as a body under status 200."""
+        """Some servers report an error as a body under status 200, or as the end of one choice."""
         error = getattr(answer, "error", None)
+        for choice in getattr(answer, "choices", None) or ():
+            if choice.finish_reason == "error" or getattr(choice, "error", None):
+                error = error or getattr(choice, "error", None)
+                if not error:
+                    raise BrokenAnswer(
+                        status=200,
+                        request_id=request_id(call),
+                        usage=attempt.usage_estimate(),
+                        detail="it ended with finish_reason error",
+                    )
         if error:
-            raise self._reported(call, error if isinstance(error, Mapping | str) else None, attempt)
+            raise self._reported(call, {"error": error}, attempt)
 
 
 @dataclass(slots=True, repr=False)

@@ -52,16 +52,17 @@ def sanitise(message: str, request: Request | None, key: Secret | None) -> str:
     """At most 200 characters of what a provider said, with nothing in them of the prompt, the key or a
     terminal code.
 
-    Every run of 8 characters that also stands in the request's messages or tools, or in the key, is masked;
+    Every run of 8 characters that also stands in the request's messages or tools, or in the key (reversed, in
+    base64 or in hexadecimal too), is masked;
     case and white space do not hide it, nor does JSON escaping.
     """
     shown = " ".join(_printable(message[: 4 * DETAIL_CHARACTERS]).split())[: 2 * DETAIL_CHARACTERS]
     shown = re.sub(r"\b(?:(?:sk|pk|key)[-_]|bearer )[\w*-]{4,}", "[key]", shown, flags=re.IGNORECASE)
     secret = _haystack(request)
     masked = [False] * len(shown)
+    echoes = frozenset() if key is None else key.echoes(shown, FRAGMENT)
     for start in range(len(shown) - FRAGMENT + 1):
-        fragment = shown[start : start + FRAGMENT]
-        if _squeezed(fragment) in secret or (key is not None and key.holds(fragment)):
+        if start in echoes or _squeezed(shown[start : start + FRAGMENT]) in secret:
             masked[start : start + FRAGMENT] = [True] * FRAGMENT
     cleared = "".join("\0" if hidden else character for character, hidden in zip(shown, masked, strict=True))
     return re.sub("\0+", "[...]", cleared)[:DETAIL_CHARACTERS]

@@ -32,7 +32,7 @@ from engine.providers.addresses import (
     parse_networks,
 )
 from engine.providers.base import Egress, Target
-from engine.providers.errors import EgressRefused, InvalidRequest, Truncated
+from engine.providers.errors import EgressRefused, Truncated, Unfit
 from engine.providers.http_exchange import TAIL_BYTES, Call, call_in_force
 from engine.providers.secret import Secret
 
@@ -108,7 +108,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request under the call in force.
 
-        Raises EgressRefused, InvalidRequest for a redirect, and httpcore2's errors, which `wire_provider`
+        Raises EgressRefused, Unfit for a redirect, and httpcore2's errors, which `wire_provider`
         classifies.
         """
         call = self._admitted(request)
@@ -130,7 +130,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         call.headers = {name: read[name] for name in _KEPT if name in read}
         if 300 <= answer.status < 400:
             await answer.aclose()
-            raise InvalidRequest(status=answer.status, detail="it redirects, and redirects are not followed")
+            raise Unfit(status=answer.status, detail="it redirects, and redirects are not followed")
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from engine.providers.base import DiscoveredModel, Egress, Health, Permit, Request, Target, Timeouts
 from engine.providers.conduct import ErrorClass, HealthMark
+from engine.providers.error_bodies import read_error, stray_error
 from engine.providers.error_mapping import reported, request_id
 from engine.providers.errors import (
     AuthFailed,
+    BrokenAnswer,
     Cancelled,
-    InvalidRequest,
     OutcomeUnknown,
     ProviderError,
     ServerFailed,
     StreamInterrupted,
     Truncated,
+    Unfit,
     Unreachable,
 )
 from engine.providers.http_exchange import Call
@@ -153,7 +155,6 @@ class WireProvider(ABC):
     """
 
     vendor_host: str | None = None
-    anthropic_habits = False
 
     def __init__(
         self,
@@ -180,6 +181,9 @@ class WireProvider(ABC):
         outcome = await self._limited(attempt, lambda: self._complete(attempt), request.timeouts.answer_s)
         if isinstance(outcome, BaseException):
             raise outcome
+        if (problem := _no_call(outcome)) is not None:
+            usage = outcome.usage if outcome.usage != Usage() else None
+            raise self._placed(BrokenAnswer(status=200, usage=usage, detail=problem), attempt)
         return outcome
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
@@ -193,6 +197,10 @@ class WireProvider(ABC):
                 outcome = await self._limited(attempt, lambda: anext(pieces), limit_s)
                 if isinstance(outcome, BaseException):
                     raise self._interrupted(attempt, outcome)
+                problem = None if outcome.reply is None else _no_call(outcome.reply)
+                if problem is not None:
+                    broken = BrokenAnswer(status=200, usage=attempt.usage, detail=problem)
+                    raise self._interrupted(attempt, self._placed(broken, attempt))
                 attempt.note(outcome)
                 ended = outcome.reply is not None
                 if outcome != SIGN_OF_LIFE:
@@ -304,7 +312,7 @@ class WireProvider(ABC):
             cancel.__cause__ = cancel.__context__ = None
             return cancel.with_traceback(None)
         except StopAsyncIteration:
-            return self._placed(Truncated(detail="the stream ended without its end"), attempt)
+            return self._fault(Truncated(), attempt)
         except Exception as exc:
             return self._late(attempt, limit) if limit.expired() else self._fault(exc, attempt)
         finally:
@@ -327,14 +335,18 @@ class WireProvider(ABC):
         if objection is not None:
             return objection[0].with_traceback(objection[1])
         own = next((link for link in _chain(exc) if isinstance(link, ProviderError)), None)
-        if own is not None:
-            return self._placed(own, attempt)
         call = attempt.calls[-1] if attempt.calls else None
+        stray = None if call is None or call.status != 200 else stray_error(call.tail)
+        if own is not None:
+            is_unread = isinstance(own, Truncated) and not own.detail and stray is not None
+            return self._placed(self._stray(call, stray, attempt) if call and is_unread else own, attempt)
         if call is None or not call.used:
-            return self._placed(InvalidRequest(detail="it cannot be put in the provider's form"), attempt)
-        body = getattr(exc, "body", None)
+            return self._placed(Unfit(detail="it cannot be put in the provider's form"), attempt)
+        body = _body_of(exc)
         if call.status is not None and (call.status >= 400 or body is not None):
             return self._placed(self._reported(call, body, attempt), attempt)
+        if call.carries_prompt and stray is not None:
+            return self._placed(self._stray(call, stray, attempt), attempt)
         if not call.carries_prompt:
             away = call.status is None
             error: ProviderError = (
@@ -348,6 +360,13 @@ class WireProvider(ABC):
             error = OutcomeUnknown() if call.written else Unreachable()
         return self._placed(error, attempt)
 
+    def _stray(self, call: Call, stray: object, attempt: Attempt) -> ProviderError:
+        """An error that stood where an answer should; a web page is none of the target's own."""
+        if not isinstance(stray, str):
+            return self._reported(call, stray, attempt)
+        detail = sanitise(read_error(stray).sentence, attempt.request, self._api_key)
+        return BrokenAnswer(status=200, usage=attempt.usage_estimate(), detail=detail)
+
     def _reported(self, call: Call, body: object, attempt: Attempt) -> ProviderError:
         is_final = attempt.usage_reader.is_final(attempt.shown_bytes)
         return reported(
@@ -355,7 +374,6 @@ class WireProvider(ABC):
             body,
             request=attempt.request,
             key=self._api_key,
-            anthropic=self.anthropic_habits,
             usage=attempt.usage if is_final else None,
         )
 
@@ -425,6 +443,26 @@ def _status_of(error: ProviderError) -> Literal["up", "down", "misconfigured"]:
         return "up"
     failing = error.conduct.health in (HealthMark.FAILING, HealthMark.CLOSED)
     return "down" if failing or error.kind is ErrorClass.CANCELLED else "misconfigured"
+
+
+def _no_call(reply: Reply) -> str | None:
+    """Why an answer that ends with tool calls has none; None when it is well."""
+    if any(not call["function"]["name"] for call in reply.tool_calls):
+        return "a tool call without a name"
+    if reply.finish_reason == "tool_calls" and not (reply.tool_calls or reply.content):
+        return "it ends for tool calls and has none"
+    return None
+
+
+def _body_of(exc: BaseException) -> object:
+    """What an SDK keeps of an error's body: the answer itself where it was read, for the SDKs strip its
+    envelope."""
+    answer = getattr(exc, "response", None)
+    if answer is not None and answer.status_code >= 400 and answer.is_stream_consumed:
+        content: bytes = answer.content
+        return content
+    body: object = getattr(exc, "body", None)
+    return {"error": body} if isinstance(body, Mapping) and "error" not in body else body
 
 
 def _chain(exc: BaseException | None) -> Iterable[BaseException]:

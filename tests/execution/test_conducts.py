@@ -19,10 +19,13 @@ from engine.providers.conduct import ErrorClass, NextTarget
 from engine.providers.errors import (
     BY_CLASS,
     AuthFailed,
+    BrokenAnswer,
     ContextOverflow,
     EgressAlarm,
     EgressRefused,
     InvalidRequest,
+    ModelMissing,
+    NotAllowed,
     OutcomeUnknown,
     Overloaded,
     ProviderError,
@@ -34,6 +37,7 @@ from engine.providers.errors import (
     TooLarge,
     Transient,
     Truncated,
+    Unfit,
     Unreachable,
 )
 from engine.providers.reply import Usage
@@ -145,8 +149,38 @@ CONDUCTS: dict[str, Conduct] = {
     "too large: only a larger limit": Conduct(
         {"east": [Fault(TooLarge(status=413))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
     ),
-    "wrong key: seen at once, nobody else is asked": Conduct(
-        {"east": [Fault(AuthFailed(status=401))]}, None, {"east": 1}, ["released"], raises=AuthFailed
+    "wrong key: never again here, the next": Conduct(
+        {"east": [Fault(AuthFailed(status=401))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
+    ),
+    "the model is gone: the next": Conduct(
+        {"east": [Fault(ModelMissing(status=404))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
+    ),
+    "this key may not use the model: the next": Conduct(
+        {"east": [Fault(NotAllowed(status=403))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
+    ),
+    "a parameter is not supported: the next": Conduct(
+        {"east": [Fault(Unfit(status=400))]}, "west", {"east": 1, "west": 1}, ["released", "settled"]
+    ),
+    "what came is no answer: the next, charged whole": Conduct(
+        {"east": [Fault(BrokenAnswer(status=200, usage=Usage(5, 3)))]},
+        "west",
+        {"east": 1, "west": 1},
+        ["forfeited", "settled"],
+    ),
+    "429 without Retry-After and nobody behind: a short pause, then once more": Conduct(
+        {"east": [Fault(Throttled(status=429))]},
+        "east",
+        {"east": 2},
+        ["released", "settled"],
+        within_s=(1.0, 1.001),
+        routes='route only: use "east-1"\n',
+    ),
+    "overloaded for a time it names: waited for to its end": Conduct(
+        {"east": [Fault(Overloaded(status=529, retry_after_s=6.0))]},
+        "east",
+        {"east": 2},
+        ["released", "settled"],
+        within_s=(6.0, 6.001),
     ),
     "refused by the model: not routed around, settled by what it reported": Conduct(
         {"east": [Fault(Refused(status=200, usage=Usage(5, 3)))]},
@@ -155,8 +189,12 @@ CONDUCTS: dict[str, Conduct] = {
         ["settled"],
         raises=Refused,
     ),
-    "invalid request: seen at once": Conduct(
-        {"east": [Fault(InvalidRequest(status=400))]}, None, {"east": 1}, ["released"], raises=InvalidRequest
+    "malformed, whoever is asked: seen at once": Conduct(
+        {"east": [Fault(InvalidRequest(dispatched=False))]},
+        None,
+        {"east": 1},
+        ["released"],
+        raises=InvalidRequest,
     ),
     "an address that is not local: refused, the next is checked in its turn": Conduct(
         {"ollama": [Fault(EgressRefused(dispatched=False))] * 2},
@@ -241,7 +279,7 @@ def test_whole_and_streamed_end_alike(kind: ErrorClass, virtually: Virtually) ->
             rows = [(row.state, row.charge_micro_usd, row.basis, row.model) for row in place.rows]
             told.append((answer, rows, place.calls("east"), place.calls("west"), place.slept))
             conduct = error.conduct
-            goes_on = conduct.next_target not in (NextTarget.NO, NextTarget.ON_AUTH_FALLBACK)
+            goes_on = conduct.next_target is not NextTarget.NO
             assert place.calls("west") == (1 if goes_on else 0)
             assert place.calls("east") <= 2
         assert told[0] == told[1]

@@ -213,6 +213,8 @@ async def test_over_real_http_no_byte_reaches_a_canary(
             for number in range(150):
                 router._shared.tracker._providers.clear()
                 router._shared.tracker._models.clear()
+                router._shared.tracker._memory._cannot.clear()
+                router._shared.tracker._closed_until.clear()
                 router._runtime_facts.forget()
                 messages = [{"role": "user", "content": f"canary prompt {number}"}]
                 try:

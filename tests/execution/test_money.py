@@ -100,7 +100,7 @@ def test_every_way_to_call_charges_exactly_once(seed: int, virtually: Virtually)
         chance = random.Random(seed)
         acts = {name: (lambda _: _random_act(chance)) for name in ("east", "west", "ollama")}
         place = world(folder, acts, limits=Limits(daily_usd=1000))
-        for number in range(60):
+        for number in range(120):
             await _one_way(place, number, chance)
             await asyncio.sleep(30.0)
         calls = sum(place.calls(name) for name in place.providers)

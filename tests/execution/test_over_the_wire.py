@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from engine.budget.usage import export_rows, verify
-from engine.errors import EngineError
 from engine.execution.errors import ChainExhausted
 from engine.model_router import ModelRouter
-from engine.providers.errors import AuthFailed, InvalidRequest, Refused, StreamInterrupted
+from engine.providers.errors import Refused, StreamInterrupted
 from engine.task_profiles import TaskProfile
 
 from ..providers.dialects import (
@@ -115,7 +114,7 @@ CONDUCTS: dict[str, tuple[tuple[Answer, ...], str, tuple[int, int], list[str]]] 
         ["released", "released", "settled"],
     ),
     "throttled, Retry-After 0: once more": ((THROTTLED,), "primary", (2, 0), ["released", "settled"]),
-    "429 without Retry-After is a spent limit here: the next": (
+    "429 without Retry-After: the next": (
         (SPENT,),
         "fallback",
         (1, 1),
@@ -214,26 +213,30 @@ async def test_a_server_that_is_not_there_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "expected"),
+    ("status", "body", "error"),
     [
-        (401, {"error": {"type": "authentication_error", "message": "no"}}, AuthFailed),
-        (400, {"error": {"type": "invalid_request_error", "message": "bad"}}, InvalidRequest),
-        (307, {}, InvalidRequest),
-        (
-            400,
-            {"error": {"type": "invalid_request_error", "code": "content_policy_violation", "message": "no"}},
-            Refused,
-        ),
+        (401, {"error": {"type": "authentication_error", "message": "no"}}, "AuthFailed"),
+        (400, {"error": {"type": "invalid_request_error", "message": "bad"}}, "Unfit"),
+        (307, {}, "Unfit"),
     ],
 )
-async def test_what_must_be_seen_is_not_routed_around(
-    status: int, body: Any, expected: type[EngineError]
-) -> None:
-    """Wrong keys, wrong requests, redirects and refusals end the request where they happen."""
+async def test_a_targets_own_fault_is_not_the_callers(status: int, body: Any, error: str) -> None:
+    """A refused key, a request that this target does not take and a redirect: the next member answers."""
     async with AsyncExitStack() as stack:
         wrong = in_json(body, status, headers={"location": "http://127.0.0.1:1/"} if status == 307 else {})
         place = await _place(stack, _scripted(OPENAI, wrong), dialect=OPENAI)
-        with pytest.raises(expected):
+        result = await _asked(place, streamed=False)
+        assert result["provider"] == "fallback"
+        assert [attempt["error"] for attempt in result["attempts"]] == [error, None]
+        assert (len(place.primary.prompts()), place.home.prompts()) == (1, [])
+
+
+async def test_a_refusal_is_not_routed_around() -> None:
+    """What a filter refused is asked of nobody else."""
+    body = {"error": {"type": "invalid_request_error", "code": "content_policy_violation", "message": "no"}}
+    async with AsyncExitStack() as stack:
+        place = await _place(stack, _scripted(OPENAI, in_json(body, 400)), dialect=OPENAI)
+        with pytest.raises(Refused):
             await _asked(place, streamed=False)
         assert (len(place.primary.prompts()), place.fallback.prompts(), place.home.prompts()) == (1, [], [])
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from engine.providers.addresses import BadAddress, is_local, parse_address, parse_ip, parse_networks
 from engine.providers.base import Egress
 from engine.providers.conduct import ErrorClass
-from engine.providers.errors import AuthFailed, EgressRefused, InvalidRequest, ProviderError, Unreachable
+from engine.providers.errors import AuthFailed, EgressRefused, ProviderError, Unfit, Unreachable
 from engine.providers.reply import collect
 from engine.providers.secret import Secret
 
@@ -232,18 +232,18 @@ async def test_no_permit_no_request() -> None:
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(dialect: Dialect, status: int) -> None:
-    """Every 3xx is INVALID; the host it names sees no request, the prompt is sent once."""
+    """Every 3xx is UNFIT; the host it names sees no request, the prompt is sent once."""
     async with wire_server(Answer(200)) as canary:
         location = {"location": f"{canary.url}{dialect.prompt_path}"}
         moved = Answer(status, b"", location)
         async with wire_server(dialect.handler(moved, moved)) as served:
             for egress in Egress:
                 provider = dialect.at(served.url, egress)
-                with pytest.raises(InvalidRequest) as refused:
+                with pytest.raises(Unfit) as refused:
                     await provider.complete(asked(provider.target))
-                with pytest.raises(InvalidRequest):
+                with pytest.raises(Unfit):
                     await collect(provider.stream(asked(provider.target)))
-                assert (refused.value.status, refused.value.kind) == (status, ErrorClass.INVALID)
+                assert (refused.value.status, refused.value.kind) == (status, ErrorClass.UNFIT)
                 await provider.aclose()
             assert len(served.prompts()) == 4
     assert canary.connections == 0
@@ -453,7 +453,7 @@ async def test_images_by_url_are_not_fetched_for_us_by_a_local_server(dialect: D
     ]
     async with wire_server(dialect.handler()) as served:
         provider = dialect.at(served.url)
-        with pytest.raises(InvalidRequest, match="a local server is asked to fetch nothing"):
+        with pytest.raises(Unfit, match="a local server is asked to fetch nothing"):
             await provider.complete(asked(provider.target, messages=messages))
         await provider.aclose()
     assert not served.prompts()

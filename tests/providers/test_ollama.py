@@ -13,7 +13,7 @@ from engine.providers.errors import (
     ContextTruncated,
     EgressAlarm,
     EgressRefused,
-    InvalidRequest,
+    ModelMissing,
     ProviderError,
     StreamInterrupted,
 )
@@ -111,7 +111,7 @@ async def test_an_odd_name_gets_no_prompt(name: str) -> None:
     async with wire_server(daemon({"name": name, "model": name})) as served:
         provider = OllamaProvider(target(served.url))
         for failed in await _both(provider, asked(provider.target, model=name)):
-            assert failed.kind in (ErrorClass.INVALID, ErrorClass.EGRESS)
+            assert failed.kind in (ErrorClass.MISSING, ErrorClass.EGRESS)
         await provider.aclose()
     assert not served.received
 
@@ -209,12 +209,12 @@ async def test_an_alarm_in_the_middle_of_a_stream_is_an_interruption() -> None:
 
 
 async def test_a_model_that_is_not_there_gets_no_prompt() -> None:
-    """A model the daemon does not list is INVALID without a prompt: it may be found elsewhere by the
+    """A model the daemon does not list is MISSING without a prompt: it may be found elsewhere by the
     daemon."""
     async with wire_server(daemon()) as served:
         provider = OllamaProvider(target(served.url))
         for failed in await _both(provider, asked(provider.target, model="absent")):
-            assert (type(failed), failed.status, failed.dispatched) == (InvalidRequest, 404, False)
+            assert (type(failed), failed.status, failed.dispatched) == (ModelMissing, 404, False)
         await provider.aclose()
     assert not served.prompts()
 

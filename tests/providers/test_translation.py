@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.providers.base import Egress
-from engine.providers.errors import InvalidRequest
+from engine.providers.errors import InvalidRequest, Unfit
 from engine.providers.options import RequestOptions
 from engine.providers.reply import Chunk, Reply, Usage, collect
 
@@ -486,7 +486,7 @@ async def test_a_tool_that_is_none_is_refused(dialect: Dialect, tools: list[Any]
 
 @pytest.mark.parametrize("name", ["anthropic", "ollama"])
 async def test_arguments_that_are_no_object_are_refused(name: str) -> None:
-    """A history whose tool call has arguments that are not a JSON object is INVALID where objects are
+    """A history whose tool call has arguments that are not a JSON object is UNFIT where objects are
     needed."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "[1"}}
     messages = [
@@ -495,7 +495,7 @@ async def test_arguments_that_are_no_object_are_refused(name: str) -> None:
     ]
     async with wire_server(DIALECTS[name].handler()) as served:
         provider = DIALECTS[name].at(served.url)
-        with pytest.raises(InvalidRequest, match="JSON object"):
+        with pytest.raises(Unfit, match="JSON object"):
             await provider.complete(asked(provider.target, messages=messages))
         await provider.aclose()
     assert not served.prompts()
