@@ -28,6 +28,7 @@ from engine.providers.messages import read_tools
 from engine.providers.ollama_chat import (
     chat_body,
     expected_tokens,
+    fills,
     message_of,
     reply_of,
     tool_calls_of,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,350}")
-# Below this many expected tokens a low count says nothing about truncation.
+# A prompt of fewer expected tokens than this fits any window.
 _COUNTABLE = 512
 _LINE_BYTES = 16 * 1024 * 1024
 
@@ -107,7 +108,7 @@ class OllamaProvider(WireProvider):
         call = attempt.call(carries_prompt=True)
         answer = await self._fetch(attempt, call, "/api/chat", body)
         _read_usage(attempt, answer)
-        self._check_answer(attempt, body, answer)
+        await self._check_answer(attempt, body, answer)
         if answer.get("done") is not True:
             raise Truncated(status=call.status, usage=attempt.usage)
         message = message_of(answer)
@@ -125,7 +126,7 @@ class OllamaProvider(WireProvider):
             async for line in lines:
                 if line.get("done"):
                     _read_usage(attempt, line)
-                self._check_answer(attempt, body, line)
+                await self._check_answer(attempt, body, line)
                 message = message_of(line)
                 text, thinking = str(message.get("content") or ""), str(message.get("thinking") or "")
                 yield Chunk(text=text, reasoning=thinking) if text or thinking else SIGN_OF_LIFE
@@ -260,20 +261,38 @@ class OllamaProvider(WireProvider):
         if held_local and remote_host(described) is not None:
             raise EgressRefused(dispatched=False, detail="the model is backed by a remote host")
 
-    def _check_answer(self, attempt: Attempt, body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    async def _check_answer(
+        self, attempt: Attempt, body: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> None:
         if self.target.egress is Egress.LOCAL and remote_host(answer) is not None:
             self._quarantined.add(canonical_name(attempt.request.model))
             raise EgressAlarm(
                 usage=attempt.usage, detail="the answer names a remote host; the prompt went there"
             )
-        counted = count_of(answer.get("prompt_eval_count"))
+        if answer.get("done") is True:
+            await self._check_window(attempt, body, count_of(answer.get("prompt_eval_count")))
+
+    async def _check_window(self, attempt: Attempt, body: Mapping[str, Any], counted: int | None) -> None:
+        """Raises ContextTruncated when more was sent than the window holds, and just the window was read.
+
+        A low count alone says nothing: scripts, tables and rule lines differ in bytes a token, and some
+        daemons count only what their cache lacks.
+        """
         expected = expected_tokens(attempt.request)
-        if answer.get("done") is True and counted and expected > _COUNTABLE and 2 * counted < expected:
+        if not counted or expected <= _COUNTABLE or counted * 10 > expected * 9:
+            return
+        window = body["options"]["num_ctx"]
+        try:
+            running = find_model(await self._models(attempt, "/api/ps"), attempt.request.model)
+            window = count_of((running or {}).get("context_length")) or window
+        except Exception:  # the answer is whole: what goes wrong in asking for the window is no fault of it
+            pass
+        if expected > window and fills(counted, window):
             raise ContextTruncated(
                 status=200,
                 usage=attempt.usage,
-                detail=f"{counted} prompt tokens were read where about {expected} were sent,"
-                f" in a window of {body['options']['num_ctx']}",
+                detail=f"{counted} prompt tokens were read, in a window of {window},"
+                f" where about {expected} were sent",
             )
 
     async def _models(self, attempt: Attempt, path: str) -> list[Mapping[str, Any]]:

@@ -99,6 +99,11 @@ def window_for(request: Request, *, window: int | None, loaded: int | None) -> i
     return min(next((bucket for bucket in BUCKETS if bucket >= needed), BUCKETS[-1]), most)
 
 
+def fills(counted: int, window: int) -> bool:
+    """True when a prompt of `counted` tokens leaves no more than a twentieth of its window."""
+    return counted * 100 >= window * 95
+
+
 def expected_tokens(request: Request) -> int:
     """The expected size of the prompt, in tokens: a mean, not a bound."""
     if request.context_tokens is not None:
@@ -167,6 +172,6 @@ def reply_of(
         usage=attempt.usage,
         reasoning=thinking,
         cold=attempt.cold,
-        notes=(*attempt.notes, *((nearly_full,) if counted * 100 >= window * 95 else ())),
+        notes=(*attempt.notes, *((nearly_full,) if fills(counted, window) else ())),
         hand_back={"thinking": thinking} if thinking else {},
     )

@@ -32,7 +32,7 @@ from engine.providers.addresses import (
     parse_networks,
 )
 from engine.providers.base import Egress, Target
-from engine.providers.errors import EgressRefused, Truncated, Unfit
+from engine.providers.errors import BrokenAnswer, EgressRefused, Truncated, Unfit
 from engine.providers.http_exchange import TAIL_BYTES, Call, call_in_force
 from engine.providers.secret import Secret
 
@@ -40,11 +40,15 @@ Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
 """A host name and a port -> the IP addresses, as text."""
 
 ANSWER_BYTES = 64 * 1024 * 1024
+"""The most an answer may have. Nothing is decoded on its way, so these are the bytes that are kept."""
 
 # What leaves. Everything else an SDK adds (x-stainless-*, organisation and project, trace headers, and
 # whatever an environment variable put in) stays here.
 _SENT = frozenset({"accept", "content-type", "content-length", "transfer-encoding"})
 _KEPT = ("request-id", "x-request-id", "retry-after", "retry-after-ms", "date", "content-type")
+
+# Names that can be repeated; what a server writes there itself stays out of messages.
+_KNOWN_ENCODING = {name: name for name in ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")}
 
 
 def open_client(
@@ -131,6 +135,16 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         if 300 <= answer.status < 400:
             await answer.aclose()
             raise Unfit(status=answer.status, detail="it redirects, and redirects are not followed")
+        encoding = read.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            await answer.aclose()
+            if answer.status >= 400:  # the status says enough, and its body stays unread
+                return httpx2.Response(status_code=answer.status)
+            raise BrokenAnswer(
+                status=answer.status,
+                detail=f"its answer is encoded ({_KNOWN_ENCODING.get(encoding, 'in an unknown way')}),"
+                " which was not asked for",
+            )
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
