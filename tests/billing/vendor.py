@@ -418,7 +418,7 @@ class Vendor:
         leaves_late: bool,
     ) -> bool:
         head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        shown, size, whole = 0, 0, False
+        shown, taken, size, whole = 0, 0, 0, False
         told = asked.dice.choice(CUT_INTO) if name == "cut" else name
         pieces = list((messages_stream_of if asked.anthropic else stream_of)(asked, told))
         stop_at = asked.dice.randrange(sum(map(len, pieces))) if name == "cut" else None
@@ -434,6 +434,7 @@ class Vendor:
                     return False
                 _write_chunk(writer, piece)
                 size += len(piece)
+                taken += b'"content": "' in piece
                 await writer.drain()
                 shown += 1
                 if name == "silent":
@@ -455,10 +456,11 @@ class Vendor:
         finally:
             if leaves_late:
                 truth = asked.truth
-                if not whole and shown >= asked.leaves and "cut" not in name:
-                    # An abort stops the meter: the input, and a token for each piece that the caller took.
+                if taken >= asked.leaves:
+                    # The caller has gone by then, and that stops the meter: the input, and a token for each
+                    # piece it took.
                     truth = Truth(truth.input, min(truth.output, asked.leaves), truth.cached, truth.written)
-                self._bill(asked, truth.micro_usd, name if whole else f"{name}, left")
+                self._bill(asked, truth.micro_usd, name if whole else f"{name}, not whole")
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:
