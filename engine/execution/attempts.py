@@ -389,7 +389,8 @@ class RequestExecution:
         """End the reservation, by nobody waited for: the ledger writes down what is known here already."""
         record, reservation = call.record, call.reservation
         prices = self._snapshot.prices[record.model.key]
-        record.usage = None if settlement.act == "release" else settlement.usage
+        is_counted = settlement.act == "settle" or settlement.served
+        record.usage = settlement.usage if is_counted else None
         record.basis = settlement.charged_by
         record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
         if settlement.note is not None and reservation.amount_micro_usd:

@@ -83,7 +83,8 @@ class Settlement:
             case "release":
                 return ledger.release(reservation, self.reason)
             case "forfeit":
-                return ledger.forfeit(reservation, self.reason, guess=self.usage, served=self.served)
+                guess = self.usage if self.served else None
+                return ledger.forfeit(reservation, self.reason, guess=guess, served=self.served)
             case _:
                 assert_never(self.act)
 
@@ -156,7 +157,7 @@ def _measured(reported: Reported, terms: Terms, *, served: bool) -> Settlement:
 
 
 def _within(usage: Usage, terms: Terms) -> Usage:
-    """The usage cut to the bounds; of the input that is the cheapest class first."""
+    """The usage cut to the bounds; of the input the cheapest class is cut first."""
     written = min(usage.cache_write_tokens, terms.most_input)
     plain = min(usage.input_tokens, terms.most_input - written)
     read = min(usage.cached_input_tokens, terms.most_input - written - plain)

@@ -9,6 +9,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from engine.budget import Basis
 from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
 from engine.execution.attempt_record import AttemptRecord
@@ -154,7 +155,7 @@ class OpenTelemetry(Telemetry):
         self._duration.record(record.duration_s, about | failed)
         if record.first_token_s is not None:
             self._first_chunk.record(record.first_token_s, about)
-        if record.usage is not None:
+        if record.usage is not None and record.basis is not Basis.RESERVED:
             self._tokens.record(record.usage.prompt_tokens, about | {TOKEN_TYPE: "input"})
             self._tokens.record(record.usage.output_tokens, about | {TOKEN_TYPE: "output"})
 

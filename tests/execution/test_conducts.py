@@ -189,6 +189,12 @@ CONDUCTS: dict[str, Conduct] = {
         ["settled"],
         raises=Refused,
     ),
+    "refused by the model, and no usage: its reservation is charged whole": Conduct(
+        {"east": [Fault(Refused(status=200))]}, None, {"east": 1}, ["forfeited"], raises=Refused
+    ),
+    "refused before an answer began: the prompt is charged, no output": Conduct(
+        {"east": [Fault(Refused(status=400))]}, None, {"east": 1}, ["settled"], raises=Refused
+    ),
     "malformed, whoever is asked: seen at once": Conduct(
         {"east": [Fault(InvalidRequest(dispatched=False))]},
         None,
