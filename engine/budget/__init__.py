@@ -22,7 +22,14 @@ from engine.budget.errors import (
     UnknownAttempt,
     UnknownPrice,
 )
-from engine.budget.estimate import affordable_max_tokens, input_token_bound, worst_case_micro_usd
+from engine.budget.estimate import (
+    InputSize,
+    affordable_max_tokens,
+    input_size,
+    input_token_bound,
+    worst_case_micro_usd,
+)
+from engine.budget.learning import Learnt, Observation
 from engine.budget.ledger import Ledger
 from engine.budget.money import FREE, LongContext, Rates, TokenPrices, Usage, cost_micro_usd, usd
 from engine.budget.windows import Period, Window
@@ -39,12 +46,15 @@ __all__ = [
     "BudgetExceeded",
     "Clock",
     "ClockSuspect",
+    "InputSize",
+    "Learnt",
     "Ledger",
     "LedgerReplaced",
     "LedgerUnavailable",
     "Limits",
     "LongContext",
     "NewerSchema",
+    "Observation",
     "Outcome",
     "Period",
     "Rates",
@@ -59,6 +69,7 @@ __all__ = [
     "Window",
     "affordable_max_tokens",
     "cost_micro_usd",
+    "input_size",
     "input_token_bound",
     "open_ledger",
     "usd",

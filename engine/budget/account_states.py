@@ -1,10 +1,11 @@
 """How the accounts stand: what is spent, held and left in the current window, and the budget facts of a
 decision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.budget.accounts import Account
+from engine.budget.learning import AllLearnt
 from engine.budget.store import Session, integer
 from engine.budget.windows import Period, Window
 
@@ -64,6 +65,7 @@ class Snapshot:
     monthly_used: Decimal
     exhausted_providers: frozenset[str]
     accounts: tuple[AccountState, ...]
+    learnt: AllLearnt = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -77,7 +79,7 @@ def account_state(session: Session, account: Account, window: Window) -> Account
     return AccountState(account, window, integer(spent), integer(held), closed == 1)
 
 
-def snapshot_of(states: tuple[AccountState, ...]) -> Snapshot:
+def snapshot_of(states: tuple[AccountState, ...], learnt: AllLearnt) -> Snapshot:
     used = {state.account.period: state.used_percent for state in states if state.account.provider is None}
     return Snapshot(
         daily_used=used.get(Period.DAILY, Decimal(0)),
@@ -86,4 +88,5 @@ def snapshot_of(states: tuple[AccountState, ...]) -> Snapshot:
             state.account.provider for state in states if state.account.provider is not None and state.used_up
         ),
         accounts=states,
+        learnt=learnt,
     )

@@ -1,13 +1,15 @@
-"""The ends of an attempt: its row, its charge, and the totals of the windows it was reserved in."""
+"""How an attempt grows and ends: its row, its charge, and the totals of the windows it was reserved in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
 from engine.budget.account_states import USED
-from engine.budget.accounts import account_id
-from engine.budget.admission import ensure_window
+from engine.budget.accounts import Account, account_id
+from engine.budget.admission import admit, ensure_window
 from engine.budget.attempts import OPEN_STATES, Basis, Outcome, State
 from engine.budget.errors import AttemptConflict, UnknownAttempt
+from engine.budget.learning import Observation, observe
 from engine.budget.money import TokenPrices, Usage, cost_micro_usd, prices_from_text
 from engine.budget.store import Session, integer
 from engine.budget.windows import Period, window_at
@@ -21,6 +23,7 @@ class AttemptRow:
     attempt_id: str
     state: State
     provider: str
+    model: str
     local: bool
     strict_dispatch: bool
     amount_micro_usd: int
@@ -40,7 +43,7 @@ class AttemptRow:
 
 def load(session: Session, attempt_id: str) -> AttemptRow:
     rows = session.rows(
-        "SELECT state, provider, is_local, strict_dispatch, reserved_micro_usd, charge_micro_usd, "
+        "SELECT state, provider, model, is_local, strict_dispatch, reserved_micro_usd, charge_micro_usd, "
         "basis, input_tokens, "
         "output_tokens, cached_input_tokens, cache_write_tokens, prices, alternative_prices, "
         "time_zone, day_start_s, "
@@ -54,17 +57,29 @@ def load(session: Session, attempt_id: str) -> AttemptRow:
         attempt_id=attempt_id,
         state=State(str(row[0])),
         provider=str(row[1]),
-        local=row[2] == 1,
-        strict_dispatch=row[3] == 1,
-        amount_micro_usd=integer(row[4]),
-        charge_micro_usd=integer(row[5]),
-        basis=None if row[6] is None else str(row[6]),
-        usage=Usage(integer(row[7]), integer(row[8]), integer(row[9]), integer(row[10])),
-        prices=prices_from_text(str(row[11])),
-        alternative_prices=None if row[12] is None else prices_from_text(str(row[12])),
-        time_zone=str(row[13]),
-        starts_s={Period.DAILY: integer(row[14]), Period.MONTHLY: integer(row[15])},
-        lease_until_us=integer(row[16]),
+        model=str(row[2]),
+        local=row[3] == 1,
+        strict_dispatch=row[4] == 1,
+        amount_micro_usd=integer(row[5]),
+        charge_micro_usd=integer(row[6]),
+        basis=None if row[7] is None else str(row[7]),
+        usage=Usage(integer(row[8]), integer(row[9]), integer(row[10]), integer(row[11])),
+        prices=prices_from_text(str(row[12])),
+        alternative_prices=None if row[13] is None else prices_from_text(str(row[13])),
+        time_zone=str(row[14]),
+        starts_s={Period.DAILY: integer(row[15]), Period.MONTHLY: integer(row[16])},
+        lease_until_us=integer(row[17]),
+    )
+
+
+def grow(session: Session, row: AttemptRow, accounts: Iterable[Account], amount_micro_usd: int) -> None:
+    """Hold so much in all, in the windows the attempt was reserved in. Raises as `admit`."""
+    for account in accounts:
+        window = window_at(account.period, row.time_zone, row.starts_s[account.period])
+        admit(session, account, window, amount_micro_usd - row.amount_micro_usd)
+    session.run(
+        "UPDATE ledger_attempts SET reserved_micro_usd = ? WHERE attempt_id = ?",
+        (amount_micro_usd, row.attempt_id),
     )
 
 
@@ -76,6 +91,7 @@ def settle(
     served: bool,
     stated_micro_usd: int | None,
     over_report: str | None,
+    observed: Observation | None,
 ) -> Outcome:
     row = load(session, attempt_id)
     charge = cost_micro_usd(row.prices, usage) if stated_micro_usd is None else stated_micro_usd
@@ -83,6 +99,8 @@ def settle(
         case State.RESERVED | State.DISPATCHED:
             reason = over_report if stated_micro_usd is None else "stated by the provider"
             breach = over_report is not None
+            if observed is not None:
+                observe(session, row.provider, row.model, observed)
             return close(session, row, State.SETTLED, charge, basis, usage, served, reason, breach=breach)
         case State.SETTLED:
             if (row.charge_micro_usd, row.basis, row.usage) != (charge, basis.value, usage):

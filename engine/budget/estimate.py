@@ -6,7 +6,9 @@ and an attempt that costs more than its bound closes the account (`breach`).
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from engine.budget.errors import UnboundedInput
 from engine.budget.money import PRICED_TOKENS, TokenPrices, ceil_divide
@@ -18,8 +20,54 @@ TOOLS_TOKENS = 1_000
 # The dearest published image formula: eight tiles on the model that counts most tokens for each.
 IMAGE_TOKENS = 50_000
 
+_DENSE_BYTES = bytes((*range(0x30, 0x3A), *range(0x80, 0x100), *range(9), *range(14, 32), 127))
+_LONG_RUN = re.compile(rb"[A-Za-z0-9+/=_-]{40,}")
+
 _IMAGE_TYPES = frozenset({"image", "image_url", "input_image"})
 _UNBOUNDED_TYPES = frozenset({"file", "input_file", "document", "audio", "input_audio", "video", "video_url"})
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """What a request's input is made of, by how its tokens are bounded.
+
+    `allowance` is for what providers add, in tokens, as `images` is; the others are bytes of text. `dense`
+    are those that a tokeniser may split to single bytes: digits, whatever is not ASCII, and long runs without
+    a break (keys, base64, hashes).
+    """
+
+    allowance: int
+    images: int
+    plain: int
+    dense: int
+
+    @property
+    def most_tokens(self) -> int:
+        """A token a byte."""
+        return self.allowance + self.images + self.plain + self.dense
+
+    def tokens_at(self, ppm: int) -> int:
+        """With so many tokens in a million bytes of plain text."""
+        return self.allowance + self.images + self.dense + ceil_divide(self.plain * ppm, PRICED_TOKENS)
+
+
+def input_size(
+    messages: Sequence[Mapping[str, object]], tools: Sequence[Mapping[str, object]] | None = None
+) -> InputSize:
+    """The parts of `input_token_bound`, for what was learnt of a model. Raises UnboundedInput alike."""
+    texts: list[str] = []
+    allowance, images = REQUEST_TOKENS + MESSAGE_TOKENS * len(messages), 0
+    for message in messages:
+        images += _collect(dict(message), texts)
+    if tools:
+        allowance += TOOLS_TOKENS + MESSAGE_TOKENS * len(tools)
+        texts += [_json(tool) for tool in tools]
+    text = b"\n".join(_utf8(each) for each in texts)
+    long_runs = _LONG_RUN.findall(text)
+    rest = _LONG_RUN.sub(b"", text) if long_runs else text
+    dense = sum(map(len, long_runs)) + len(rest) - len(rest.translate(None, _DENSE_BYTES))
+    breaks = max(0, len(texts) - 1)
+    return InputSize(allowance, images * IMAGE_TOKENS, len(text) - breaks - dense, dense)
 
 
 def input_token_bound(
@@ -92,10 +140,33 @@ def _bound(value: object) -> int:
         case list() | tuple():
             return sum(_bound(part) for part in value)
         case str():
-            return len(value.encode("utf-8", "surrogatepass"))
+            return len(_utf8(value))
         case _:
             return _json_bytes(value)
 
 
+def _collect(value: object, texts: list[str]) -> int:
+    """The texts that `_bound` counts, added to `texts`; returns the number of images."""
+    match value:
+        case {"type": str(kind)} if kind in _UNBOUNDED_TYPES or kind in _IMAGE_TYPES:
+            return _bound(value) // IMAGE_TOKENS
+        case dict():
+            texts += map(_json, value)
+            return sum(_collect(part, texts) for part in value.values())
+        case list() | tuple():
+            return sum(_collect(part, texts) for part in value)
+        case _:
+            texts.append(value if isinstance(value, str) else _json(value))
+            return 0
+
+
 def _json_bytes(value: object) -> int:
-    return len(json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
+    return len(_utf8(_json(value)))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

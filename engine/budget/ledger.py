@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from engine.budget import admission, charges
+from engine.budget import admission, charges, learning
 from engine.budget.account_states import AccountState, Snapshot, account_state, snapshot_of
 from engine.budget.accounts import Limits
 from engine.budget.attempts import OPEN_STATES, Attempt, Basis, Outcome, Reservation, State
@@ -67,7 +67,7 @@ class Ledger:
         self._clock = clock
         self._strict_dispatch = strict_dispatch
         self._clock_guard = ClockGuard(clock.boot_id)
-        self._snapshot = snapshot_of(())
+        self._snapshot = snapshot_of((), {})
         self._fresh_until_us: int | None = None
 
     @property
@@ -120,6 +120,24 @@ class Ledger:
         if self._strict_dispatch and not reservation.free_and_local:
             self._store.write(lambda session: self._dispatch(session, reservation.attempt_id), durable=True)
 
+    def grow(self, reservation: Reservation, amount_micro_usd: int) -> Reservation:
+        """Hold `amount_micro_usd` in all for an open attempt, in the windows it was reserved in; durable.
+
+        For output that is held in slices. Raises as `reserve`, and then holds what it held before;
+        AttemptConflict when the attempt has ended, as it has when its lease is over.
+        """
+
+        def grow(session: Session) -> None:
+            row = charges.load(session, reservation.attempt_id)
+            if not row.open:
+                raise AttemptConflict(f"attempt {row.attempt_id} has ended, and holds nothing more")
+            if amount_micro_usd > row.amount_micro_usd:
+                charges.grow(session, row, self._limits.accounts_of(row.provider), amount_micro_usd)
+
+        self._fresh_until_us = None
+        self._store.write(grow, durable=True)
+        return replace(reservation, amount_micro_usd=amount_micro_usd)
+
     def renew(self, reservation: Reservation, lease_s: int) -> bool:
         """Let the lease end `lease_s` seconds from now.
 
@@ -147,21 +165,30 @@ class Ledger:
         served: bool = True,
         charge_micro_usd: int | None = None,
         over_report: str | None = None,
+        observed: learning.Observation | None = None,
     ) -> Outcome:
         """Charge what `usage` costs at the attempt's own prices, or `charge_micro_usd` when the provider
         states it.
 
         `served`: this attempt's answer went to the caller. `over_report` says that the provider reported more
-        than it can have billed, and makes the charge a breach. After a forfeit or a release the difference is
-        a correction. Raises AttemptConflict when it was settled otherwise before, UnknownAttempt,
-        LedgerUnavailable: then the reservation stays, and is charged whole when its lease ends.
+        than it can have billed, and makes the charge a breach; `observed` is what the call says of its model.
+        After a forfeit or a release the difference is a correction. Raises AttemptConflict when it was
+        settled otherwise before, UnknownAttempt, LedgerUnavailable: then the reservation stays, and is
+        charged whole when its lease ends.
         """
         if basis is Basis.RESERVED:
             raise ValueError("a usage is measured or estimated; without one, forfeit")
 
         def settle(session: Session) -> Outcome:
             return charges.settle(
-                session, reservation.attempt_id, usage, basis, served, charge_micro_usd, over_report
+                session,
+                reservation.attempt_id,
+                usage,
+                basis,
+                served,
+                charge_micro_usd,
+                over_report,
+                observed,
             )
 
         return self._end(reservation, settle, otherwise=_unrecorded(reservation, State.SETTLED))
@@ -231,11 +258,14 @@ class Ledger:
             try:
                 if self._store.read(self._has_expired):
                     self.expire()
-                self._snapshot = snapshot_of(self._store.read(self.account_states))
+                self._snapshot = self._store.read(self._read_snapshot)
             except LedgerUnavailable as error:
                 self._snapshot = replace(self._snapshot, problem=str(error))
             self._fresh_until_us = now_us + _SNAPSHOT_AGE_US
         return self._snapshot
+
+    def _read_snapshot(self, session: Session) -> Snapshot:
+        return snapshot_of(self.account_states(session), learning.read_all(session))
 
     def left_micro_usd(self, provider: str) -> int | None:
         """What an attempt at `provider` may reserve at most right now, read fresh; None when nothing limits

@@ -6,7 +6,8 @@ step is never edited: a change is a further step, run forward only, in one trans
 `ledger_attempts` holds one row for every attempt ever reserved; a row that has ended is never written again.
 `ledger_corrections` holds what was learnt after an attempt had ended. `ledger_windows` holds the sums of both
 by account and window, which is what admission reads; they can be recomputed from the rows at any time
-(`usage.verify`). `ledger_events` holds what a person decided about the ledger.
+(`usage.verify`). `ledger_events` holds what a person decided about the ledger, `ledger_densities` how many
+tokens a byte models were seen to count (`learning`).
 """
 
 APPLICATION_ID = 0x4C5F4C44
@@ -116,6 +117,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
             action TEXT NOT NULL,
             subject TEXT NOT NULL,
             detail TEXT NOT NULL
+        ) {strict}
+        """,
+    ),
+    (
+        """
+        CREATE TABLE ledger_densities (
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            direction TEXT NOT NULL CHECK (direction IN ('input', 'output')),
+            seen {integer} NOT NULL CHECK (seen >= 0),
+            largest_ppm {integer} NOT NULL CHECK (largest_ppm >= 0),
+            PRIMARY KEY (provider, model, direction)
         ) {strict}
         """,
     ),

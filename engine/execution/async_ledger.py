@@ -150,6 +150,12 @@ class AsyncLedger:
             asked.add_done_callback(self._give_back)
             raise
 
+    async def grow(self, reservation: Reservation, amount_micro_usd: int, within_s: float) -> Reservation:
+        """Hold so much in all. Raises what `Ledger.grow` raises, TimeoutError when there is no time: then
+        more may be held than is known here."""
+        asked = self._submit(lambda: self.ledger().grow(reservation, amount_micro_usd))
+        return await self._result(asked, within_s)
+
     def post(
         self,
         work: Callable[[Ledger], object],

@@ -17,8 +17,9 @@ class AttemptRecord:
     """One attempt, or one member that was passed over (`skipped`: not called, nothing reserved).
 
     `unaffordable`: the ledger refused the reservation, nothing was sent. Amounts are micro-dollars;
-    `max_tokens` is what was sent, less than asked when the budget allowed no more. `breach`: it cost more
-    than was held, or reported more than it can have used.
+    `max_tokens` is what was sent, less than asked when the budget allowed no more; `budget_cut` is whether
+    the answer is shorter for that, or was ended in the middle. `breach`: it cost more than was held, or
+    reported more than it can have used.
     """
 
     model: Model
@@ -30,6 +31,7 @@ class AttemptRecord:
     status: int | None = None
     request_id: str | None = None
     max_tokens: int | None = None
+    budget_cut: bool = False
     reserved_micro_usd: int = 0
     charge_micro_usd: int = 0
     basis: Basis | None = None
@@ -66,6 +68,7 @@ class AttemptRecord:
             "request_id": self.request_id,
             "attempt_id": self.attempt_id,
             "max_tokens": self.max_tokens,
+            "budget_cut": self.budget_cut,
             "cost_usd": self.cost_usd,
             "charged_by": None if self.basis is None else self.basis.value,
             "duration_s": round(self.duration_s, 4),

@@ -19,11 +19,7 @@ from engine.budget import (
     Attempt,
     BudgetError,
     BudgetExceeded,
-    LedgerUnavailable,
     Reservation,
-    UnboundedInput,
-    affordable_max_tokens,
-    worst_case_micro_usd,
 )
 from engine.config.catalogue import Model
 from engine.execution import log_events
@@ -31,12 +27,13 @@ from engine.execution.async_ledger import AsyncLedger
 from engine.execution.attempt_record import AttemptRecord
 from engine.execution.concurrency import Slots
 from engine.execution.errors import ChainExhausted, DeadlineExceeded
+from engine.execution.holds import HeldCall, Holds
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.execution.provider_health import SHORT_PAUSE_S, Admission, HealthTracker
 from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
-from engine.execution.settlement import Settlement, Terms, of_abandoned, of_failure, of_reply
+from engine.execution.settlement import Settlement, of_failure
 from engine.execution.target_memory import features_of
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Provider, Request, Timeouts, find_model
@@ -51,10 +48,6 @@ LEAST_S = 1.0
 
 LEASE_GRACE_S = 5
 FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
-
-# An answer cut to less than this is no answer; the budget says no instead.
-LEAST_SHARE = 4
-LEAST_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +66,16 @@ class SharedState:
 class _Call:
     """One call that holds a reservation, and what its caller has been shown."""
 
-    reservation: Reservation
+    held: HeldCall
     record: AttemptRecord
     reply: Reply | None = None
     pieces: int = 0
     bytes: int = field(default=0, repr=False)
+
+    @property
+    def reservation(self) -> Reservation:
+        """The receipt, of all that is held by now."""
+        return self.held.reservation
 
     def show(self, piece: Chunk) -> None:
         """Count a piece that is about to be shown."""
@@ -108,6 +106,7 @@ class RequestExecution:
         self._alternative = snapshot.alternative(self._chain)
         self._decision_id = decision_id
         self._max_tokens = max_tokens
+        self._holds = Holds(shared.async_ledger, snapshot, prompt, max_tokens, lambda: self.remaining_s)
         self._now = shared.runtime.monotonic
         self._began_at = self._now()
         self._deadline_at = self._began_at + deadline_s
@@ -238,19 +237,21 @@ class RequestExecution:
         )
         is_reported = False
         try:
-            call = _Call(await self._reserved(model, record), record)
+            held = await self._holds.reserve(record, self._attempt_of, streamed=streamed)
+            call = _Call(held, record)
             failure: ProviderError | None = None
             try:
                 request = self._request(call, is_followed)
                 provider = self._snapshot.provider(model.provider)
-                async with aclosing(_answers(provider, request, streamed=streamed)) as pieces:
+                answer = _answers(provider, request, streamed=streamed)
+                async with aclosing(self._holds.guarded(held, record, answer)) as pieces:
                     async for piece in pieces:
                         if piece.reply is not None:
                             call.reply = piece.reply
                             continue
                         if piece.is_content:
                             self._note_content(call, piece, began_at)
-                        yield piece
+                            yield piece
             except ProviderError as error:
                 failure = error
             except BaseException:
@@ -261,7 +262,7 @@ class RequestExecution:
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
                 shared.tracker.record_success(admission, self._features, self._prompt.expected_tokens)
-                self._end(call, of_reply(call.reply, self._terms(call)))
+                self._end(call, self._holds.of_reply(call.held, record, call.reply))
                 self._note_answer(record, call.reply)
             else:
                 shared.tracker.record_failure(
@@ -275,7 +276,7 @@ class RequestExecution:
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
                     log_events.quarantined(record)
-                self._end(call, of_failure(failure, self._terms(call)))
+                self._end(call, of_failure(failure, self._holds.terms(call.held, record)))
         except BudgetError as refused:
             record.outcome = "unaffordable"
             record.failed_with(refused)
@@ -329,45 +330,6 @@ class RequestExecution:
 
     # -- money
 
-    async def _reserved(self, model: Model, record: AttemptRecord) -> Reservation:
-        """Hold the worst case, of a shorter answer when the budget has less left. Raises BudgetError."""
-        wanted = self._max_tokens
-        prices = self._snapshot.prices[model.key]
-        is_free = prices is not None and prices.free and model.locality == "local"
-        while True:
-            amount = 0
-            if prices is not None and not is_free:
-                amount = worst_case_micro_usd(
-                    prices, self._prompt.most_tokens, wanted, writes_cache=self._prompt.writes_cache
-                )
-            exceeded: BudgetExceeded | None = None
-            try:
-                reservation = await self._shared.async_ledger.reserve(
-                    self._attempt_of(record, amount), max(0.001, self.remaining_s)
-                )
-            except BudgetExceeded as error:
-                exceeded = error
-            except TimeoutError:
-                raise LedgerUnavailable("the ledger did not answer in time") from None
-            if exceeded is None:
-                record.max_tokens, record.reserved_micro_usd = wanted, amount
-                if wanted < self._max_tokens:
-                    record.notes.append(
-                        f"the budget allowed {wanted} tokens of the {self._max_tokens} asked for"
-                    )
-                return reservation
-            assert prices is not None, "the ledger refuses an unknown price before it looks at budgets"
-            left = exceeded.left_micro_usd
-            wanted = affordable_max_tokens(
-                prices,
-                self._prompt.most_tokens,
-                wanted - 1,
-                left,
-                writes_cache=self._prompt.writes_cache,
-            )
-            if wanted < min(LEAST_TOKENS, ceil(self._max_tokens / LEAST_SHARE)):
-                raise exceeded
-
     def _attempt_of(self, record: AttemptRecord, amount: int) -> Attempt:
         assert record.attempt_id is not None
         model, alternative = record.model, self._alternative
@@ -415,21 +377,7 @@ class RequestExecution:
     def _abandon(self, call: _Call) -> None:
         record = call.record
         record.outcome, record.reason = "cancelled", "the caller went away"
-        self._end(call, of_abandoned(record.dispatched, call.bytes, self._terms(call)))
-
-    def _terms(self, call: _Call) -> Terms:
-        return Terms(
-            self._most_input(),
-            call.record.max_tokens or 0,
-            is_paid=call.reservation.amount_micro_usd > 0,
-            stops_on_abort=self._snapshot.configured[call.record.model.provider].on_abort == "as-shown",
-        )
-
-    def _most_input(self) -> int:
-        try:
-            return self._prompt.most_tokens
-        except UnboundedInput:  # then only local models were asked, and nothing is charged
-            return self._prompt.expected_tokens
+        self._end(call, self._holds.of_abandoned(call.held, record, call.bytes))
 
     def _window_over_in_s(self) -> float:
         """Seconds until the budget's next day, which stands in for the provider's own window."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from engine.budget import input_token_bound
+from engine.budget import InputSize, input_size, input_token_bound
 from engine.providers.errors import InvalidRequest
 from engine.providers.messages import read_messages, read_tools, refusal
 from engine.providers.options import NO_OPTIONS, RequestOptions, read_options, unknown_field
@@ -111,8 +111,17 @@ class Prompt:
     @cached_property
     def most_tokens(self) -> int:
         """The most a provider can bill for it. Raises UnboundedInput for documents, audio and video."""
+        return input_token_bound(self.messages, self._described)
+
+    @cached_property
+    def size(self) -> InputSize:
+        """The same by its parts, for what was learnt of a model."""
+        return input_size(self.messages, self._described)
+
+    @property
+    def _described(self) -> list[Mapping[str, Any]]:
         schema = [self._schema] if self._schema else []
-        return input_token_bound(self.messages, [*(self.tools or ()), *schema])
+        return [*(self.tools or ()), *schema]
 
     @property
     def writes_cache(self) -> bool:

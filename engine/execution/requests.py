@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from engine.budget import BudgetError, cost_micro_usd, usd, worst_case_micro_usd
 from engine.budget import Usage as Charged
+from engine.budget import usd
 from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
 from engine.execution import log_events
 from engine.execution.attempt_record import AttemptRecord
 from engine.execution.attempts import RequestExecution, SharedState
 from engine.execution.decision_log import DecisionLog, decision_json
+from engine.execution.holds import worst_case
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.providers.reply import Chunk, Reply
@@ -89,7 +90,7 @@ async def dry_run(
     """A dry run: nothing is called, nothing is held, and the result says what would be."""
     decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
-    costs = [_worst_case(snapshot, model, order) for model in explanation.chain]
+    costs = [worst_case(snapshot, model, order.prompt, order.max_tokens) for model in explanation.chain]
     attempts = []
     for model, cost in zip(explanation.chain, costs, strict=True):
         record = AttemptRecord(model, "skipped", max_tokens=order.max_tokens)
@@ -112,6 +113,7 @@ async def dry_run(
         "citations": [],
         "message": {"role": "assistant", "content": told},
         "finish_reason": "dry_run",
+        "budget_cut": False,
         "usage": _usage_json(None, None),
         "cost_usd": Decimal(0),
         "attempts": [attempt.to_json() for attempt in attempts],
@@ -158,6 +160,7 @@ def result_of(exchange: RequestExecution, reply: Reply, model: Model, decision_i
         "citations": [dict(one) for one in reply.citations],
         "message": message_of(reply),
         "finish_reason": reply.finish_reason,
+        "budget_cut": exchange.attempts[-1].budget_cut,
         "usage": _usage_json(reply, exchange.attempts[-1]),
         "cost_usd": usd(exchange.charge_micro_usd),
         "attempts": [attempt.to_json() for attempt in exchange.attempts],
@@ -188,23 +191,6 @@ def _usage_json(reply: Reply | None, record: AttemptRecord | None) -> dict[str, 
         "reasoning_tokens": usage.reasoning_tokens or 0,
         "basis": basis,
     }
-
-
-def _worst_case(snapshot: PolicySnapshot, model: Model, order: Order) -> int | None:
-    prices = snapshot.prices[model.key]
-    if prices is None:
-        return None
-    if prices.free:
-        return cost_micro_usd(prices, Charged())
-    try:
-        return worst_case_micro_usd(
-            prices,
-            order.prompt.most_tokens,
-            order.max_tokens,
-            writes_cache=order.prompt.writes_cache,
-        )
-    except BudgetError:
-        return None
 
 
 def _at_most(model: Model, cost_micro_usd: int | None) -> str:

@@ -9,7 +9,7 @@ anything, the tokens are counted here.
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from engine.budget import Basis, Ledger, Outcome, Reservation, TokenPrices, Usage, cost_micro_usd
+from engine.budget import Basis, Ledger, Observation, Outcome, Reservation, TokenPrices, Usage, cost_micro_usd
 from engine.providers.conduct import Billed
 from engine.providers.errors import ProviderError
 from engine.providers.reply import Reply
@@ -21,20 +21,22 @@ class Terms:
     """What bounds the bill of one attempt, in tokens of input as sent and of output as asked for.
 
     `is_paid` is True when something was held for it; `stops_on_abort`, when the provider documents that it
-    bills no more than it has sent when the caller leaves a stream.
+    bills no more than it has sent when the caller leaves a stream. `held_input` is the input that was held
+    for, where that is less than the bound: no estimate is above it.
     """
 
     most_input: int
     max_tokens: int
     is_paid: bool = True
     stops_on_abort: bool = False
+    held_input: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """One of the three ends of a reservation. `usage` is what was used, or the best guess at it; `basis` is
     for `settle`, `reason` for the other two. `over_report` says what was reported beyond what can have been
-    billed."""
+    billed, `observed` what a measured call says of its model."""
 
     act: Literal["settle", "release", "forfeit"]
     usage: Usage = Usage()
@@ -42,6 +44,7 @@ class Settlement:
     served: bool = False
     reason: str = ""
     over_report: str | None = None
+    observed: Observation | None = None
 
     @property
     def charged_by(self) -> Basis | None:
@@ -79,6 +82,7 @@ class Settlement:
                     basis=self.basis,
                     served=self.served,
                     over_report=self.over_report,
+                    observed=self.observed,
                 )
             case "release":
                 return ledger.release(reservation, self.reason)
@@ -91,16 +95,19 @@ class Settlement:
 
 def of_reply(reply: Reply, terms: Terms) -> Settlement:
     """An answer that went to the caller."""
-    shown = len(reply.content.encode("utf-8", "replace")) + len(reply.reasoning.encode("utf-8", "replace"))
-    shown += sum(
-        len(call["function"]["name"]) + len(call["function"]["arguments"].encode("utf-8", "replace"))
-        for call in reply.tool_calls
-    )
+    shown = shown_bytes(reply)
     if reply.usage_is_final and _is_whole(reply.usage):
         return _measured(reply.usage, terms, served=True)
     return _unknown(
         _counted(reply.usage, terms, shown), terms, "its usage was not reported in full", served=True
     )
+
+
+def shown_bytes(reply: Reply) -> int:
+    """The size of all that an answer shows: text, reasoning, names and arguments of calls."""
+    called = [part for call in reply.tool_calls for part in call["function"].values()]
+    texts = (reply.content, reply.reasoning, *map(str, called))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 def of_failure(error: ProviderError, terms: Terms) -> Settlement:
@@ -174,9 +181,10 @@ def _counted(reported: Reported, terms: Terms, shown_bytes: int) -> Usage:
     """What was not reported, counted high: a token has at least one byte, and no answer is longer than it was
     allowed to be."""
     output = min(terms.max_tokens, shown_bytes)
+    most_input = terms.most_input if terms.held_input is None else terms.held_input
     return _priced(
         Reported(
-            terms.most_input if reported.input_tokens is None else reported.input_tokens,
+            most_input if reported.input_tokens is None else reported.input_tokens,
             output if reported.output_tokens is None else reported.output_tokens,
             reported.cached_read_tokens,
             reported.cache_write_tokens,

@@ -22,7 +22,6 @@ from engine.providers.messages import tool_call_of
 from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import UsageReader, count_of
 from engine.providers.wire_provider import (
-    SIGN_OF_LIFE,
     Attempt,
     Connection,
     WireProvider,
@@ -99,7 +98,7 @@ class AnthropicProvider(WireProvider):
                 if piece is not None:
                     yield piece
                 elif event.type != "message_start":
-                    yield SIGN_OF_LIFE
+                    yield Chunk(unseen_bytes=_unseen_bytes(event))
             await drain(events)
         finally:
             await events.close()
@@ -126,6 +125,12 @@ class AnthropicProvider(WireProvider):
         self._demand_key()
         asked, attempt.notes = messages_request(attempt.request, fetches=self.target.egress is Egress.CLOUD)
         return asked
+
+
+def _unseen_bytes(event: Any) -> int:
+    """The size of what an event adds to a tool call."""
+    added = getattr(getattr(event, "delta", None), "partial_json", None) or ""
+    return len(added.encode("utf-8", "replace"))
 
 
 @dataclass(slots=True, repr=False)

@@ -31,7 +31,6 @@ from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import count_of, usage_records
 from engine.providers.wire_provider import (
     DRAIN_S,
-    SIGN_OF_LIFE,
     Attempt,
     Connection,
     WireProvider,
@@ -123,7 +122,7 @@ class OpenAIProvider(WireProvider):
                 _read_usage(attempt, event, final=reading.finish is not None)
                 reading.model = event.model or reading.model
                 if was_alive:
-                    yield SIGN_OF_LIFE
+                    yield Chunk(unseen_bytes=_unseen_bytes(event))
         finally:
             await events.close()
         is_at_end = reading.is_over and (_ENDS in call.tail or call.ended)
@@ -199,6 +198,14 @@ class OpenAIProvider(WireProvider):
                     )
         if error:
             raise self._reported(call, {"error": error}, attempt)
+
+
+def _unseen_bytes(event: Any) -> int:
+    """The size of what an event adds to tool calls."""
+    pieces = [piece for choice in event.choices or () for piece in choice.delta.tool_calls or ()]
+    called = [piece.function for piece in pieces if piece.function is not None]
+    texts = (str(part or "") for one in called for part in (one.name, one.arguments))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 @dataclass(slots=True, repr=False)

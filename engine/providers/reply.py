@@ -75,12 +75,17 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a streamed answer: text, reasoning or one whole tool call; the last piece carries the
-    `reply`."""
+    `reply`.
+
+    `unseen_bytes` were written by the model and are not shown yet, such as the arguments of a tool call on
+    its way; they are counted and no more.
+    """
 
     text: str = field(default="", repr=False)
     reasoning: str = field(default="", repr=False)
     tool_call: ToolCall | None = field(default=None, repr=False)
     reply: Reply | None = None
+    unseen_bytes: int = 0
 
     @property
     def is_content(self) -> bool:

@@ -52,8 +52,8 @@ _T = TypeVar("_T")
 DRAIN_S = 0.5
 
 SIGN_OF_LIFE = Chunk()
-"""What `_stream` yields while the model works on something that is not shown yet; the caller never sees
-it."""
+"""What `_stream` yields while the model works on something of which nothing can be counted yet; the caller
+never sees it."""
 
 
 @dataclass(slots=True, repr=False, eq=False)

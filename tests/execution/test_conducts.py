@@ -499,7 +499,7 @@ def test_an_answer_has_one_shape(virtually: Virtually) -> None:
         result = await asked(place, streamed=False)
         assert list(result) == [
             "content", "model", "provider", "tool_calls", "reasoning", "citations", "message",
-            "finish_reason", "usage", "cost_usd", "attempts", "decision_id",
+            "finish_reason", "budget_cut", "usage", "cost_usd", "attempts", "decision_id",
         ]  # fmt: skip
         (row,) = place.rows
         assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (60, 40, 10)
