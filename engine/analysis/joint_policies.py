@@ -9,7 +9,7 @@ from dataclasses import replace
 from engine.analysis.questions import Asked, Questioned
 from engine.analysis.space import Domain
 from engine.decision.compiler import CompiledPolicy, Points, Tier
-from engine.decision.cubes import OTHER, Cube
+from engine.decision.cubes import OTHER, Cube, NameSet
 from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import Any, Condition, Has
 from engine.language.source import Source
@@ -30,14 +30,15 @@ class JointCubes:
         self._known: dict[frozenset[object], list[int]] = {}
         self._names: list[str] = []
 
-    def renumbered(self, side: CompiledPolicy, policy: Policy) -> CompiledPolicy:
+    def renumbered(self, side: CompiledPolicy, policy: Policy, mode: str | None = None) -> CompiledPolicy:
+        """One side in this numbering; with `mode`, as it is in that mode alone."""
         ordered = side.routes | side.weighs
         limited = policy.names.limited_providers
         place: dict[int, int | None] = {}
         last = -1
         used: set[int] = set()
         for bit, cube in enumerate(side.cubes):
-            cube_here = _projected(cube, limited)
+            cube_here = _projected(cube, limited, mode)
             if cube_here is None:
                 place[bit] = None
                 continue
@@ -89,12 +90,16 @@ def _moved_tier(tier: Tier, moved: Callable[[int], int]) -> Tier:
     return Tier(tier.always, tuple((model, moved(mask)) for model, mask in tier.depending))
 
 
-def _projected(cube: Cube, limited: Sequence[str]) -> Cube | None:
-    """The cube where only providers with a limit of this side can be exhausted; None when it
-    never holds."""
+def _projected(cube: Cube, limited: Sequence[str], mode: str | None) -> Cube | None:
+    """The cube where only providers with a limit of this side can be exhausted, in the mode when one is
+    given; None when it never holds."""
     result = {}
     for variable, constraint in cube.items():
-        if (
+        if variable == "mode" and mode is not None:
+            assert isinstance(constraint, NameSet)
+            if (mode in constraint.members) is not constraint.inside:
+                return None
+        elif (
             isinstance(variable, tuple)
             and variable[0] == "budget.exhausted_providers"
             and variable[1] not in limited

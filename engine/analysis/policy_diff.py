@@ -96,7 +96,7 @@ def compare(
 ) -> Difference:
     """Everything two policies decide differently, the plainest tasks first; with `mode`, in that mode
     alone."""
-    comparison = _Comparison(old, new)
+    comparison = Comparison(old, new)
     within: Box = {}
     for number, axis in enumerate(comparison.space.axes):
         if mode is not None and axis.fact == INDEX["mode"]:
@@ -107,9 +107,11 @@ def compare(
 # --- One space for two policies ---------------------------------------------------------------------------
 
 
-class _Comparison:
-    def __init__(self, old: Policy, new: Policy) -> None:
-        self._policies = old, new
+class Comparison:
+    """Two policies over one space. With `modes` each is looked at in its own mode, and the space has none."""
+
+    def __init__(self, old: Policy, new: Policy, modes: tuple[str, str] | None = None) -> None:
+        self._policies, self._modes = (old, new), modes
         self.domain = common_domain(old, new)
         mentioned = [elements_of(policy.compiled.cubes) for policy in (old, new)]
         # Each side is compiled knowing the elements of the other, so that "any other label" means the same on
@@ -120,7 +122,8 @@ class _Comparison:
         ]
         joint = JointCubes()
         self.old, self.new = (
-            joint.renumbered(side, policy) for side, policy in zip(sides, (old, new), strict=True)
+            joint.renumbered(side, policy, mode)
+            for side, policy, mode in zip(sides, (old, new), modes or (None, None), strict=True)
         )
         self.space = Space(joint.cubes, self.domain)
         self.chains = Chains(self.old), Chains(self.new)
@@ -156,6 +159,25 @@ class _Comparison:
             tuple(regions), looser, stricter, _one_sided(*self._policies), is_complete, self.space
         )
 
+    def joining(self, work: Work, within: Box) -> Witness | None:
+        """The plainest task for which a cloud model is in the new chain and not in the old; one that was
+        another provider's, or a local one, was not in it. Raises OutOfWork."""
+        before = {model.key: (model.provider, model.locality) for model in self.old.models}
+        goals = []
+        for place, model in enumerate(self.new.models):
+            if model.locality == "cloud":
+                is_same = before.get(model.key) == (model.provider, model.locality)
+                goals.append(self._only_on(1, model.key) if is_same else self.chains[1].in_chain(place))
+        return find(self.space, goals, work, [within])
+
+    def facts(self, witness: Witness) -> tuple[Facts, Facts]:
+        """A task as each side sees it."""
+        old, new = (
+            _seen(policy, witness.facts if mode is None else witness.facts._replace(mode=mode))
+            for policy, mode in zip(self._policies, self._modes or (None, None), strict=True)
+        )
+        return old, new
+
     def _exists(self, goals: Sequence[Goal], work: Work, within: Box) -> bool | None:
         try:
             return find(self.space, goals, work, [within]) is not None
@@ -182,16 +204,20 @@ class _Comparison:
         return every(here.in_chain(mine), out_of_chain(there, other, impossible=spared))
 
     @cached_property
-    def _order_goals(self) -> list[Goal]:
+    def same_order(self) -> bool:
+        """Whether both put any models they have in a chain in the same order. Guards decide who is in a
+        chain, never the order of those who are."""
         old, new = self.old, self.new
-        # Guards decide who is in a chain, never the order of those who are.
-        same = (
+        return (
             (old.routes, old.weighs, old.favours, old.ties) == (new.routes, new.weighs, new.favours, new.ties)
             and [model.key for model in old.models] == [model.key for model in new.models]
             and by_first_bit(old, old.tiers) == by_first_bit(new, new.tiers)
             and by_first_bit(old, old.scores) == by_first_bit(new, new.scores)
         )
-        if same:
+
+    @cached_property
+    def _order_goals(self) -> list[Goal]:
+        if self.same_order:
             return []
         common = [key for key in self._keys[0] if key in self._keys[1]]
         return [self._swapped(one, other) for one, other in combinations(common, 2)]
@@ -354,8 +380,12 @@ def out_of_chain(chains: Chains, model: int, impossible: int = 0) -> Goal:
 
 def _decide(policy: Policy, facts: Facts) -> Decision:
     """What the evaluator says, of the facts as this side sees them."""
+    return Evaluator(policy.compiled).decide(_seen(policy, facts))
+
+
+def _seen(policy: Policy, facts: Facts) -> Facts:
     seen = facts.budget_exhausted_providers & frozenset(policy.names.limited_providers)
-    return Evaluator(policy.compiled).decide(facts._replace(budget_exhausted_providers=seen))
+    return facts._replace(budget_exhausted_providers=seen)  # type: ignore[no-any-return]
 
 
 def _one_sided(old: Policy, new: Policy) -> tuple[OneSided, ...]:

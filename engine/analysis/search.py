@@ -79,6 +79,8 @@ class Witness:
 
 def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] = ({},)) -> Witness | None:
     """The plainest task, in one of the boxes, that meets one of the goals. Raises OutOfWork."""
+    if space.is_empty:
+        return None
     queue: list[tuple[Cost, int, int, Box]] = []
     seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
     serial = 0

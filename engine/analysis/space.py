@@ -112,6 +112,11 @@ class Space:
         self._rests: dict[int, int] = {}
         self._unions: dict[tuple[int, int], int] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no task at all: of two policies that have no mode in common."""
+        return any(not axis.domain for axis in self.axes)
+
     # --- Points ---
 
     def live(self, box: Box) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from engine.analysis.judgement import Judgement, judge
 from engine.config.folder import read_folder
 from engine.decision.facts import DEFAULTS
 from engine.errors import EngineError
@@ -28,7 +29,8 @@ class ReloadStatus:
     """What runs, and what became of the last candidate. Digests are of policy and catalogue together.
 
     `candidate` and `error` are None when the folder holds what runs; `since` is when the answer last changed;
-    `widened` says, a sentence each, how the candidate lets more out or spends more than what runs.
+    `widened` says, a sentence each, how the candidate lets more out or spends more than what runs, or what
+    of that is not known; `judgement` says it by kind, with the tasks that show it.
     """
 
     running: str
@@ -36,6 +38,7 @@ class ReloadStatus:
     error: str | None
     since: datetime
     widened: tuple[str, ...] = ()
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +88,6 @@ def leaks(policy: Policy) -> Iterator[str]:
                         yield f"mode {mode.name} lets {task_type} out to the cloud"
 
 
-def widened(old: Policy, new: Policy) -> Iterator[str]:
-    """How the new policy lets more out, or spends more, than the old one, as far as the files say it
-    plainly."""
-    known = {provider.name: provider for provider in old.catalogue.providers}
-    for provider in new.catalogue.providers:
-        before = known.get(provider.name)
-        if provider.locality == "cloud" and (before is None or before.locality == "local"):
-            yield f"{provider.name} is a cloud provider now"
-        if before is not None and (provider.base_url, provider.base_url_env) != (
-            before.base_url,
-            before.base_url_env,
-        ):
-            yield f"{provider.name} has another address"
-        if set(provider.networks) - set(before.networks if before else ()):
-            yield f"{provider.name} may be in more networks"
-    for name, mode in new.settings.modes.items():
-        before_mode = old.settings.modes.get(name)
-        if mode.allow_cloud and before_mode is not None and not before_mode.allow_cloud:
-            yield f"mode {name} allows the cloud now"
-    kept = {rule.name for rule in new.checked.rules}
-    for rule in old.checked.rules:
-        if type(rule.effect).__name__ in ("Forbid", "Require") and rule.name not in kept:
-            yield f"the guard {rule.name} is gone"
-    for period in ("daily", "monthly"):
-        limit_before = getattr(old.settings.budgets, period).total_usd
-        limit = getattr(new.settings.budgets, period).total_usd
-        if limit_before is not None and (limit is None or limit > limit_before):
-            yield f"the {period} limit is higher, or gone"
-    if (old.settings.budgets.holds, new.settings.budgets.holds) == ("bytes", "learnt"):
-        yield "holds are made by what was learnt now"
-
-
 def _mentioned_types(policy: Policy) -> list[str]:
     return [override.task_type for override in policy.settings.overrides]
 
@@ -147,6 +118,7 @@ class Reloader:
         self.planner = make_planner(policy)
         self.status = ReloadStatus(self.planner.snapshot.digest, None, None, now())
         self._make_planner, self._now, self._on_change = make_planner, now, on_change
+        self._last_judged: tuple[str, str | None, Judgement] | None = None
         self._begin_again()
         after_fork(self, Reloader._begin_again)
         self.retired: list[PolicySnapshot] = []
@@ -185,24 +157,32 @@ class Reloader:
             if self.status.candidate is not None or self.status.error is not None:
                 self.status = ReloadStatus(running.digest, None, None, now)
             return
-        error, wider, planner = candidate.error, tuple[str, ...](), None
+        error, planner, judgement = candidate.error, None, None
         if candidate.policy is not None:
-            wider = tuple(widened(running.policy, candidate.policy))
-            if wider and not allow_widen:
-                error = f"it lets more through: {'; '.join(wider)}"
+            judgement = self._judged(running, candidate.digest, candidate.policy)
+            if judgement.reasons and not allow_widen:
+                error = f"it lets more through: {'; '.join(judgement.reasons)}"
             else:
                 try:
                     planner = self._make_planner(candidate.policy)
                 except EngineError as refused:
                     error = str(refused)
+        wider = judgement.reasons if judgement else ()
         if planner is None:
             if (candidate.digest, error) != (self.status.candidate, self.status.error):
-                self.status = ReloadStatus(running.digest, candidate.digest, error, now, wider)
+                self.status = ReloadStatus(running.digest, candidate.digest, error, now, wider, judgement)
                 log_events.not_reloaded(running.digest, error or "")
             return
         self.planner = planner
         with self._retiring:
             self.retired = [*self.retired, running]
         self._on_change(planner.snapshot)
-        self.status = ReloadStatus(planner.snapshot.digest, None, None, now, wider)
+        self.status = ReloadStatus(planner.snapshot.digest, None, None, now, wider, judgement)
         log_events.reloaded(planner.snapshot.digest)
+
+    def _judged(self, running: PolicySnapshot, digest: str | None, policy: Policy) -> Judgement:
+        """The judgement of a candidate; one that stays in the folder is judged once."""
+        last = self._last_judged
+        if last is None or last[:2] != (running.digest, digest):
+            last = self._last_judged = running.digest, digest, judge(running.policy, policy)
+        return last[2]

@@ -94,8 +94,8 @@ def test_a_mode_in_force_that_is_gone_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_widens_is_listed_and_not_taken_unasked(tmp_path: Path) -> None:
-    """A new cloud, an address, a mode that opens, a guard that goes, a limit that rises."""
-    _write(tmp_path / "p", "l1")
+    """A new cloud, an address, a guard that goes, a limit that rises; leaks apart from money."""
+    _write(tmp_path / "p", "c1")
     (tmp_path / "p" / "guards.route").write_text("forbid g: cloud when task.labels has pii\n")
     router = _router(tmp_path / "p")
     (tmp_path / "p" / "guards.route").unlink()
@@ -111,13 +111,55 @@ def test_what_widens_is_listed_and_not_taken_unasked(tmp_path: Path) -> None:
     for part in (
         "new is a cloud provider",
         "house may be in more networks",
-        "guard g is gone",
-        "daily limit",
+        "`c1` may get the task type=something-else labels=pii",
+        "the daily limit is higher, $50 instead of $5",
     ):
         assert part in told
+    assert status.judgement is not None
+    assert (len(status.judgement.leaks), len(status.judgement.spending)) == (3, 1)
     assert status.error is not None
     assert "new" not in {model.provider for model in router.policy.catalogue.models}
     assert router.reload().error is None
+
+
+WEAKENED = (
+    ("has pii", "has all [pii, secret]"),
+    ("has any [pii, secret]", "has pii"),
+    ("has pii", "has pii and task.type is code"),
+    ("has pii", "has pii unless task.criticality is high"),
+    ("has pii or task.type is code", "has pii"),
+)
+
+
+@pytest.mark.parametrize(("before", "after"), WEAKENED)
+async def test_watch_takes_no_guard_that_is_weakened(before: str, after: str, tmp_path: Path) -> None:
+    """Its name stands where it stood, and a task it kept home would go out."""
+    folder = tmp_path / "p"
+    _write(folder, "c1")
+    (folder / "guards.route").write_text(f"forbid g: cloud when task.labels {before}\n")
+    router = _router(folder)
+    running = router.reload_status.running
+    (folder / "guards.route").write_text(f"forbid g: cloud when task.labels {after}\n")
+    watching = asyncio.create_task(router.watch(0.001))
+    while router.reload_status.candidate is None and router.reload_status.running == running:
+        await asyncio.sleep(0.001)
+    watching.cancel()
+    assert router.reload_status.running == running
+    assert router.reload_status.judgement is not None
+    assert router.reload_status.judgement.lets_more_out
+
+
+def test_a_guard_that_is_written_otherwise_is_taken(tmp_path: Path) -> None:
+    """Under another name, and twice: what it keeps home stays home."""
+    folder = tmp_path / "p"
+    _write(folder, "c1")
+    (folder / "guards.route").write_text("forbid g: cloud when task.labels has any [pii, secret]\n")
+    router = _router(folder)
+    (folder / "guards.route").write_text(
+        "forbid a: cloud when task.labels has secret\nrequire b: local when task.labels has pii\n"
+    )
+    status = router.reload(allow_widen=False)
+    assert (status.error, status.widened) == (None, ())
 
 
 async def test_no_reload_resets_usage(tmp_path: Path) -> None:

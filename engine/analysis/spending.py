@@ -1,0 +1,99 @@
+"""A policy and what is to replace it -> how the new one may spend more: limits that rise or go, prices that
+fall (less is held and booked for what a provider bills), and tasks that go to the cloud first."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from engine.analysis.policy_diff import Comparison
+from engine.analysis.questions import every
+from engine.analysis.search import Goal, Witness, Work, find
+from engine.config.catalogue import Model
+from engine.config.settings import BudgetLimits
+from engine.policy import Policy
+
+
+def limits_and_prices(old: Policy, new: Policy) -> Iterator[str]:
+    """How more may be spent, as far as the two YAML files say it."""
+    budgets, before = new.settings.budgets, old.settings.budgets
+    yield from _raised("daily", before.daily, budgets.daily)
+    yield from _raised("monthly", before.monthly, budgets.monthly)
+    if (before.holds, budgets.holds) == ("bytes", "learnt"):
+        yield "holds are made by what was learnt now"
+    known = {(model.provider, model.id): model for model in old.catalogue.models}
+    for model in new.catalogue.models:
+        namesake = known.get((model.provider, model.id))
+        if namesake is not None and namesake.locality == "cloud":
+            yield from _cheaper(namesake, model)
+    billed = {provider.name: provider.on_abort for provider in old.catalogue.providers}
+    for provider in new.catalogue.providers:
+        if (billed.get(provider.name), provider.on_abort) == ("whole", "as-shown"):
+            yield f"{provider.name} is booked for what was shown of a stream that is left, no longer for all"
+
+
+def _raised(period: str, before: BudgetLimits, after: BudgetLimits) -> Iterator[str]:
+    if _is_more(before.total_usd, after.total_usd):
+        yield f"the {period} limit is {_change(before.total_usd, after.total_usd)}"
+    for provider, limit in before.per_provider.items():
+        now = after.per_provider.get(provider)
+        if _is_more(limit, now):
+            yield f"the {period} limit of {provider} is {_change(limit, now)}"
+
+
+def _is_more(before: Decimal | None, after: Decimal | None) -> bool:
+    return before is not None and (after is None or after > before)
+
+
+def _change(before: Decimal | None, after: Decimal | None) -> str:
+    return f"gone, it was ${before}" if after is None else f"higher, ${after} instead of ${before}"
+
+
+def _cheaper(before: Model, after: Model) -> Iterator[str]:
+    prices = _prices(after)
+    for name, price in _prices(before).items():
+        now = prices.get(name)
+        if price is not None and now is not None and now < price:
+            yield f"the {name} price of {after.key} is lower, ${now} instead of ${price} per million tokens"
+
+
+def _prices(model: Model) -> Mapping[str, Decimal | None]:
+    if model.locality == "local":
+        return dict.fromkeys(("input", "output"), Decimal(0))
+    prices = model.prices
+    if prices is None:
+        return {}
+    return {
+        "input": prices.input,
+        "output": prices.output,
+        # Where it is not written, it is what input costs.
+        "cached input": prices.input if prices.cached_input is None else prices.cached_input,
+        "cache write": prices.cache_write,
+    }
+
+
+def moved_to_cloud(comparison: Comparison, work: Work) -> Witness | None:
+    """The plainest task that went to a local model first and now goes to a cloud model that was behind it.
+    Raises OutOfWork."""
+    old, new = comparison.old, comparison.new
+    if comparison.same_order and old.guards == new.guards:
+        return None
+    places = {model.key: place for place, model in enumerate(old.models)}
+    local = [place for place, model in enumerate(old.models) if model.locality == "local"]
+    goals = [
+        _moved(comparison, one, places[model.key], place)
+        for place, model in enumerate(new.models)
+        if model.locality == "cloud" and model.key in places
+        for one in local
+    ]
+    return find(comparison.space, goals, work)
+
+
+def _moved(comparison: Comparison, local: int, cloud_before: int, cloud: int) -> Goal:
+    """A local model is the first of the old chain, and a cloud model behind it is the first of the new."""
+    before, after = comparison.chains
+    return every(
+        before.in_chain(local),
+        before.in_chain(cloud_before),
+        after.in_chain(cloud),
+        before.is_first(local),
+        after.is_first(cloud),
+    )

@@ -1,0 +1,179 @@
+"""The one judgement of an edit: what lets more out, what spends more, what is not known."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from engine.analysis.judgement import Judgement, judge
+from engine.config.folder import folder_in_memory
+from engine.language.diagnostics import Problems
+from engine.policy import Policy, build
+from tests.analysis.judgement import check_edit, edits, is_valid
+
+MODELS = """providers:
+  house:
+    type: local
+    api: ollama
+    models:
+      - id: small
+        max_context: 100000
+        quality_tier: low
+        latency_tier: high
+        cost_profile: {type: local_cpu}
+  far:
+    type: cloud
+    api: openai
+    base_url: https://far.example
+    models:
+      - id: gpt
+        max_context: 100000
+        quality_tier: high
+        latency_tier: low
+        cost_profile: {type: paid, input_per_1m: 3, output_per_1m: 15}
+"""
+POLICIES = """routing:
+  default_mode: home
+  modes: {home: {allow_cloud: false}, abroad: {allow_cloud: true}}
+task_types: [qa, code]
+labels: [pii]
+budgets: {daily: {total_usd: 5, per_provider: {far: 2}}, monthly: {total_usd: 50}, holds: bytes}
+"""
+ROUTES = "forbid g: cloud when task.labels has pii\nroute r: use local, then cloud\n"
+
+
+def policy_of(models: str = MODELS, policies: str = POLICIES, routes: str = ROUTES) -> Policy:
+    problems = Problems()
+    files = folder_in_memory(models, policies, {"a.route": routes}, problems=problems)
+    policy = None if files is None else build(files, problems)
+    assert policy is not None, [problem.message for problem in problems]
+    return policy
+
+
+def judged(old: Policy, new: Policy) -> tuple[list[str], list[str]]:
+    judgement = judge(old, new)
+    assert judgement.undecided == ()
+    return [change.text for change in judgement.leaks], [change.text for change in judgement.spending]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_edits_are_judged_as_the_reference_finds_them(seed: int) -> None:
+    """Task by task, with a witness for each leak; `python -m tests.analysis.judgement` asks more."""
+    for number, old, new in islice(edits(71_000 + 10 * seed), 30):
+        if is_valid(new):
+            check_edit(number, old, new)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "leak"),
+    [
+        (
+            "default_mode: home",
+            "default_mode: abroad",
+            "`gpt` may get the task type=qa, now that the default",
+        ),
+        ("[qa, code]", "[qa, code, chat]", "the task type `chat` was not known"),
+        ("task_types: [qa, code]\n", "", "the task type of any name was not known"),
+        ("labels: [pii]", "labels: [pii, eu]", "the label `eu` was not known"),
+        ("labels: [pii]\n", "", "the label of any name was not known"),
+        ("home: {allow_cloud: false}", "home: {allow_cloud: true}", "`gpt` may get the task type=qa"),
+        (
+            "abroad: {allow_cloud: true}",
+            "abroad: {allow_cloud: true}, far: {allow_cloud: true}",
+            "the mode `far` was not known",
+        ),
+    ],
+)
+def test_what_policies_yaml_opens_is_a_leak(before: str, after: str, leak: str) -> None:
+    """And nothing of it is money."""
+    (text,), spending = judged(policy_of(), policy_of(policies=POLICIES.replace(before, after)))
+    assert text.startswith(leak)
+    assert spending == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "leak"),
+    [
+        ("https://far.example", "https://near.example", "far has another address"),
+        ("type: local\n", "type: local\n    networks: [10.0.0.0/8]\n", "house may be in more networks"),
+    ],
+)
+def test_where_models_yaml_sends_to_is_a_leak(before: str, after: str, leak: str) -> None:
+    """What a task gets is the same, and goes elsewhere."""
+    assert judged(policy_of(), policy_of(models=MODELS.replace(before, after))) == ([leak], [])
+
+
+def test_a_model_that_goes_to_another_provider_is_a_leak() -> None:
+    """Under the same name."""
+    leaks, _ = judged(policy_of(), policy_of(models=MODELS.replace("far:", "other:"), policies=_UNLIMITED))
+    assert leaks == ["other is a cloud provider now", "`gpt` may get the task type=qa mode=abroad"]
+
+
+_UNLIMITED = POLICIES.replace(", per_provider: {far: 2}", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spending"),
+    [
+        ("{total_usd: 5,", "{total_usd: 6,", "the daily limit is higher, $6 instead of $5"),
+        (", monthly: {total_usd: 50}", "", "the monthly limit is gone, it was $50"),
+        ("{far: 2}", "{far: 3}", "the daily limit of far is higher, $3 instead of $2"),
+        (", per_provider: {far: 2}", "", "the daily limit of far is gone, it was $2"),
+        ("holds: bytes", "holds: learnt", "holds are made by what was learnt now"),
+    ],
+)
+def test_limits_that_rise_are_money_and_no_leak(before: str, after: str, spending: str) -> None:
+    """A limit that goes too: what it blocked was not blocked for its content."""
+    assert judged(policy_of(), policy_of(policies=POLICIES.replace(before, after))) == ([], [spending])
+
+
+def test_a_price_that_falls_is_money() -> None:
+    """Less is held and booked for what the provider bills; one that rises is none."""
+    cheaper = policy_of(models=MODELS.replace("output_per_1m: 15", "output_per_1m: 1.5"))
+    text = "the output price of gpt is lower, $1.5 instead of $15 per million tokens"
+    assert judged(policy_of(), cheaper) == ([], [text])
+    assert judged(cheaper, policy_of()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "task"),
+    [
+        ("route r: use local, then cloud", "route r: use cloud, then local", "type=qa mode=abroad"),
+        (
+            "prefer p: local by 100",
+            "prefer p: local by 100 unless task.type is code",
+            "type=code mode=abroad",
+        ),
+        (
+            "weigh w: cost 1, quality 0, latency 0",
+            "weigh v: cost 0, quality 0, latency 1 when task.criticality is low\n{before}",
+            "type=qa criticality=low mode=abroad",
+        ),
+    ],
+)
+def test_tasks_that_move_to_the_cloud_are_money(before: str, after: str, task: str) -> None:
+    """Where the cloud was behind a local model already; the way back is none."""
+    guard = ROUTES.splitlines(keepends=True)[0]
+    old, new = (
+        policy_of(routes=f"{guard}{before}\n"),
+        policy_of(routes=f"{guard}{after.format(before=before)}\n"),
+    )
+    text = f"`gpt` instead of `small` is first for the task {task}"
+    assert judged(old, new) == ([], [text])
+    assert judged(new, old) == ([], [])
+
+
+def test_what_the_work_does_not_decide_counts_as_wider() -> None:
+    """Nothing is shown, and the reasons say how much was done."""
+    judgement: Judgement = judge(policy_of(), policy_of(routes=ROUTES.replace("has pii", "is empty")), 1)
+    assert judgement.lets_more_out is None
+    assert "steps did not suffice" in judgement.reasons[0]
+
+
+def test_policies_without_a_common_mode_are_compared() -> None:
+    """No task is taken by both; the new mode is what there is to say."""
+    new = policy_of(policies=POLICIES.replace("home", "house").replace("abroad", "far"))
+    leaks, spending = judged(policy_of(), new)
+    assert leaks == ["the mode `far` was not known, and its tasks may go to the cloud"]
+    assert spending == []
