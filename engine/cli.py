@@ -27,6 +27,7 @@ COMMANDS = (
     "models",
     "health",
     "usage",
+    "ledger",
     "invoke",
     "replay",
     "tune",

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.budget.errors import LedgerUnavailable
-from engine.budget.forks import after_fork
 from engine.budget.turns import Turns, seconds
+from engine.forks import after_fork
 
 try:
     import fcntl as _fcntl

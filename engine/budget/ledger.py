@@ -19,7 +19,7 @@ locked. From asyncio, call them in a thread and shield the call, so that a cance
 reserved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from engine.budget.clock_guard import ClockGuard
 from engine.budget.errors import AttemptConflict, LedgerUnavailable, UnknownAttempt, UnknownPrice
 from engine.budget.identity import Identity
 from engine.budget.money import Usage, prices_to_text
+from engine.budget.reconciliation import Difference, ReportRow, reconcile_row
 from engine.budget.store import Session, Store, Value, integer
 from engine.budget.windows import Period, Window
 
@@ -342,6 +343,25 @@ class Ledger:
         self._store.write(lambda session: _log(session, "adopt", identity.ledger_id, ""), durable=True)
         return identity
 
+    def reconcile_report(
+        self, rows: Sequence[ReportRow], name: str, *, dry_run: bool = False
+    ) -> tuple[Difference, ...]:
+        """Correct the books to a provider's own report, all rows or none. Raises LedgerUnavailable."""
+
+        def reconcile(session: Session) -> tuple[Difference, ...]:
+            differences = tuple(reconcile_row(session, row, self._limits.time_zone) for row in rows)
+            if dry_run:
+                raise _DryRun(differences)
+            corrected = sum(difference.corrected_micro_usd for difference in differences)
+            _log(session, "reconcile", name, f"{len(rows)} rows, {corrected} micro-dollars corrected")
+            return differences
+
+        self._fresh_until_us = None
+        try:
+            return self._store.write(reconcile, durable=True)
+        except _DryRun as done:
+            return done.differences
+
     def events(self) -> tuple[Event, ...]:
         """What persons decided, oldest first. Raises LedgerUnavailable."""
         rows = self._store.read(
@@ -461,6 +481,11 @@ class Ledger:
 
 def _unrecorded(reservation: Reservation, state: State) -> Outcome:
     return Outcome(reservation.attempt_id, state, 0)
+
+
+class _DryRun(Exception):  # noqa: N818 - it rolls back, and is no error
+    def __init__(self, differences: tuple[Difference, ...]) -> None:
+        self.differences = differences
 
 
 def _log(session: Session, action: str, subject: str, detail: str) -> None:

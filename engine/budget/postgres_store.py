@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from engine.budget.clock import Clock, Reading
 from engine.budget.errors import LedgerReplaced, LedgerUnavailable, NewerSchema
-from engine.budget.forks import after_fork, never_close
 from engine.budget.identity import Identity, Sidecar, new_ledger_id
 from engine.budget.schema import APPLICATION_ID, STEPS
 from engine.budget.store import READ_WAIT_MS, WAIT_MS, Row, Session, Value, integer
 from engine.budget.turns import Turns, seconds
+from engine.forks import after_fork, never_close
 
 try:
     import psycopg

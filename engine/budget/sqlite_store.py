@@ -18,12 +18,12 @@ from typing import TypeVar
 from engine.budget import gate
 from engine.budget.clock import Clock, Reading
 from engine.budget.errors import LedgerReplaced, LedgerUnavailable, NewerSchema
-from engine.budget.forks import after_fork, never_close
 from engine.budget.gate import Gate
 from engine.budget.identity import Identity, Sidecar, new_ledger_id, set_aside
 from engine.budget.schema import APPLICATION_ID, STEPS
 from engine.budget.store import READ_WAIT_MS, WAIT_MS, Row, Session, Value
 from engine.budget.turns import seconds
+from engine.forks import after_fork, never_close
 
 T = TypeVar("T")
 

@@ -31,21 +31,25 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     policy = load_policy(arguments, terminal)
     if policy is None:
         return COULD_NOT_RUN
-    rows = asyncio.run(_checked(policy))
+    rows, ledger = asyncio.run(_checked(policy))
     if arguments.format == "json":
-        terminal.say(json.dumps({"version": 1, "providers": rows}, indent=1))
+        terminal.say(json.dumps({"version": 1, "providers": rows, "ledger": ledger}, indent=1))
     else:
         from engine.commands.tables import table
 
         terminal.say(table(COLUMNS, [_row(name, row) for name, row in rows.items()], right={"ms"}))
+        if ledger["state"] != "open":
+            terminal.say(f"ledger: {ledger['said']}; next: {', '.join(ledger['needs'])}")
     return NOT_UP if any(row["status"] in ("down", "misconfigured") for row in rows.values()) else 0
 
 
-async def _checked(policy: "Policy") -> dict[str, dict[str, Any]]:
+async def _checked(policy: "Policy") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    from engine.execution.ledger_report import ledger_report
     from engine.model_router import ModelRouter
 
     async with ModelRouter.of(policy) as router:
-        return await router.health_check()
+        report = ledger_report(lambda: router.ledger)
+        return await router.health_check(), {name: report[name] for name in ("state", "said", "needs")}
 
 
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:

@@ -60,6 +60,9 @@ def _stream(summary: dict[str, Any], terminal: Terminal) -> None:
             f"{title}: ${float(period['spent_usd']):.4f} for {period['calls']} calls{local}; "
             f"saved ${float(period['saved_usd']):.4f} against all-cloud; resets {period['resets_at']}"
         )
+    closed = [limit["budget"] for limit in summary["limits"] if limit["closed"]]
+    for account in closed:
+        terminal.say(f"{account} is closed after a breach: engine ledger reopen {account}")
     limited = [limit for limit in summary["limits"] if limit["limit_usd"] is not None]
     if limited:
         terminal.say("")

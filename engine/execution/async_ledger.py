@@ -27,7 +27,7 @@ from functools import partial
 from typing import TypeVar
 
 from engine.budget import Attempt, BudgetError, Ledger, LedgerUnavailable, Limits, Reservation, Snapshot
-from engine.budget.forks import after_fork
+from engine.forks import after_fork
 
 T = TypeVar("T")
 

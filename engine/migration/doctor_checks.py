@@ -12,6 +12,7 @@ from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from engine.budget.errors import LedgerReplaced
 from engine.decision.explanation import Explanation
 from engine.environment import Environment
 from engine.errors import EngineError
@@ -101,6 +102,8 @@ def _run(check: Callable[[DoctorContext], Iterator[Finding]], context: DoctorCon
         yield from check(context)
     except _Unavailable as missing:
         yield Finding("skipped", f"needs a sound {missing}")
+    except LedgerReplaced as replaced:
+        yield _fail(visible(str(replaced)), "engine ledger adopt")
     except EngineError as error:
         yield _fail(visible(str(error).partition("\n")[0]), "mend this, then run the doctor again")
     except OSError as error:
@@ -272,6 +275,10 @@ def _budgets(context: DoctorContext) -> Iterator[Finding]:
     if not clouds:
         yield _ok("no cloud model, nothing to spend")
         return
+    for limit in limits:
+        if limit["closed"]:
+            account = limit["budget"]
+            yield _fail(f"{account}: closed after a breach", f"engine ledger reopen {account}")
     for limit in limited:
         used = Decimal(str(limit["used_percent"]))
         detail = f"{limit['budget']}: {used:.0f}% of ${Decimal(str(limit['limit_usd'])):.2f} used"
