@@ -158,7 +158,9 @@ class ModelRouter:
         """
         planner = self._reloader.planner
         runtime_facts = self._runtime_facts.known(planner.snapshot) or self._current_facts(planner.snapshot)
-        explanation = planner.explainer.explain(planner.facts_of(task, runtime_facts))
+        explanation = planner.explainer.explain(
+            planner.facts_of(task, runtime_facts, self._shared.tracker.models_at)
+        )
         chain = explanation.decision.chain
         if not chain:
             raise NoEligibleModel(explanation)
@@ -259,8 +261,10 @@ class ModelRouter:
             runtime_facts = self._runtime_facts.known(snapshot) or await self._runtime_facts.soon(
                 snapshot, needs_keys=not self.dry_run
             )
+            if prompt.needs and not self.dry_run:
+                await self._checks.ask_what_models_do(snapshot, prompt.needs)
             explanation = planner.explainer.explain(
-                planner.facts_of_request(task, runtime_facts, prompt, max_tokens)
+                planner.facts_of_request(task, runtime_facts, prompt, max_tokens, shared.tracker.models_at)
             )
             limit_s = snapshot.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
             order = Order(prompt, max_tokens, float(limit_s), streamed)

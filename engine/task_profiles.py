@@ -21,7 +21,8 @@ class TaskProfile:
     """One task, as the policy sees it.
 
     `context_size` counts the tokens that the exchange needs in the window, prompt and reply; the router
-    raises it to its own estimate of the messages. `labels` may be any iterable of names. `key` (a tenant, a
+    raises it to its own estimate of the messages. `labels` and `needs` may be any iterables of names; the
+    router adds the needs that a request shows (an image needs `vision`). `key` (a tenant, a
     session) makes `task.bucket` stable, so that a gradual move treats one key always alike; it is never
     stored.
 
@@ -36,6 +37,7 @@ class TaskProfile:
     tool_use_required: bool = False
     budget_sensitivity: str = "medium"
     labels: Iterable[str] = frozenset()
+    needs: Iterable[str] = frozenset()
     key: str | None = None
 
     def __post_init__(self) -> None:

@@ -67,6 +67,13 @@ class Model:
     span: Span = span_field()
 
     @property
+    def offers(self) -> tuple[str, ...]:
+        """`model.offers`: its capabilities, and `tools` where it is known to call them."""
+        if self.tools != "yes" or "tools" in self.capabilities:
+            return self.capabilities
+        return (*self.capabilities, "tools")
+
+    @property
     def price(self) -> Fraction | None:
         """`model.price`: blended US dollars per million tokens, 0 for a local model, None when unknown."""
         if self.locality == "local":

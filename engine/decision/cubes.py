@@ -245,6 +245,8 @@ def names_of(model: Model, attribute: str) -> tuple[str, ...]:
             return (model.locality,)
         case "model.capabilities":
             return model.capabilities
+        case "model.offers":
+            return model.offers
         case "model.tags":
             return model.tags
     raise AssertionError(f"{attribute} is no name")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from engine.execution.concurrency import Slots
+from engine.execution.needs import untold
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
 from engine.forks import after_fork
@@ -39,23 +40,30 @@ async def discover(
     """Ask every provider that is to be asked for its models; what fails leaves what was known.
     `own_connections`: with adapters of its own, for another event loop than the router's."""
 
-    async def ask(name: str) -> None:
-        try:
-            provider = snapshot.new_provider(name) if own_connections else snapshot.provider(name)
-            try:
-                found = await provider.discover(snapshot.permit(name), timeout_s=DISCOVER_S)
-                tracker.record_models(name, found)
-            finally:
-                if own_connections and not snapshot.is_given(name):
-                    await provider.aclose()
-        except Unreachable as gone:
-            tracker.record_probe(name, Health("down", error=gone))
-        except ProviderError:
-            return
-
     await asyncio.gather(
-        *(ask(name) for name, configured in snapshot.configured.items() if configured.discover)
+        *(
+            _ask(snapshot, tracker, name, own_connections=own_connections)
+            for name, configured in snapshot.configured.items()
+            if configured.discover
+        )
     )
+
+
+async def _ask(
+    snapshot: PolicySnapshot, tracker: HealthTracker, name: str, *, own_connections: bool = False
+) -> None:
+    try:
+        provider = snapshot.new_provider(name) if own_connections else snapshot.provider(name)
+        try:
+            found = await provider.discover(snapshot.permit(name), timeout_s=DISCOVER_S)
+            tracker.record_models(name, found)
+        finally:
+            if own_connections and not snapshot.is_given(name):
+                await provider.aclose()
+    except Unreachable as gone:
+        tracker.record_probe(name, Health("down", error=gone))
+    except ProviderError:
+        return
 
 
 async def look_again(snapshot: PolicySnapshot, tracker: HealthTracker, name: str) -> None:
@@ -102,6 +110,19 @@ class BackgroundChecks:
                 self._start(look_again(snapshot, self._tracker, name))
         if needs_warm and self._is_due(""):
             self._start(discover(snapshot, self._tracker))
+
+    async def ask_what_models_do(self, snapshot: PolicySnapshot, needs: frozenset[str]) -> None:
+        """Ask local providers that can tell, once in a while, when a request needs what the catalogue does
+        not say of their models. Waits for their answers."""
+        names = untold(
+            snapshot.policy.catalogue.models,
+            needs,
+            self._tracker.models_at,
+            lambda name: snapshot.configured[name].api == "ollama",
+        )
+        due = [name for name in sorted(names) if self._is_due(f"models of {name}")]
+        if due:
+            await asyncio.gather(*(_ask(snapshot, self._tracker, name) for name in due))
 
     def cancel(self) -> None:
         """Cancel every check that is under way."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
 from engine.environment import Environment
+from engine.execution.needs import ModelsAt, capable
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.execution.runtime import Runtime
@@ -26,6 +27,7 @@ for _name in {fact.name for fact in given_by(FactOrigin.CLOCK)} ^ {*_CLOCK}:
 assert tuple(fact.name for fact in given_by(FactOrigin.CLOCK)) == _CLOCK
 _BUCKET, _CONTEXT_SIZE = INDEX["task.bucket"], INDEX["task.context_size"]
 _TOOL_USE_REQUIRED = INDEX["task.tool_use_required"]
+_NEEDS, _CAPABLE = INDEX["task.needs"], INDEX["models.capable"]
 _ALWAYS_STATED = ("task.type", "task.criticality", "task.latency_sensitivity", "task.budget_sensitivity")
 """Facts whose source is the task even where it leaves them at their default: a reader looks for these
 first."""
@@ -76,14 +78,25 @@ class Planner:
         self.asks_what_is_warm = any(column.position == warm for column in policy.compiled.columns)
         self._merged: tuple[RuntimeFacts, Mapping[str, str]] | None = None
 
-    def facts_of(self, task: TaskProfile, runtime_facts: RuntimeFacts) -> FactsWithSources:
+    def facts_of(
+        self, task: TaskProfile, runtime_facts: RuntimeFacts, models_at: ModelsAt
+    ) -> FactsWithSources:
         """The facts when a task is planned. Raises InvalidTask for a name that the policy does not know."""
-        return FactsWithSources(self._facts(task, runtime_facts), self._sources_with(runtime_facts))
+        facts, sources = self._facts(task, runtime_facts), self._sources_with(runtime_facts)
+        if not facts.needs:
+            return FactsWithSources(facts, sources)
+        return self._with_needs(facts, dict(sources), facts.needs, frozenset(), models_at)
 
     def facts_of_request(
-        self, task: TaskProfile, runtime_facts: RuntimeFacts, prompt: Prompt, max_tokens: int
+        self,
+        task: TaskProfile,
+        runtime_facts: RuntimeFacts,
+        prompt: Prompt,
+        max_tokens: int,
+        models_at: ModelsAt,
     ) -> FactsWithSources:
-        """The same for a task that is to be carried out: its window is raised to what the prompt needs."""
+        """The same for a task that is to be carried out: its window is raised to what the prompt needs, and
+        what the prompt shows is added to its needs."""
         needed = prompt.context_size(max_tokens)
         sources = {**self._sources_with(runtime_facts), "task.context_size": "task"}
         if needed > task.context_size:
@@ -93,7 +106,27 @@ class Planner:
         facts = self._facts(
             task, runtime_facts, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
         )
-        return FactsWithSources(facts, sources)
+        shown = prompt.needs
+        if not shown and not facts.needs:
+            return FactsWithSources(facts, sources)
+        if not shown <= facts.needs:
+            sources["task.needs"] = "shown by the request"
+        return self._with_needs(facts, sources, facts.needs | shown, shown, models_at)
+
+    def _with_needs(
+        self,
+        facts: Facts,
+        sources: dict[str, str],
+        needs: frozenset[str],
+        shown: frozenset[str],
+        models_at: ModelsAt,
+    ) -> FactsWithSources:
+        values = list(facts)
+        values[_NEEDS] = needs
+        values[_CAPABLE] = capable(self.snapshot.policy.catalogue.models, needs, shown, models_at)
+        if values[_CAPABLE]:
+            sources["models.capable"] = "told by their providers, or nothing is known of them"
+        return FactsWithSources(tuple.__new__(Facts, values), sources)
 
     def given(
         self, given: Mapping[str, FactValue], runtime_facts: RuntimeFacts

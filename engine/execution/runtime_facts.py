@@ -22,7 +22,8 @@ _SPENT = Decimal(100)
 
 class RuntimeFacts(NamedTuple):
     """The facts that this machine knows, one field a row of theirs; `sources` says where each that differs
-    from a test's default comes from."""
+    from a test's default comes from. `models_capable` is empty here: it depends on the task, and the planner
+    fills it in."""
 
     budget_daily_used: Decimal
     budget_monthly_used: Decimal
@@ -30,6 +31,7 @@ class RuntimeFacts(NamedTuple):
     provider_down: frozenset[str]
     provider_busy: frozenset[str]
     models_warm: frozenset[str]
+    models_capable: frozenset[str]
     sources: Mapping[str, str]
 
 
@@ -126,7 +128,9 @@ class RuntimeFactsCache:
         else:
             sources |= _budget_sources(snapshot, budgets)
         known = frozenset(snapshot.configured)
-        runtime_facts = RuntimeFacts(daily, monthly, exhausted & known, down, busy, warm, sources)
+        runtime_facts = RuntimeFacts(
+            daily, monthly, exhausted & known, down, busy, warm, frozenset(), sources
+        )
         self._known = snapshot, runtime_facts
         return runtime_facts
 

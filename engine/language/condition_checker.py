@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
-from engine.language.checked_policy import All, Any, Condition, Constant, In, IsEmpty, Not
+from engine.language.checked_policy import All, Any, Condition, Constant, Has, In, IsEmpty, Not
 from engine.language.comparison_checker import ComparisonChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
@@ -312,10 +312,26 @@ class ConditionChecker:
         if term.kind is not Kind.SET:
             self.problems.add(type_messages.has_some_on_single(node.span, term.name, node.right.span.text))
             return None
+        other = TERMS.get(node.right.text) if isinstance(node.right, tree.Word) else None
+        if other is not None and node.quantifier == "all" and isinstance(other, Fact):
+            return self._has_all_of_fact(term, other, node.span)
         condition = self.lists.of_list(term, node.right, node.quantifier, node.span)
         if condition is not None:
             self._mention(term, node.span)
         return condition
+
+    def _has_all_of_fact(self, attribute: Term, fact: Fact, span: Span) -> Condition | None:
+        """`model.offers has all task.needs`: whatever of the closed list the fact has, the model has."""
+        listed = self.constants.names.known_values(fact)
+        if isinstance(attribute, Fact) or fact.kind is not Kind.SET or listed is None:
+            self.problems.add(type_messages.cannot_be_compared(span, attribute, "has all", fact))
+            return None
+        self._mentions.setdefault("cross", Mention(span))
+        parts: list[Condition] = [
+            Any((Not(Has(fact.name, name, span), span), Has(attribute.name, name, span)), span)
+            for name in listed
+        ]
+        return All(tuple(parts), span)
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
         term = self._subject(node.left)

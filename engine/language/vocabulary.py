@@ -53,7 +53,7 @@ class FactOrigin(Enum):
 
 # Which closed or open list the names of a fact or attribute come from; see `Names`.
 Universe: TypeAlias = Literal[
-    "task_types", "labels", "modes", "providers", "models", "capabilities", "zones", "tags", "scale"
+    "task_types", "labels", "needs", "modes", "providers", "models", "capabilities", "zones", "tags", "scale"
 ]
 
 FOUR_LEVELS = ("low", "medium", "high", "critical")
@@ -62,6 +62,8 @@ QUALITIES = ("low", "medium", "high", "very_high")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CLOUD_USAGES = ("none", "fallback_critical_only", "balanced", "aggressive")
 TOOL_SUPPORT = ("yes", "no", "unknown")
+NEEDS = ("vision", "audio", "documents", "structured_output", "tools")
+"""What a request can show that it needs; a profile may also state any capability of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ _FACT_ROWS = (
     ),
     Fact("task.tool_use_required", Kind.FLAG, "whether the model must call tools", default=False),
     Fact("task.labels", Kind.SET, "what the task is marked with", "labels", default=NONE),
+    Fact("task.needs", Kind.SET, "what the model must be able to do", "needs", default=NONE),
     Fact("task.bucket", Kind.BUCKET, "a stable hash of the profile's key, for gradual moves", default=0),
     Fact(
         "mode",
@@ -242,6 +245,14 @@ _FACT_ROWS = (
         default=NONE,
         origin=FactOrigin.RUNTIME,
     ),
+    Fact(
+        "models.capable",
+        Kind.SET,
+        "models known to meet the task's needs, though the catalogue does not say so",
+        "models",
+        default=NONE,
+        origin=FactOrigin.RUNTIME,
+    ),
     Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone", default=12, origin=FactOrigin.CLOCK),
     Fact(
         "clock.weekday",
@@ -282,6 +293,7 @@ ATTRIBUTES: dict[str, Term] = {
         Term("model.latency", Kind.ORDERED, "its latency tier", "scale", THREE_LEVELS),
         Term("model.tools", Kind.NAME, "whether it can call tools", "scale", TOOL_SUPPORT),
         Term("model.capabilities", Kind.SET, "what it is good at", "capabilities"),
+        Term("model.offers", Kind.SET, "its capabilities, and tools where it can call them", "needs"),
         Term("model.tags", Kind.SET, "what it is marked with", "tags"),
         Term("model.max_context", Kind.TOKENS, "its window"),
         Term("model.price", Kind.PRICE, "its blended price, 3 input to 1 output"),
@@ -334,6 +346,11 @@ class Names:
     tags: tuple[str, ...] = ()
     limited_providers: tuple[str, ...] = ()
     places: Mapping[tuple[str, str], Span] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a task can need: what a request can show, and every capability of the catalogue."""
+        return tuple(dict.fromkeys((*NEEDS, *self.capabilities)))
 
     def known_values(self, term: Term) -> tuple[str, ...] | None:
         """The closed list that a value of the term comes from, or None where any value will do."""

@@ -62,6 +62,7 @@ STRATEGIES = ("fallback_critical_only", "balanced", "aggressive")
 PERCENTS = ("0.01", "50", "80", "99.5", "99.99", "100", "100.01")
 DOLLARS = ("0.01", "0.05", "0.25", "2.8", "5", "6", "54", "6000")
 FACT_SETS = ("task.labels", "budget.exhausted_providers", "provider.down", "provider.busy", "models.warm")
+NEEDS = ("vision", "audio", "documents", "structured_output", "tools")
 
 
 @dataclass
@@ -504,6 +505,7 @@ class Author:
             "task.context_size": self.context_sizes(),
             "task.tool_use_required": (True, False),
             "task.labels": self.sets_of(labels, quiet=2),
+            "task.needs": self.sets_of(NEEDS, quiet=9),
             "task.bucket": self.whole("task.bucket", range(100), [0, 99, rng.randrange(100)]),
             "mode": self.modes,
             "budget.daily.used": self.percents("daily"),
@@ -512,6 +514,7 @@ class Author:
             "provider.down": self.sets_of(self.providers, quiet=9),
             "provider.busy": self.sets_of(self.providers, quiet=3),
             "models.warm": self.sets_of(self.models, quiet=2),
+            "models.capable": self.sets_of(self.models, quiet=4),
             "clock.hour": self.whole("clock.hour", range(24), [0, 12, 23]),
             "clock.weekday": ORDERS["clock.weekday"],
         }
@@ -561,6 +564,7 @@ FACT_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.yes_no("task.tool_use_required"),
     lambda a: a.set_test("task.labels", a.labels, a.lists["labels"]),
     lambda a: a.set_test("task.labels", a.labels, a.lists["labels"]),
+    lambda a: a.set_test("task.needs", NEEDS),
     lambda a: a.number_test("task.bucket", ("1", "10", "50", "98")),
     lambda a: a.name_test("mode", a.modes, a.lists["modes"]),
     lambda a: a.yes_no("mode.allow_cloud"),
@@ -572,6 +576,7 @@ FACT_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.set_test("provider.down", a.providers),
     lambda a: a.set_test("provider.busy", a.providers),
     lambda a: a.set_test("models.warm", a.models),
+    lambda a: a.set_test("models.capable", a.models),
     lambda a: a.number_test("clock.hour", ("1", "9", "18", "22")),
     lambda a: f"clock.hour in [{a.rng.randrange(12)}, {a.rng.randrange(12, 24)}]",
     Author.hours,
@@ -586,6 +591,8 @@ ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.order_test("model.latency"),
     lambda a: a.set_test("model.capabilities", a.capabilities),
     lambda a: a.set_test("model.tags", a.tags),
+    lambda a: a.set_test("model.offers", NEEDS),
+    lambda a: f"{a.rng.choice(['model.offers', 'model.capabilities', 'model.tags'])} has all task.needs",
     lambda a: a.name_test("model.tools", ("yes", "no", "unknown")),
     lambda a: a.number_test("model.max_context", TOKENS[1:]),
     lambda a: a.number_test("model.price", DOLLARS, "$"),
@@ -597,7 +604,7 @@ ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     lambda a: f"task.context_size {a.rng.choice(['<', '<=', '>', '>=', 'is'])} model.max_context",
     lambda a: f"model.max_context {a.rng.choice(['<', '<=', '>', '>=', 'is'])} task.context_size",
     lambda a: f"{a.rng.choice(FACT_SETS[1:4])} has model.provider",
-    lambda a: "models.warm has model.id",
+    lambda a: f"models.{a.rng.choice(['warm', 'capable'])} has model.id",
     lambda a: f"{a.rng.choice(['model.capabilities', 'model.tags'])} has task.type",
     lambda a: f"task.labels has {a.rng.choice(['model.zone', 'model.provider'])}",
     lambda a: f"model.zone {a.rng.choice(['is', 'is not'])} task.type",

@@ -30,8 +30,16 @@ ORDERS = {
 }
 YES_NO = {"task.tool_use_required", "mode.allow_cloud", "budget.exhausted"}
 SETS = {
-    *("task.labels", "budget.exhausted_providers", "provider.down", "provider.busy", "models.warm"),
-    *("model.capabilities", "model.tags"),
+    *(
+        "task.labels",
+        "task.needs",
+        "models.capable",
+        "budget.exhausted_providers",
+        "provider.down",
+        "provider.busy",
+        "models.warm",
+    ),
+    *("model.capabilities", "model.offers", "model.tags"),
 }
 NUMBERS = {
     *("task.context_size", "task.bucket", "budget.daily.used", "budget.monthly.used", "clock.hour"),
@@ -287,6 +295,8 @@ class Reader:
             return comparison(subject, "is", True)
         if how in ("is empty", "is not empty"):
             return comparison(subject, how, None)
+        if how == "has all" and (other := BARE_NAME.match(self.text, self.at)) and other.group() in SUBJECTS:
+            return cross_comparison(subject, how, self.name())
         if how in ("in", "not in", "has any", "has all"):
             return comparison(subject, how, self.members(subject))
         if how is None:

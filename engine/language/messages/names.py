@@ -25,6 +25,7 @@ def _declared(place: Span | None, label: str) -> tuple[Note, ...]:
 _UNIVERSES = {
     "task_types": ("task type", "task types"),
     "labels": ("label", "labels"),
+    "needs": ("need", "needs"),
     "modes": ("mode", "modes"),
     "providers": ("provider", "providers"),
     "models": ("model", "models"),
