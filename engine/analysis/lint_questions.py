@@ -223,7 +223,7 @@ class LintQuestions:
 
     @cached_property
     def quiet(self) -> Box:
-        """Quiet days: every provider up and free, nothing spent."""
+        """Quiet days: every provider up and free, nothing spent, and nothing in particular needed."""
 
         def nothing(value: object) -> bool:
             return not value
@@ -234,6 +234,7 @@ class LintQuestions:
             budget_exhausted_providers=nothing,
             provider_down=nothing,
             provider_busy=nothing,
+            task_needs=nothing,
         )
 
 

@@ -60,7 +60,12 @@ def _smallest_change(
     fixed: Box = {
         number: 1 << axis.usual
         for number, axis in enumerate(space.axes)
-        if axis.usual is not None and GIVEN[axis.fact].name not in CHANGEABLE
+        if axis.usual is not None
+        and (
+            GIVEN[axis.fact].name not in CHANGEABLE
+            # A need can be dropped; needing more is no way to get a model.
+            or (GIVEN[axis.fact].name == "task.needs" and axis.element not in explanation.facts.needs)
+        )
     }
     chains = Chains(policy)
     witness = find(space, [every(chains.in_chain(wanted), chains.is_first(wanted))], Work(most_work), [fixed])

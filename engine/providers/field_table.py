@@ -164,7 +164,7 @@ _PART_ROWS = (
         Sent("messages[].content[].source"), Refused("is a document, which Ollama does not read"),
     ),
     _alike(
-        "document of text", "a document that is plain text", Sent("messages[].content[].text", "as text"),
+        "document of text", "a document that is plain text", Sent("messages[].content", "as text"),
         Sent("messages[].content[].source"), Sent("messages[].content", "as text"),
     ),
     _alike(

@@ -149,7 +149,7 @@ CHECKS = {"text": _is_text, "mermaid": _is_mermaid, "dot": _is_dot, "svg": _is_s
 def test_a_walk_through_the_drawn_tree_ends_where_the_decision_does() -> None:
     """The picture is the policy: for random tasks, the labels that fit lead to the chain that is decided."""
     policy = load_or_raise(Path(DEFAULT))
-    at_rest = ("budget.", "provider.", "models.warm", "task.bucket", "clock.")
+    at_rest = ("budget.", "provider.", "models.", "task.bucket", "task.needs", "clock.")
     root = policy.tree.drawn(
         {fact: DEFAULTS[place] for fact, place in INDEX.items() if fact.startswith(at_rest)}
     )
