@@ -192,6 +192,6 @@ async def test_an_image_never_reaches_the_text_model(llama: str, seer_is_up: boo
 def test_quiet_days_stay_proved() -> None:
     """A proof over quiet days stays proved: `all-up` is a day on which nothing in particular is needed."""
     policy = policy_of(
-        _catalogue(plain=["chat"]), "prove served: some local when all-up and mode is balanced\n"
+        _catalogue(plain=["chat"]), "prove served: some local when all-up and task.context_size < 9k\n"
     )
     assert [answer.verdict for answer in prove(policy)] == ["proved"]
