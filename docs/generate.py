@@ -24,6 +24,7 @@ from pathlib import Path
 from random import Random
 
 from engine.provider_apis import APIS
+from engine.providers.field_table import Fate, Row
 
 DOCS = Path(__file__).parent
 WIDTH = 110
@@ -133,6 +134,43 @@ def provider_apis() -> str:
     return _table(("`api`", "of", "default address", "default key"), rows)
 
 
+def request_fields() -> str:
+    """What becomes of every field of a request in every dialect."""
+    from engine.providers.field_table import FIELDS
+
+    return _fates(tuple(FIELDS.values()))
+
+
+def message_parts() -> str:
+    """What becomes of every part of a message in every dialect."""
+    from engine.providers.field_table import PARTS
+
+    return _fates(tuple(PARTS.values()))
+
+
+def _fates(rows: tuple[Row, ...]) -> str:
+    from engine.providers.field_table import DIALECTS, LeftOut, Refused, Sent
+
+    def cell(fate: Fate) -> str:
+        match fate:
+            case Sent(at, but):
+                return f"`{at}`" + (f", {but}" if but else "")
+            case Refused(why):
+                return f"refused: it {why}"
+            case LeftOut(why):
+                return f"left out with a note: {why}"
+
+    told = [
+        (
+            f"`{row.name}`" if row.name.isidentifier() else row.name,
+            row.meaning,
+            *(cell(row.fate(dialect)) for dialect in DIALECTS),
+        )
+        for row in rows
+    ]
+    return _table(("", "is", *DIALECTS), told)
+
+
 def schemas() -> str:
     """The JSON Schemas that travel with the engine."""
     from engine.bundled import bundled_path
@@ -179,6 +217,8 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "lint-rules": lint_rules,
     "commands": commands,
     "provider-apis": provider_apis,
+    "request-fields": request_fields,
+    "message-parts": message_parts,
     "schemas": schemas,
     "policy": policy,
     "run": run,
@@ -352,6 +392,7 @@ def _values(universe: str | None, scale: tuple[str, ...]) -> str:
     places = {
         "task_types": "`task_types` of policies.yaml, or any name",
         "labels": "`labels` of policies.yaml, or any name",
+        "needs": "vision, audio, documents, structured_output, tools, and the capabilities of models.yaml",
         "modes": "the modes of policies.yaml",
         "providers": "the providers of models.yaml",
         "models": "the models of models.yaml",

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from engine.providers.anthropic_request import messages_request
 from engine.providers.base import Egress, Permit, Request
-from engine.providers.errors import InvalidRequest
+from engine.providers.errors import Unfit
 from engine.providers.field_table import (
     DIALECTS,
     FIELDS,
@@ -173,7 +173,7 @@ def _at(body: Any, path: str) -> Iterator[Any]:
 def _is_as_said(row: Row, dialect: Dialect, request: Request, mark: str | None) -> None:
     fate = row.fate(dialect)
     if isinstance(fate, Refused):
-        with pytest.raises(InvalidRequest) as refused:
+        with pytest.raises(Unfit) as refused:
             _written(request, dialect)
         assert refused.value.detail.startswith((row.name, "messages["))
         assert MARK not in str(refused.value)
