@@ -296,20 +296,25 @@ class ModelRouter:
 
     # -- looking around
 
-    async def health_check(self) -> dict[str, dict[str, Any]]:
-        """Every provider's `status` (up, down, misconfigured; unknown in a dry run), `latency_s`, `models`,
-        `version` and `error`, all asked at once. Never raises because one is down."""
+    async def health_check(self, *, probe_cloud: bool = False) -> dict[str, dict[str, Any]]:
+        """Every provider's `status` (up, down, misconfigured; unknown when it is not asked), `latency_s`,
+        `models`, `version`, `address` and `error`, all asked at once. Never raises because one is down.
+
+        In a dry run none is asked, and in a mode that forbids the cloud no cloud, unless `probe_cloud`.
+        """
         snapshot = self._reloader.planner.snapshot
         if self.dry_run:
             return health.not_checked(snapshot)
-        return await health.check(snapshot, self._shared.tracker, self._shared.slots)
+        return await health.check(snapshot, self._shared.tracker, self._shared.slots, probe_cloud=probe_cloud)
 
-    def get_available_models(self, *, discover: bool = True) -> list[dict[str, Any]]:
+    def get_available_models(
+        self, *, discover: bool = True, probe_cloud: bool = False
+    ) -> list[dict[str, Any]]:
         """Every model of the catalogue and what was discovered beside it, as plain values: prices in US
         dollars per million tokens, window, tools, tiers, `eligible` or `why_not`.
 
         Providers with `discover: true` are asked unless they were within a minute; this waits for up to two
-        seconds.
+        seconds. In a mode that forbids the cloud no cloud is asked, unless `probe_cloud`.
         """
         snapshot, tracker = self._reloader.planner.snapshot, self._shared.tracker
         unknown = [
@@ -318,8 +323,13 @@ class ModelRouter:
             if one.discover and tracker.models_at(name) is None
         ]
         if discover and unknown and not self.dry_run:
-            health.discover_from_sync_code(snapshot, tracker)
+            health.discover_from_sync_code(snapshot, tracker, probe_cloud=probe_cloud)
         return listed_models(snapshot, tracker, self._current_facts(snapshot))
+
+    def addresses(self) -> dict[str, str]:
+        """Where each provider is, with whether the environment or models.yaml says so."""
+        snapshot = self._reloader.planner.snapshot
+        return {name: snapshot.address_text(name) for name in snapshot.configured}
 
     def get_usage_summary(self) -> dict[str, Any]:
         """What was spent and saved today and this month, by provider, against every limit, and when it
@@ -402,8 +412,10 @@ class ModelRouter:
         self._runtime_facts.forget_books()
 
     def _planner_of(self, policy: Policy) -> Planner:
-        snapshot = PolicySnapshot(policy, self._environment, self._options.providers, self._runtime.monotonic)
         mode = mode_in_force(policy, self._environment, self._options.mode)
+        snapshot = PolicySnapshot(
+            policy, self._environment, self._options.providers, self._runtime.monotonic, mode[0]
+        )
         return Planner(snapshot, mode, self._runtime)
 
     def _open_ledger(self, limits: Limits) -> Ledger:

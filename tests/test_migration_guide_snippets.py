@@ -92,6 +92,7 @@ async def ollama(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         ModelRouter, "_begin", lambda router, *rest: routers.append(router) or begin(router, *rest)
     )
     async with wire_server(_ollama) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
         models = folder / "config" / "models.yaml"
         models.write_text(models.read_text().replace("http://localhost:11434", server.url))
         yield server

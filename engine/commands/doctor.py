@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from engine.commands.env_file import add_env_file_argument, apply_env_file
+from engine.commands.env_file import add_env_file_argument, add_probe_cloud_argument, apply_env_file
 from engine.commands.loading import add_config_argument, add_format_argument
 from engine.commands.terminal import Style, Terminal
 
@@ -28,13 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--strict", action="store_true", help="warnings make the exit code 1 too")
     add_env_file_argument(parser)
+    add_probe_cloud_argument(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.migration.doctor_checks import MANUAL_CHECKS, report_json, run_checks, worst
 
     apply_env_file(arguments)
-    checks = run_checks(arguments.config, os.environ, live=arguments.live)
+    checks = run_checks(arguments.config, os.environ, live=arguments.live, probe_cloud=arguments.probe_cloud)
     if arguments.format == "json":
         terminal.say(json.dumps(report_json(checks), indent=1))
     else:

@@ -24,6 +24,14 @@ def add_env_file_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_probe_cloud_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--probe-cloud",
+        action="store_true",
+        help="ask cloud providers too, once, in a mode that forbids the cloud",
+    )
+
+
 def apply_env_file(arguments: argparse.Namespace) -> None:
     """Puts the file's variables into the environment. Raises UnreadableEnvFile."""
     if arguments.env_file is not None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine.commands.env_file import add_env_file_argument, apply_env_file
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
 from engine.commands.terminal import Terminal
 
@@ -36,15 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live", action="store_true", help="with this machine's mode, keys and clock for what is not given"
     )
+    add_env_file_argument(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    apply_env_file(arguments)
     policy = load_policy(arguments, terminal)
     if policy is None:
         return COULD_NOT_RUN
     if arguments.batch:
         return _batch(policy, arguments, terminal)
-    explanation = _explain(policy, arguments)
+    explanation, addresses = _explain(policy, arguments)
     if arguments.why_not:
         return _why_not(policy, explanation, arguments, terminal)
     if arguments.format == "json":
@@ -53,10 +56,13 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         from engine.decision.explanation_text import explanation_text
 
         terminal.say(explanation_text(explanation, full=arguments.full))
+        for name, address in addresses.items():
+            terminal.say(f"{name}: {address}")
     return 0 if explanation.chain else REFUSED
 
 
-def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
+def _explain(policy: "Policy", arguments: argparse.Namespace) -> "tuple[Explanation, dict[str, str]]":
+    """The explanation, and with `--live` where each provider is."""
     from engine.commands.fact_arguments import given_facts
 
     given = given_facts(arguments.facts, policy.names)
@@ -64,16 +70,19 @@ def _explain(policy: "Policy", arguments: argparse.Namespace) -> "Explanation":
         import asyncio
 
         return asyncio.run(_live_explanation(policy, given))
-    return policy.explain(given, dict.fromkeys(given, "command line"))
+    return policy.explain(given, dict.fromkeys(given, "command line")), {}
 
 
-async def _live_explanation(policy: "Policy", given: "Mapping[str, FactValue]") -> "Explanation":
+async def _live_explanation(
+    policy: "Policy", given: "Mapping[str, FactValue]"
+) -> "tuple[Explanation, dict[str, str]]":
     """The decision with this machine's state: keys, ledger, clock, and the health of the providers."""
     from engine.model_router import ModelRouter
 
-    async with ModelRouter.of(policy) as router:
+    mode = given.get("mode")
+    async with ModelRouter.of(policy, mode=mode if isinstance(mode, str) else None) as router:
         await router.health_check()
-        return router.explain(given)
+        return router.explain(given), router.addresses()
 
 
 def _why_not(

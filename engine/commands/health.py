@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.env_file import add_env_file_argument, apply_env_file
+from engine.commands.env_file import add_env_file_argument, add_probe_cloud_argument, apply_env_file
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
 from engine.commands.terminal import Terminal
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SUMMARY = "ask every provider whether it is up"
 DESCRIPTION = """Asks every provider of models.yaml at once whether it is up, without any prompt and at no
 cost. The exit code is 1 when one is down or misconfigured."""
-COLUMNS = ("provider", "where", "status", "ms", "version", "models", "")
+COLUMNS = ("provider", "where", "address", "status", "ms", "version", "models", "")
 NOT_UP = 1
 
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser)
     add_format_argument(parser, "text", "json")
     add_env_file_argument(parser)
+    add_probe_cloud_argument(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     policy = load_policy(arguments, terminal)
     if policy is None:
         return COULD_NOT_RUN
-    rows, ledger = asyncio.run(_checked(policy))
+    rows, ledger = asyncio.run(_checked(policy, probe_cloud=arguments.probe_cloud))
     if arguments.format == "json":
         terminal.say(json.dumps({"version": 1, "providers": rows, "ledger": ledger}, indent=1))
     else:
@@ -43,13 +44,16 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return NOT_UP if any(row["status"] in ("down", "misconfigured") for row in rows.values()) else 0
 
 
-async def _checked(policy: "Policy") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+async def _checked(
+    policy: "Policy", *, probe_cloud: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     from engine.execution.ledger_report import ledger_report
     from engine.model_router import ModelRouter
 
     async with ModelRouter.of(policy) as router:
         report = ledger_report(lambda: router.ledger)
-        return await router.health_check(), {name: report[name] for name in ("state", "said", "needs")}
+        rows = await router.health_check(probe_cloud=probe_cloud)
+        return rows, {name: report[name] for name in ("state", "said", "needs")}
 
 
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
@@ -59,6 +63,7 @@ def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         row["locality"],
+        row["address"],
         row["status"],
         "" if latency is None else f"{latency * 1000:.0f}",
         row["version"] or "",

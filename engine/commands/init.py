@@ -61,6 +61,15 @@ def _vendor_keys() -> dict[str, str]:
     return {api.name: api.vendor_key_env for api in APIS.values() if api.vendor_key_env}
 
 
+def _where() -> str:
+    """The address that Ollama was asked at, and whether the environment says so."""
+    from engine.language.diagnostics import visible
+
+    api = APIS["ollama"]
+    own = os.environ.get(api.local_url_env or "")
+    return visible(f"{own} ({api.local_url_env})" if own else f"{api.local_url} (default)")
+
+
 def _summary(found: "Found", folder: Path, names: list[str]) -> list[str]:
     from engine.commands.starter import default_clouds
     from engine.language.diagnostics import visible
@@ -68,10 +77,12 @@ def _summary(found: "Found", folder: Path, names: list[str]) -> list[str]:
     place = visible(str(folder))
     lines = [f"wrote {', '.join(names)} to {place}", ""]
     if found.pulled:
-        lines.append(f"local: {', '.join(visible(model.name) for model in found.pulled)} (found in Ollama)")
+        pulled = ", ".join(visible(model.name) for model in found.pulled)
+        lines.append(f"local: {pulled} (found in Ollama at {_where()})")
     elif found.pulled is None:
         lines.append(
-            "local: Ollama did not answer; three models are listed: start it and pull them, or list your own"
+            f"local: Ollama did not answer at {_where()}; three models are listed: start it and pull them, or"
+            " list your own"
         )
     else:
         lines.append("local: Ollama has no model yet; three are listed: pull them, or list your own")

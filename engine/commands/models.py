@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.env_file import add_env_file_argument, apply_env_file
+from engine.commands.env_file import add_env_file_argument, add_probe_cloud_argument, apply_env_file
 from engine.commands.loading import COULD_NOT_RUN, add_config_argument, add_format_argument, load_policy
 from engine.commands.terminal import Terminal
 
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--live", action="store_true", help="ask providers what they have, and say what may be chosen now"
     )
     add_env_file_argument(parser)
+    add_probe_cloud_argument(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -52,13 +53,17 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _live(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.model_router import ModelRouter
 
-    rows = ModelRouter.of(policy).get_available_models()
+    router = ModelRouter.of(policy)
+    rows = router.get_available_models(probe_cloud=arguments.probe_cloud)
     if arguments.format == "json":
         terminal.say(json.dumps({"version": 1, "models": rows}, indent=1))
     else:
         from engine.commands.tables import table
 
         terminal.say(table(LIVE_COLUMNS, [_live_row(row) for row in rows], right={"context"}))
+        terminal.say("")
+        for name, address in router.addresses().items():
+            terminal.say(f"{name}: {address}")
     return 0
 
 

@@ -208,7 +208,7 @@ def _check_is_local(
     if host is not None and not _is_local(host, networks):
         problems.add(messages.address_is_not_local(name, host, _is_public(host), section.at("base_url")))
     for model in section.members("models"):
-        if (id := model.text("id")) and id.endswith((":cloud", "-cloud")):
+        if (id := model.text("id")) and id.casefold().endswith((":cloud", "-cloud")):
             problems.add(messages.cloud_model_called_local(id, model.at("id")))
 
 

@@ -16,13 +16,25 @@ from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
 PROBE_S = 5.0
 DISCOVER_S = 2.0
+LOADING_S = 30.0
+"""How long an SDK may take to load before the providers are asked at all, in seconds."""
+
 _CHECK_EVERY_S = 10.0
 
 
-async def check(snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots) -> dict[str, dict[str, Any]]:
+async def check(
+    snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots, *, probe_cloud: bool = False
+) -> dict[str, dict[str, Any]]:
     """Every provider's status, latency and models. One that is down, or cannot even be asked, is a row like
-    any other."""
-    rows = await asyncio.gather(*(_check_one(snapshot, tracker, slots, name) for name in snapshot.configured))
+    any other. In a mode that forbids the cloud none is asked there, unless `probe_cloud`."""
+
+    async def row(name: str) -> dict[str, Any]:
+        if snapshot.is_silent(name) and not probe_cloud:
+            why = "not asked: the mode forbids the cloud (--probe-cloud asks it once)"
+            return _row(snapshot, name, "unknown", error=why)
+        return await _check_one(snapshot, tracker, slots, name)
+
+    rows = await asyncio.gather(*map(row, snapshot.configured))
     return dict(zip(snapshot.configured, rows, strict=True))
 
 
@@ -35,7 +47,11 @@ def not_checked(snapshot: PolicySnapshot) -> dict[str, dict[str, Any]]:
 
 
 async def discover(
-    snapshot: PolicySnapshot, tracker: HealthTracker, *, own_connections: bool = False
+    snapshot: PolicySnapshot,
+    tracker: HealthTracker,
+    *,
+    own_connections: bool = False,
+    probe_cloud: bool = False,
 ) -> None:
     """Ask every provider that is to be asked for its models; what fails leaves what was known.
     `own_connections`: with adapters of its own, for another event loop than the router's."""
@@ -44,7 +60,7 @@ async def discover(
         *(
             _ask(snapshot, tracker, name, own_connections=own_connections)
             for name, configured in snapshot.configured.items()
-            if configured.discover
+            if configured.discover and (probe_cloud or not snapshot.is_silent(name))
         )
     )
 
@@ -76,20 +92,24 @@ async def look_again(snapshot: PolicySnapshot, tracker: HealthTracker, name: str
         tracker.record_probe(name, health)
 
 
-def discover_from_sync_code(snapshot: PolicySnapshot, tracker: HealthTracker) -> None:
+def discover_from_sync_code(
+    snapshot: PolicySnapshot, tracker: HealthTracker, *, probe_cloud: bool = False
+) -> None:
     """Discover from synchronous code, which may itself run inside an event loop."""
     thread = threading.Thread(
-        target=lambda: asyncio.run(discover(snapshot, tracker, own_connections=True)),
+        target=lambda: asyncio.run(
+            discover(snapshot, tracker, own_connections=True, probe_cloud=probe_cloud)
+        ),
         name="engine-discovery",
         daemon=True,
     )
     thread.start()
-    thread.join(DISCOVER_S + 1.0)
+    thread.join(LOADING_S + DISCOVER_S)
 
 
 class BackgroundChecks:
-    """Looks beside a request whether a provider that was given up on is back, and which models are loaded if
-    a rule asks.
+    """Looks beside a request whether a provider that was given up on is back, which models are loaded if a
+    rule asks, and which there are where `discover: true` asks.
 
     Each check runs at most once in ten seconds.
     """
@@ -104,12 +124,22 @@ class BackgroundChecks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start_due(self, snapshot: PolicySnapshot, down: Iterable[str], *, needs_warm: bool) -> None:
-        """Start the checks that are due of the providers in `down`, and discovery when `needs_warm`."""
+        """Start the checks that are due of the providers in `down`, and discovery when `needs_warm` or the
+        last is more than a minute old."""
         for name in down:
-            if self._tracker.state(name) != "closed" and self._is_due(name):
+            if not snapshot.is_silent(name) and self._tracker.state(name) != "closed" and self._is_due(name):
                 self._start(look_again(snapshot, self._tracker, name))
         if needs_warm and self._is_due(""):
             self._start(discover(snapshot, self._tracker))
+            return
+        for name in snapshot.configured:
+            if (
+                snapshot.asks_for_models(name)
+                and not snapshot.is_silent(name)
+                and self._tracker.models_at(name) is None
+                and self._is_due(f"list of {name}")
+            ):
+                self._start(_ask(snapshot, self._tracker, name))
 
     async def ask_what_models_do(self, snapshot: PolicySnapshot, needs: frozenset[str]) -> None:
         """Ask local providers that can tell, once in a while, when a request needs what the catalogue does
@@ -148,7 +178,7 @@ class BackgroundChecks:
 async def _check_one(
     snapshot: PolicySnapshot, tracker: HealthTracker, slots: Slots, name: str
 ) -> dict[str, Any]:
-    missing = snapshot.missing_variables().get(name)
+    missing = snapshot.missing_variable(name)
     if missing is not None:
         return _row(snapshot, name, "misconfigured", error=f"{missing} is not set")
     provider: Provider | None = None
@@ -191,6 +221,7 @@ def _row(snapshot: PolicySnapshot, name: str, status: str, *, error: str | None)
         "latency_s": None,
         "models": [model.id for model in configured.models],
         "locality": configured.locality,
+        "address": snapshot.address_text(name),
         "version": None,
         "error": error,
         "calls_under_way": 0,

@@ -12,7 +12,13 @@ from engine.budget import FREE, Limits, Rates, TokenPrices
 from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
-from engine.execution.provider_factory import Given, make_provider, missing_variable, target_of
+from engine.execution.provider_factory import (
+    Given,
+    address_text,
+    make_provider,
+    missing_variable,
+    target_of,
+)
 from engine.forks import after_fork
 from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target
@@ -28,9 +34,16 @@ class PolicySnapshot:
     """A policy and what it takes to carry its decisions out. Providers are made when first asked for."""
 
     def __init__(
-        self, policy: Policy, environment: Environment, given: Given | None, monotonic: Callable[[], float]
+        self,
+        policy: Policy,
+        environment: Environment,
+        given: Given | None,
+        monotonic: Callable[[], float],
+        mode: str | None = None,
     ) -> None:
         self.policy = policy
+        known = policy.settings.modes.get(mode or "")
+        self._forbids_cloud = known is not None and not known.allow_cloud
         self.environment = environment
         self.digest = f"{policy.folder.policy_digest}+{policy.folder.catalogue_digest}"
         self.configured: Mapping[str, Configured] = {
@@ -85,12 +98,26 @@ class PolicySnapshot:
         """Whether what this provider says it has decides what it may be asked for; a double says nothing."""
         return self.configured[name].discover and not self.is_given(name)
 
+    def is_silent(self, name: str) -> bool:
+        """Whether nothing may be sent there, no probe either: it is cloud, and the mode forbids the cloud."""
+        return self._forbids_cloud and self.configured[name].locality == "cloud"
+
+    def address_text(self, name: str) -> str:
+        """Where this provider is, and whether the environment or models.yaml says so."""
+        return address_text(self.configured[name], self.environment)
+
+    def missing_variable(self, name: str) -> str | None:
+        """The variable that should hold this provider's address or key and is not set."""
+        given = self.is_given(name)
+        return None if given else missing_variable(self.configured[name], self.environment)
+
     def missing_variables(self) -> dict[str, str]:
-        """Providers whose address or key is not set, with the variable that should hold it."""
+        """Providers whose address or key is not set, with the variable that should hold it. A key that may
+        not be used is not looked for."""
         return {
             name: variable
-            for name, configured in self.configured.items()
-            if not self.is_given(name) and (variable := missing_variable(configured, self.environment))
+            for name in self.configured
+            if not self.is_silent(name) and (variable := self.missing_variable(name))
         }
 
     # -- what a request needs to know

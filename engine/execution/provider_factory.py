@@ -2,12 +2,14 @@
 speaks to it.
 
 Addresses come from the configuration: the variable that `base_url_env` names, else `base_url`, else what the
-API's row in `engine.provider_apis` allows. No other variable moves a request. Nothing is opened here.
+API's row in `engine.provider_apis` allows. The API's own variable, where its row names one, wins over all of
+these for the provider that has the API's name. No other variable moves a request. Nothing is opened here.
 """
 
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from typing import TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 from engine.config.catalogue import Provider as Configured
 from engine.environment import Environment
@@ -31,13 +33,33 @@ def target_of(configured: Configured, environment: Environment, digest: str) -> 
 
 def address_of(configured: Configured, environment: Environment) -> str | None:
     """The base URL; None when the variable that should hold it is not set and the API allows no default."""
+    return _address(configured, environment)[0]
+
+
+def address_text(configured: Configured, environment: Environment) -> str:
+    """The base URL and where it comes from, for people: without user, password and query."""
+    url, source = _address(configured, environment)
+    if url is None:
+        return f"no address: {source} is not set"
+    parts = urlsplit(url)
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return f"{shown} ({source})"
+
+
+def _address(configured: Configured, environment: Environment) -> tuple[str | None, str]:
     api = APIS[configured.api]
-    return (
-        environment.value(configured.base_url_env)
-        or configured.base_url
-        or environment.value(api.local_url_env)
-        or api.default_url(configured.name, configured.locality)
-    )
+    own = environment.value(api.local_url_env)
+    if own and configured.name == api.name:
+        return own, str(api.local_url_env)
+    written = environment.value(configured.base_url_env)
+    if written:
+        return written, str(configured.base_url_env)
+    if configured.base_url:
+        return configured.base_url, "models.yaml"
+    if own:
+        return own, str(api.local_url_env)
+    url = api.default_url(configured.name, configured.locality)
+    return url, "default" if url else configured.base_url_env or "base_url"
 
 
 def key_variable(configured: Configured) -> str | None:

@@ -169,17 +169,20 @@ class HealthTracker:
     # -- results of probes and discovery
 
     def record_probe(self, provider: str, health: Health) -> None:
-        """A provider that is up is tried again at once; one that is down is left alone for half a minute."""
+        """A provider that is up is tried again at once; one that is not there rests for half a minute.
+
+        One that answers is there, however badly it answers this: its calls will say how it is.
+        """
         with self._lock:
             self._seen_down.pop(provider, None)
             match health.status:
                 case "up":
                     self._circuit_of(provider).retry_now()
-                case "down":
+                case "down" if health.error is None or health.error.status is None:
                     until = self._runtime.monotonic() + SEEN_DOWN_S
                     self._seen_down[provider] = until, "its health check failed"
-                case "misconfigured":
-                    pass  # it is there; each call will say what is wrong with the key
+                case "down" | "misconfigured":
+                    pass  # it is there; each call will say what is wrong
         self._changed()
 
     def record_models(self, provider: str, models: Iterable[DiscoveredModel]) -> None:

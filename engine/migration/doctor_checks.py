@@ -70,6 +70,7 @@ class DoctorContext:
     config_dir: str | None
     variables: Mapping[str, str]
     live: bool
+    probe_cloud: bool = False
     loaded_environment: Environment | None = None
     loaded_policy: Policy | None = None
     loaded_router: ModelRouter | None = None
@@ -87,9 +88,11 @@ class DoctorContext:
         return _available("router", self.loaded_router)
 
 
-def run_checks(config_dir: str | None, variables: Mapping[str, str], *, live: bool) -> list[Check]:
+def run_checks(
+    config_dir: str | None, variables: Mapping[str, str], *, live: bool, probe_cloud: bool = False
+) -> list[Check]:
     """Run every check, in order."""
-    context = DoctorContext(config_dir, variables, live)
+    context = DoctorContext(config_dir, variables, live, probe_cloud)
     return [
         Check(finding.name or name, finding.verdict, finding.detail, finding.advice)
         for name, check in CHECKS
@@ -392,18 +395,18 @@ def _health(context: DoctorContext) -> Iterator[Finding]:
 
     async def health() -> dict[str, dict[str, Any]]:
         async with router:
-            return await router.health_check()
+            return await router.health_check(probe_cloud=context.probe_cloud)
 
     for name, row in asyncio.run(health()).items():
         status = row["status"]
         latency = row["latency_s"]
         if status == "up":
             took = "" if latency is None else f" in {latency * 1000:.0f} ms"
-            yield _ok(f"{name} answers{took}")
+            yield _ok(visible(f"{name} answers{took} at {row['address']}"))
         else:
             yield Finding(
                 "warn" if status == "unknown" else "fail",
-                visible(f"{name} is {status}: {row['error'] or 'no reason given'}"),
+                visible(f"{name} at {row['address']} is {status}: {row['error'] or 'no reason given'}"),
                 f"start {name}, or look at its address and key" if status != "unknown" else "",
             )
 

@@ -50,6 +50,7 @@ Clock = Callable[[], float]
 _T = TypeVar("_T")
 
 DRAIN_S = 0.5
+LOADING_S = 60.0
 
 SIGN_OF_LIFE = Chunk()
 """What `_stream` yields while the model works on something of which nothing can be counted yet; the caller
@@ -322,7 +323,7 @@ class WireProvider(ABC):
         when = limit.when()
         if when is not None and when >= attempt.give_up_at:
             return self._placed(Cancelled(), attempt)
-        if not attempt.dispatched:
+        if not attempt.dispatched and not any(call.written for call in attempt.calls):
             return self._placed(Unreachable(detail="not connected in time"), attempt)
         return self._placed(OutcomeUnknown(detail="silent for too long"), attempt)
 
@@ -435,7 +436,10 @@ def text_of(value: object) -> str | None:
 
 def _errand(permit: Permit, timeout_s: float) -> Request:
     """A request for no model and with no content, for probing and discovering."""
-    return Request("", permit, (), deadline_s=timeout_s, timeouts=Timeouts(connect_s=min(3.0, timeout_s)))
+    # Loading an SDK is no part of the time a provider has.
+    return Request(
+        "", permit, (), deadline_s=timeout_s + LOADING_S, timeouts=Timeouts(connect_s=min(3.0, timeout_s))
+    )
 
 
 def _status_of(error: ProviderError) -> Literal["up", "down", "misconfigured"]:

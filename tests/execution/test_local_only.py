@@ -195,7 +195,7 @@ async def test_over_real_http_no_byte_reaches_a_canary(
             servers[name] = await stack.enter_async_context(wire_server(handler))
         for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
             monkeypatch.setenv(variable, servers["canary"].url)
-        for variable in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST", "OLLAMA_BASE_URL"):
+        for variable in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"):
             monkeypatch.setenv(variable, servers["canary"].url)
         monkeypatch.setenv("CLOUD_KEY", "sk-not-to-be-sent")
         from ..providers.dialects import MODEL
