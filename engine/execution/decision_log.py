@@ -10,6 +10,7 @@ hash: an edited, missing, moved or cut line shows (`verify`). That is evidence a
 who can rewrite both files can rewrite history. Schema: schemas/decision-log.schema.json.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from engine.config.folder import PolicyFolder
 from engine.decision.explanation import Explanation
 from engine.decision.fact_json import exact_json
 from engine.decision.facts import Facts, fact_named, facts_from, read_json
+from engine.execution.whole_lines import append_whole, cut_back
 from engine.forks import after_fork
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import GIVEN, Names
@@ -39,6 +41,7 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_FILES = 8
 START = "sha256:" + "0" * 64
 
+CUT_SHORT = "cut short by a full disk or a crash"
 _HEAD_BYTES = 128
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
@@ -78,11 +81,15 @@ class DecisionLog:
                     )
                     os.close(done)
                     status = os.fstat(log)
-                head = self._head(status)
-                line = _sealed(record, head)
-                torn = status.st_size > 0 and os.pread(log, 1, status.st_size - 1) != b"\n"
-                os.write(log, (b"\n" if torn else b"") + line.text)
-                self._write_head(line.head)
+                cut_back(log)
+                status = os.fstat(log)
+                line = _sealed(record, self._head(status))
+                append_whole(log, line.text)
+                try:
+                    self._write_head(line.head)
+                except OSError:
+                    os.ftruncate(log, status.st_size)
+                    raise
                 status = os.fstat(log)
                 self._known = status.st_ino, status.st_size, line.head
             finally:
@@ -118,9 +125,9 @@ class DecisionLog:
     def _write_head(self, head: _Head) -> None:
         file = os.open(self._folder / "decisions.head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.pwrite(
-                file, _encode({"seq": head.seq, "hash": head.hash}).encode().ljust(_HEAD_BYTES) + b"\n", 0
-            )
+            text = _encode({"seq": head.seq, "hash": head.hash}).encode().ljust(_HEAD_BYTES) + b"\n"
+            if os.pwrite(file, text, 0) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
 
@@ -205,9 +212,13 @@ def read_records(path: Path) -> Iterator[dict[str, Any] | str]:
         data = path.read_bytes()
     except FileNotFoundError:
         return
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    *whole, rest = data.split(b"\n")
+    for number, line in enumerate((*whole, rest), start=1):
         if not line:
             continue
+        if number > len(whole):
+            yield f"{path.name}:{number}: {CUT_SHORT}; the next line that is written mends it"
+            return
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -342,6 +342,7 @@ def _state_folder(context: DoctorContext) -> Iterator[Finding]:
 def _ledger_and_log(context: DoctorContext) -> Iterator[Finding]:
     """The ledger adds up, and the decision log is complete."""
     from engine.budget.usage import verify as verify_ledger
+    from engine.execution.decision_log import CUT_SHORT
     from engine.execution.decision_log import verify as verify_log
 
     verdict = verify_ledger(context.router.ledger)
@@ -353,7 +354,9 @@ def _ledger_and_log(context: DoctorContext) -> Iterator[Finding]:
     folder = context.environment.state_dir
     broken = verify_log(folder) if folder is not None and folder.is_dir() else []
     if broken:
-        finding = _fail(visible(broken[0]), "keep the files, and find out who changed them")
+        full = CUT_SHORT in broken[0]
+        advice = "make room on the disk" if full else "keep the files, and find out who changed them"
+        finding = _fail(visible(broken[0]), advice)
     else:
         finding = _ok("whole")
     yield replace(finding, name="decision log")

@@ -29,9 +29,15 @@ from engine.budget import Rates, TokenPrices, Usage, cost_micro_usd
 from engine.decision.fact_json import exact_json
 from engine.environment import Environment
 from engine.execution.policy_snapshot import token_prices
+from engine.execution.whole_lines import append_whole
 from engine.language.vocabulary import FactOrigin, given_by
 from engine.model_router import Choice, ModelRouter, NoEligibleModel
 from engine.task_profiles import TaskProfile
+
+try:
+    import fcntl
+except ImportError:  # a system without it: one process a log
+    fcntl = None  # type: ignore[assignment]
 
 VERSION = 1
 FILE_NAME = "shadow.jsonl"
@@ -314,20 +320,20 @@ def _default_log() -> Path | None:
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one line in one write. A file of MOST_BYTES is renamed first, over the one renamed before.
+    """Append one whole line. A file of MOST_BYTES is renamed first, over the one renamed before.
     Raises OSError."""
     line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = (
-        os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    )
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     file = os.open(path, flags, 0o600)
     try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file).st_size >= MOST_BYTES:
             os.replace(path, path.with_suffix(".old.jsonl"))
             os.close(file)
             file = os.open(path, flags, 0o600)
-        os.write(file, line)
+        append_whole(file, line)
     finally:
         os.close(file)
 
