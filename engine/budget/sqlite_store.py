@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from engine.budget.identity import Identity, Sidecar, new_ledger_id, set_aside
 from engine.budget.schema import APPLICATION_ID, STEPS
 from engine.budget.store import READ_WAIT_MS, WAIT_MS, Row, Session, Value
 from engine.budget.turns import seconds
-from engine.forks import after_fork, never_close
+from engine.forks import after_fork, around_fork, never_close
 
 T = TypeVar("T")
 
@@ -51,21 +51,58 @@ class SqliteStore:
         self._noted = Identity("", 0)
         self._place: tuple[int, int] | None = None
         self._commits = 0
+        self._passage: ExitStack | None = None
+        self._is_lost = False
         self._begin()
         after_fork(self, SqliteStore._begin)
+        around_fork(self, SqliteStore._let_go, SqliteStore._go_on)
 
     def _begin(self) -> None:
-        """Without connections: at first, and in the child of a fork, which must not close its parent's."""
+        """Without connections: at first, and in the child of a fork."""
         never_close(getattr(self, "_writer", None), getattr(self, "_reader", None))
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._reader_lock = threading.Lock()
+        self._passage = None
+
+    def _let_go(self) -> None:
+        """Close ahead of a fork. SQLite remembers a process's locks and its log in the process: a child that
+        inherits them holds no real lock, and would go on with a log that its parent deletes."""
+        if self._writer is None and self._reader is None:
+            return
+        self._is_lost = True
+        try:
+            with ExitStack() as passage:
+                passage.enter_context(self._gate.held(READ_WAIT_MS))
+                if not self._reader_lock.acquire(timeout=seconds(READ_WAIT_MS * 1_000_000)):
+                    return
+                passage.callback(self._reader_lock.release)
+                for connection in (self._reader, self._writer):
+                    if connection is not None:
+                        connection.close()
+                self._reader = self._writer = None
+                self._is_lost = False
+                self._passage = passage.pop_all()
+        except (LedgerUnavailable, sqlite3.Error, OSError):
+            return  # the child is refused
+
+    def _go_on(self) -> None:
+        """Open to other threads again, in the parent."""
+        self._is_lost = False
+        if self._passage is not None:
+            self._passage.close()
+            self._passage = None
+
+    def _refuse_if_lost(self) -> None:
+        if self._is_lost:
+            raise LedgerUnavailable(f"the ledger {self.path} was in use when this process was forked")
 
     @property
     def shared_by_hosts(self) -> bool:
         return False
 
     def write(self, work: Callable[[Session], T], *, durable: bool, wait_ms: int = WAIT_MS) -> T:
+        self._refuse_if_lost()
         try:
             self._prepare_folder()
             until_ns = time.monotonic_ns() + wait_ms * 1_000_000
@@ -76,6 +113,7 @@ class SqliteStore:
             raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {error}") from error
 
     def read(self, work: Callable[[Session], T]) -> T:
+        self._refuse_if_lost()
         try:
             if self._writer is None:
                 # Creating and migrating the file is for a writer inside the gate.

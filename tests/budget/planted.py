@@ -9,17 +9,20 @@ not the database's.
 
 import multiprocessing
 import re
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from threading import BrokenBarrierError
 from typing import Any
 
-from engine.budget import Ledger, admission, charges, errors
+from engine import forks
+from engine.budget import Ledger, admission, charges, errors, identity
 from engine.budget.accounts import account_id
 from engine.budget.attempts import Attempt, Outcome, Reservation, State
 from engine.budget.money import Usage
 from engine.budget.schema import STEPS
+from engine.budget.sqlite_store import SqliteStore
 from engine.budget.windows import Period, window_at
 
 _PATIENCE_S = 60
@@ -271,3 +274,28 @@ RACES = ("charge-after-the-call", "check-outside-the-lock")
 def plant(name: str) -> None:
     """Put the bug into this process."""
     BUGS[name]()
+
+
+def identity_not_checked() -> None:
+    """A ledger is taken for the one that was used before, whatever stands in its place."""
+    identity.Sidecar.check = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    SqliteStore._check_place = lambda self: None  # type: ignore[method-assign]
+
+
+def fork_not_noticed() -> None:
+    """A child goes on with its parent's locks and connections."""
+    forks._begin_again.clear()
+    forks._around.clear()
+    forks._begin_again = forks._around = _Forgetful()
+
+
+class _Forgetful(weakref.WeakKeyDictionary[Any, Any]):
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Nobody is called after a fork."""
+
+
+LOSSES: dict[str, Callable[[], None]] = {
+    "identity-not-checked": identity_not_checked,
+    "fork-not-noticed": fork_not_noticed,
+}
+"""What no soak meets, each with a property of its own in `losses.py`."""

@@ -66,3 +66,29 @@ def test_a_child_forked_in_the_middle_of_a_write_holds_nothing(open_ledger: Open
     other.reserve(paid("c"))
     os.close(writer)
     os.waitpid(pid, 0)
+
+
+def test_what_a_child_books_stays_when_its_parent_closes(open_ledger: OpenLedger) -> None:
+    """The parent's closing takes nothing away that the child goes on with."""
+    ledger = open_ledger(Limits(daily_usd=1))
+    ledger.reserve(paid("a"))
+    booked, closed = os.pipe(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            ledger.reserve(paid("b"))
+            os.write(booked[1], b"b")
+            os.read(closed[0], 1)
+            ledger.reserve(paid("c"))
+            code = 0
+        finally:
+            os._exit(code)
+    os.read(booked[0], 1)
+    ledger.left_micro_usd("north")
+    ledger.close()
+    os.write(closed[1], b"c")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    for end in (*booked, *closed):
+        os.close(end)
+    assert open_ledger(Limits(daily_usd=1)).left_micro_usd("north") == 250_000

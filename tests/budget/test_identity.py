@@ -2,6 +2,7 @@
 it is adopted."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from engine.budget import (
     TokenPrices,
 )
 from engine.budget.postgres_store import PostgresStore
+from engine.budget.schema import STEPS
 from engine.budget.sqlite_store import FILE_NAME, IDENTITY_NAME, SqliteStore
 
 from . import servers
@@ -166,7 +168,7 @@ def shared(url: str, host: Path) -> Ledger:
 
 
 TABLES = ", ".join(
-    f"ledger_{name}" for name in ("attempts", "corrections", "windows", "clock_anchors", "events", "meta")
+    re.findall(r"CREATE TABLE (\w+)", "".join(statement for step in STEPS for statement in step))
 )
 DAMAGES = {
     "dropped": f"DROP TABLE {TABLES}; DROP SEQUENCE ledger_count",
