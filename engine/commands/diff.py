@@ -17,6 +17,7 @@ from engine.commands.terminal import Terminal
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
+    from engine.analysis.judgement import Change, Judgement
     from engine.analysis.policy_diff import Difference, Region, Side
     from engine.config.folder import PolicyFolder
     from engine.language.diagnostics import Problems
@@ -43,11 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_format_argument(parser, "text", "json")
     parser.add_argument(
         "--fail-on",
-        choices=("looser", "any", "never"),
+        choices=("looser", "costlier", "any", "never"),
         default="looser",
-        help="exit with 1 when NEW lets a cloud model into a chain that OLD kept out, when anything differs, "
-        "or never"
-        " (default: %(default)s)",
+        help="exit with 1 when NEW lets more out than OLD, when it also or only spends more, when anything "
+        "differs, or never (default: %(default)s)",
     )
     parser.add_argument(
         "--log",
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.analysis.judgement import judge
     from engine.analysis.policy_diff import compare
     from engine.analysis.search import MOST_WORK
 
@@ -75,17 +76,19 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         sides.append(policy)
     # Before the search, so that an error in the log is reported at once.
     report = None if arguments.log is None else _replayed(sides, arguments)
-    difference = compare(sides[0], sides[1], arguments.max_work or MOST_WORK)
+    most_work = arguments.max_work or MOST_WORK
+    old, new = sides
+    difference, judgement = compare(old, new, most_work), judge(old, new, most_work)
     if arguments.format == "json":
-        answer = difference_json(difference)
+        answer = difference_json(difference, judgement)
         if report is not None:
             answer["log"] = _log_json(report)
         terminal.say(json.dumps(answer, indent=1))
     else:
-        terminal.say(difference_text(difference))
+        terminal.say(difference_text(difference, judgement))
         if report is not None:
             terminal.say("\n" + _log_text(report))
-    return _exit_code(difference, arguments.fail_on)
+    return _exit_code(difference, judgement, arguments.fail_on)
 
 
 def _replayed(sides: "list[Policy]", arguments: argparse.Namespace) -> "Report":
@@ -97,12 +100,14 @@ def _replayed(sides: "list[Policy]", arguments: argparse.Namespace) -> "Report":
     return replay(Path(arguments.log), named, column_options(arguments, sides[0]))
 
 
-def _exit_code(difference: "Difference", fail_on: str) -> int:
-    if fail_on != "never" and difference.looser:
+def _exit_code(difference: "Difference", judgement: "Judgement", fail_on: str) -> int:
+    if fail_on != "never" and (difference.looser or judgement.lets_more_out):
+        return DIFFERENT
+    if fail_on in ("costlier", "any") and judgement.spending:
         return DIFFERENT
     if fail_on == "any" and (difference.regions or difference.one_sided):
         return DIFFERENT
-    if difference.looser is None or (fail_on == "any" and not difference.is_complete):
+    if difference.looser is None or judgement.undecided or (fail_on == "any" and not difference.is_complete):
         return UNKNOWN
     return 0
 
@@ -200,12 +205,19 @@ _HEADLINES = {
 }
 
 
-def difference_text(difference: "Difference") -> str:
-    """The verdict, then every region with its condition, both decisions and an example."""
+def difference_text(difference: "Difference", judgement: "Judgement") -> str:
+    """The verdict, what lets more out or spends more, then every region with its condition, both decisions
+    and an example."""
     from engine.analysis.policy_diff import MOST_REGIONS
     from engine.language.diagnostics import visible
 
     lines = [_HEADLINES[difference.exposure]]
+    for word, texts in (
+        ("lets more out", [change.text for change in judgement.leaks]),
+        ("spends more", [change.text for change in judgement.spending]),
+        ("not known", judgement.undecided),
+    ):
+        lines += [f"{word}: {visible(text)}" for text in texts]
     for one in difference.one_sided:
         for side, names in (("old", one.old), ("new", one.new)):
             if names:
@@ -285,7 +297,7 @@ def _witness_text(region: "Region", difference: "Difference") -> str:
     return task_text(_given(region, difference))
 
 
-def difference_json(difference: "Difference") -> dict[str, Any]:
+def difference_json(difference: "Difference", judgement: "Judgement") -> dict[str, Any]:
     """Everything as plain values (schemas/diff.schema.json)."""
     from engine.analysis.answer_text import conditions
     from engine.decision.fact_json import json_value
@@ -312,7 +324,26 @@ def difference_json(difference: "Difference") -> dict[str, Any]:
             }
             for region in difference.regions
         ],
+        "judgement": {
+            "lets_more_out": judgement.lets_more_out,
+            "leaks": [_change_json(change) for change in judgement.leaks],
+            "spending": [_change_json(change) for change in judgement.spending],
+            "undecided": list(judgement.undecided),
+            "work": judgement.work,
+        },
         "log": None,
+    }
+
+
+def _change_json(change: "Change") -> dict[str, Any]:
+    from engine.decision.fact_json import json_value
+
+    given = change.given
+    return {
+        "text": change.text,
+        "witness": None if given is None else {name: json_value(value) for name, value in given.items()},
+        "old_chain": list(change.before),
+        "new_chain": list(change.after),
     }
 
 

@@ -60,6 +60,34 @@ def test_exposure(
     assert diff(capsys, old, new, "--fail-on", "any")[0] == bool(least)
 
 
+def test_money_is_told_apart_from_leaks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """Tasks that go to the cloud first are named with one of them, and fail where that is asked for."""
+    new = written(tmp_path / "new", OLD.replace("use local, then cloud", "use cloud, then local"))
+    code, told = diff(capsys, old, new)
+    (change,) = told["judgement"]["spending"]
+    assert (code, told["judgement"]["lets_more_out"], told["judgement"]["leaks"]) == (0, False, [])
+    assert change["text"] == "`gpt` instead of `small` is first for the task type=code"
+    assert change["witness"] == {"task.type": "code"}
+    assert (change["old_chain"][0], change["new_chain"][0]) == ("small", "gpt")
+    assert diff(capsys, old, new, "--fail-on", "costlier")[0] == 1
+    assert main(["diff", str(old), str(new)]) == 0
+    assert f"spends more: {change['text']}" in capsys.readouterr().out
+
+
+def test_what_no_common_task_shows_is_looser_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
+) -> None:
+    """A provider that is asked elsewhere."""
+    models = MODELS.replace("openai:", "openai:\n    base_url: https://elsewhere.example", 1)
+    assert models != MODELS
+    new = written(tmp_path / "new", OLD, models=models)
+    code, told = diff(capsys, old, new)
+    assert (code, told["exposure"]) == (1, "equivalent")
+    assert [leak["text"] for leak in told["judgement"]["leaks"]] == ["openai has another address"]
+
+
 def test_a_region_says_what_when_and_which_rule(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
 ) -> None:
