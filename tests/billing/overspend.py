@@ -33,6 +33,7 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,10 @@ STRICT, RELAXED = "/v1", "/stops/v1\n    billing: {on_abort: as-shown}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all schedules of a run have in common: `workers` processes with so many `calls` each."""
+    """What all schedules of a run have in common: `workers` processes with so many `calls` each.
+
+    No schedule is begun after `ends_at`, in monotonic seconds.
+    """
 
     port: int
     log: Path
@@ -104,6 +108,7 @@ class Plan:
     holds: str | None = None
     workers: int = 8
     calls: int = 4
+    ends_at: float = inf
 
 
 @dataclass(slots=True)
@@ -339,11 +344,11 @@ def books_of(state: Path, policy: Policy) -> dict[str, Any]:
 
 
 def run(
-    schedules: int, first_seed: int, *, relaxed: bool, holds: str | None = None, bug: Bug | None = None
+    schedules: int, first_seed: int, *, relaxed: bool, holds: str | None = None, minutes: float = inf
 ) -> Report:
-    """So many schedules, one after the other."""
+    """So many schedules, one after the other, or as many as are begun within `minutes`."""
     with _plan(relaxed=relaxed, holds=holds) as plan:
-        return _run(plan if bug is None else _with(plan, bug), schedules, first_seed)
+        return _run(replace(plan, ends_at=time.monotonic() + 60 * minutes), schedules, first_seed)
 
 
 def seen(bugs: Mapping[str, Bug], schedules: int = 5) -> dict[str, str | None]:
@@ -377,6 +382,8 @@ def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
     report = Report()
     read = plan.log.stat().st_size
     for seed in range(first_seed, first_seed + schedules):
+        if time.monotonic() > plan.ends_at:
+            break
         schedule = Schedule(plan, seed)
         kills, outcomes = schedule.work()
         time.sleep(0.02)  # what a caller left is billed when the vendor sees it
@@ -453,6 +460,7 @@ def _side_by_side(jobs: int, asked: argparse.Namespace) -> Report:
         command = [sys.executable, "-m", "tests.billing.overspend", "--schedules", str(share)]
         command += ["--seed", str(seed), "--raw", *(["--relaxed"] if asked.relaxed else [])]
         command += [] if asked.holds is None else ["--holds", asked.holds]
+        command += ["--minutes", str(asked.minutes)]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         seed += share
     report = Report()
@@ -468,6 +476,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many processes side by side")
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no schedule after so many")
     parser.add_argument("--relaxed", action="store_true", help="acme documents that an abort stops billing")
     parser.add_argument("--holds", choices=("bytes", "learnt"))
     parser.add_argument("--plant", choices=["all", *sorted(BUGS)], help="a planted bug, or each in turn")
@@ -478,7 +487,9 @@ def main() -> int:
     if asked.jobs > 1:
         report = _side_by_side(asked.jobs, asked)
     else:
-        report = run(asked.schedules, asked.seed, relaxed=asked.relaxed, holds=asked.holds)
+        report = run(
+            asked.schedules, asked.seed, relaxed=asked.relaxed, holds=asked.holds, minutes=asked.minutes
+        )
     if asked.raw:
         print(json.dumps({each.name: getattr(report, each.name) for each in fields(report)}))
     else:
