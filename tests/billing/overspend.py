@@ -363,7 +363,7 @@ def seen(bugs: Mapping[str, Bug], schedules: int = 5) -> dict[str, str | None]:
 
 
 def _with(plan: Plan, bug: Bug) -> Plan:
-    return replace(plan, bug=bug, workers=2, calls=8)
+    return replace(plan, bug=bug, workers=2, calls=5)
 
 
 @contextmanager
