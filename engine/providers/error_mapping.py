@@ -30,9 +30,8 @@ from engine.providers.secret import Secret
 # Longer than a year is no waiting time but a mistake, such as a time of day sent as seconds.
 _LONGEST_WAIT_S = 366 * 86_400.0
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_WAIT = re.compile(
-    r"(?:try again|retry|wait)[^.0-9]{0,20}([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)(?:ec|in|our|\b)"
-)
+_SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
+_WAIT = re.compile(rf"(?:try again|retry|wait)[^.0-9]{{0,20}}((?:{_SPAN.pattern}[a-z]* ?)+)")
 _REGAIN = re.compile(r"regain access on ([0-9]{4}-[0-9]{2}-[0-9]{2})(?: at ([0-9]{2}:[0-9]{2}) utc)?")
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "not_supported_error")
 
@@ -197,7 +196,7 @@ def _wait_s(headers: Mapping[str, str], said: ErrorBody) -> float | None:
     if named is None and said.retry_after_s is not None:
         named = _plausible(said.retry_after_s)
     if named is None and (wait := _WAIT.search(said.text)):
-        named = float(wait[1]) * _UNITS_S[wait[2]]
+        named = _plausible(sum(float(size) * _UNITS_S[unit] for size, unit in _SPAN.findall(wait[1])))
     if named is None and (regain := _REGAIN.search(said.text)):
         try:
             then = datetime.fromisoformat(f"{regain[1]}T{regain[2] or '00:00'}:00+00:00")
