@@ -59,7 +59,7 @@ def read_error(body: object) -> ErrorBody:
     _read(parsed_body(body), found, _DEPTH)
     return ErrorBody(
         tuple(dict.fromkeys(found.words)),
-        tuple(dict.fromkeys(found.sentences)),
+        tuple(dict.fromkeys([*found.sentences, *found.codes])),
         found.status,
         found.parameter,
         found.retry_after_s,
@@ -137,12 +137,13 @@ def spelling(word: str) -> str:
 class _Found:
     words: list[str]
     sentences: list[str]
+    codes: list[str]
     status: int | None
     parameter: str | None
     retry_after_s: float | None
 
     def __init__(self) -> None:
-        self.words, self.sentences = [], []
+        self.words, self.sentences, self.codes = [], [], []
         self.status, self.parameter, self.retry_after_s = None, None, None
 
 
@@ -192,6 +193,8 @@ def _read_object(body: Mapping[str, object], found: _Found, depth: int) -> None:
         if isinstance(value, str) and value.strip() and (name != "reason" or " " in value):
             _read_text(value, found, depth)
             break
+    if not isinstance(body.get("message"), str):
+        _read(body.get("message"), found, depth - 1)
     for name in ("param", "parameter"):
         value = body.get(name)
         if found.parameter is None and isinstance(value, str) and value:
@@ -223,7 +226,7 @@ def _words(level: Mapping[str, object], found: _Found) -> Iterator[str]:
         # `type: error` is the envelope's; a code that is a whole sentence is one.
         elif isinstance(value, str) and value and value.lower() != "error":
             if len(value) > 60:
-                found.sentences.append(value)
+                found.codes.append(value)
             else:
                 yield spelling(value)
 

@@ -33,6 +33,8 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
 _WAIT = re.compile(rf"(?:try again|retry|wait)[^.0-9]{{0,20}}((?:{_SPAN.pattern}[a-z]* ?)+)")
 _REGAIN = re.compile(r"regain access on ([0-9]{4}-[0-9]{2}-[0-9]{2})(?: at ([0-9]{2}:[0-9]{2}) utc)?")
+# Some servers say under a 500 what their model cannot take.
+_MAY_NAME_A_FEATURE = (ErrorClass.UNFIT, ErrorClass.MISSING, ErrorClass.SERVER)
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "not_supported_error")
 
 
@@ -114,7 +116,7 @@ def _class_of(http_status: int, said: ErrorBody) -> ErrorClass:
 
 def feature_of(kind: ErrorClass, said: ErrorBody) -> str | None:
     """What of the request the target cannot take at all; None unless it said so."""
-    if kind is not ErrorClass.UNFIT and kind is not ErrorClass.MISSING:
+    if kind not in _MAY_NAME_A_FEATURE:
         return None
     features = _vocabulary().features
     if set(said.words) & set(_UNSUPPORTED) and said.parameter is not None:

@@ -49,9 +49,9 @@ from engine.providers.conduct import (
 from engine.providers.reply import ToolCall, Usage
 
 DETAIL_CHARACTERS = 200
-# A gateway that gave up waiting does not know whether the provider worked on: 504, and 524 of a well-known
-# one.
-_GATEWAY_TIMEOUTS = (504, 524)
+# Who gave up waiting does not know whether somebody worked on: 504, 524 of a well-known gateway, and 408,
+# which is billed for what was worked (https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs).
+_TIMEOUTS = (408, 504, 524)
 
 
 class ProviderError(EngineError):
@@ -117,7 +117,7 @@ class ProviderError(EngineError):
         if row.billed is Billed.NO and self.status == 200 and self.dispatched:
             # It failed after its answer began, and what it had worked until then may be billed.
             return replace(row, billed=Billed.UNKNOWN)
-        if self.kind is ErrorClass.SERVER and self.status in _GATEWAY_TIMEOUTS:
+        if self.kind in (ErrorClass.SERVER, ErrorClass.TRANSIENT) and self.status in _TIMEOUTS:
             return replace(row, billed=Billed.UNKNOWN)
         if self.kind is ErrorClass.CANCELLED and not self.dispatched:
             return replace(row, billed=Billed.NO)
@@ -342,9 +342,12 @@ class StreamInterrupted(ProviderError):
 
     @property
     def conduct(self) -> Conduct:
-        """No retry, no next target; health as the cause says; what was billed is unknown."""
+        """No retry, no next target; health as the cause says; what was billed is unknown, but for a refusal
+        whose stream came to its end and told its usage."""
         cause = self.cause.conduct
-        return replace(_NO_SWITCH, fault=cause.fault, health=cause.health)
+        is_told = self.cause.kind is ErrorClass.REFUSED and self.cause.usage is not None
+        billed = Billed.BY_USAGE if is_told else _NO_SWITCH.billed
+        return replace(_NO_SWITCH, fault=cause.fault, health=cause.health, billed=billed)
 
     def at(self, provider: str, model: str, *, dispatched: bool) -> ProviderError:
         """Itself: its cause has named the target."""

@@ -49,9 +49,13 @@ _ENDS = b"[DONE]"
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
+    "model_length": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
 }
+# The marks of an answer that is none: a failure behind, a tool call that cannot be read (Gemini), an answer
+# that was given up for lack of resources (DeepSeek).
+_NO_ANSWER = ("error", "malformed_function_call", "insufficient_system_resource")
 
 
 class OpenAIProvider(WireProvider):
@@ -187,14 +191,15 @@ class OpenAIProvider(WireProvider):
         """Some servers report an error as a body under status 200, or as the end of one choice."""
         error = getattr(answer, "error", None)
         for choice in getattr(answer, "choices", None) or ():
-            if choice.finish_reason == "error" or getattr(choice, "error", None):
+            is_bad = any(mark in (choice.finish_reason or "").lower() for mark in _NO_ANSWER)
+            if is_bad or getattr(choice, "error", None):
                 error = error or getattr(choice, "error", None)
                 if not error:
                     raise BrokenAnswer(
                         status=200,
                         request_id=request_id(call),
                         usage=attempt.usage_estimate(),
-                        detail="it ended with finish_reason error",
+                        detail=f"it ended with finish_reason {text_of(choice.finish_reason) or 'error'}",
                     )
         if error:
             raise self._reported(call, {"error": error}, attempt)

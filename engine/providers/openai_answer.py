@@ -155,6 +155,8 @@ class ToolCallPieces:
         """Further pieces."""
         for piece in pieces:
             made = next((one for one in reversed(self.building) if one.is_continued_by(piece)), None)
+            if made is None and self.building and not _begins(piece):
+                made = self.building[-1]
             if made is None:
                 made = _Building(piece.index, piece.id)
                 self.building.append(made)
@@ -166,6 +168,12 @@ class ToolCallPieces:
             tool_call_of(made.id, made.name, made.arguments, place, made.extra)
             for place, made in enumerate(self.building)
         ]
+
+
+def _begins(piece: Any) -> bool:
+    """Whether a piece can be a call's first: one with neither id nor name belongs to the call under way,
+    whatever its number says."""
+    return bool(piece.id or (piece.function is not None and piece.function.name))
 
 
 def _is_object(arguments: str) -> bool:

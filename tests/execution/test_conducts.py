@@ -116,11 +116,11 @@ CONDUCTS: dict[str, Conduct] = {
         ["forfeited", "settled"],
         within_s=(0.0, 4.0),
     ),
-    "408: once more": Conduct(
+    "408: once more; what was worked may have been billed": Conduct(
         {"east": [Fault(Transient(status=408))]},
         "east",
         {"east": 2},
-        ["released", "settled"],
+        ["forfeited", "settled"],
         within_s=(0.0, 4.0),
     ),
     "reset after the request was written: not again here, its reservation is charged whole": Conduct(
