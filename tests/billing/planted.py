@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.budget import Account, Basis, Ledger, Usage, admission, money
-from engine.execution import attempts, settlement
+from engine.execution import attempts, holds, settlement
 from engine.execution.attempts import RequestExecution
 from engine.execution.settlement import Settlement, Terms
 from engine.providers import openai, usage_reading
@@ -168,18 +168,18 @@ def _unknown_is_estimated() -> None:
 
 def _abort_as_shown() -> None:
     ended = settlement.of_abandoned
-    attempts.of_abandoned = lambda dispatched, shown, terms: ended(
+    holds.of_abandoned = lambda dispatched, shown, terms: ended(
         dispatched, shown, replace(terms, stops_on_abort=True)
     )
 
 
 def _abort_released() -> None:
-    attempts.of_abandoned = lambda dispatched, shown, terms: Settlement("release", reason="the caller left")
+    holds.of_abandoned = lambda dispatched, shown, terms: Settlement("release", reason="the caller left")
 
 
 def _dispatch_not_noted() -> None:
     ended = settlement.of_abandoned
-    attempts.of_abandoned = lambda dispatched, shown, terms: ended(False, shown, terms)
+    holds.of_abandoned = lambda dispatched, shown, terms: ended(False, shown, terms)
 
 
 def _failure_as(read: Callable[[ProviderError, Terms], Usage]) -> Callable[[], None]:
