@@ -461,12 +461,13 @@ def shadow_schema(text: str) -> str:
 
 
 def textmate_grammar(text: str) -> str:
-    """The grammar for editors, with the names of all facts."""
-    from engine.language.vocabulary import FACTS
+    """The grammar for editors, with the names of all facts and attributes."""
+    from engine.language.vocabulary import ATTRIBUTES, FACTS
 
     grammar = json.loads(text)
-    names = "|".join(re.escape(name) for name in FACTS)
-    grammar["repository"]["fact"]["match"] = rf"(?<![\w.:/+-])(?:{names})(?![\w.:-])"
+    for kind, terms in (("fact", FACTS), ("attribute", ATTRIBUTES)):
+        names = "|".join(re.escape(name) for name in terms)
+        grammar["repository"][kind]["match"] = rf"(?<![\w.:/+-])(?:{names})(?![\w.:-])"
     return json.dumps(grammar, indent=2, ensure_ascii=False) + "\n"
 
 
