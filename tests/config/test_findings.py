@@ -204,6 +204,14 @@ CATALOGUE = [
         "type: cloud",
     ),
     (
+        "a model that Ollama hands on to its cloud, in capitals",
+        ONE_MODEL.replace("id: small", 'id: "gpt-oss:120b-CLOUD"'),
+        "local-is-elsewhere",
+        '"gpt-oss:120b-CLOUD"',
+        "runs in the vendor's cloud",
+        "type: cloud",
+    ),
+    (
         "no model at all",
         "providers: {ollama: {type: local, discover: true}}\n",
         "no-models",
