@@ -47,7 +47,8 @@ LEAST_TOKENS = 256
 
 AHEAD = 512
 SLICE = 1_024
-FIRST_SLICE = 1_024
+FIRST_SLICE = 3_072
+"""Most answers are shorter: so many calls as are admitted at once come to their own end."""
 SHARE_OF_USED = 4
 """Slices grow with the answer, to a quarter of it, so that a long one asks the ledger seldom."""
 SLICE_WAIT_S = 2.0
@@ -207,7 +208,9 @@ class Holds:
 
     def of_abandoned(self, held: HeldCall, record: AttemptRecord, shown: int) -> Settlement:
         """How a call is settled whose caller went away."""
-        return of_abandoned(record.dispatched, shown, self.terms(held, record))
+        # What was not shown yet was on its way.
+        on_its_way = AHEAD if shown else 0
+        return of_abandoned(record.dispatched, shown + on_its_way, self.terms(held, record))
 
     @property
     def most_input(self) -> int:

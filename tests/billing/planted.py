@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from engine.budget import Account, Basis, Ledger, Usage, admission, money
+from engine.budget import Account, Basis, Ledger, Usage, admission, learning, money
 from engine.execution import attempts, holds, settlement
 from engine.execution.attempts import RequestExecution
 from engine.execution.settlement import Settlement, Terms
@@ -318,4 +318,43 @@ BUGS: dict[str, Bug] = {
     "more asked than held": Bug(_more_asked_than_held, _ANY),
     # the ledger
     "forfeit forgets": Bug(_forfeit_forgets, _ANY),
+}
+
+
+# --- Learnt bounds, slices and the default limit of output; `tests.billing.holds` plays what shows each.
+
+
+def _slice_after_use() -> None:
+    holds.AHEAD = -4_000
+
+
+def _forgets_its_largest() -> None:
+    after = learning.Density.after
+
+    def forgets(self: learning.Density, call: learning.Measured) -> learning.Density:
+        return replace(after(self, call), largest_ppm=call.ppm)
+
+    learning.Density.after = forgets  # type: ignore[method-assign]
+
+
+def _used_too_early() -> None:
+    learning.ENOUGH = 1
+
+
+def _default_limit_not_sent() -> None:
+    request_of = RequestExecution._request
+
+    def unlimited(self: RequestExecution, call: Any, is_followed: bool) -> Request:
+        request = request_of(self, call, is_followed)
+        is_default = request.max_tokens == self._snapshot.default_max_output
+        return replace(request, max_tokens=None) if is_default else request
+
+    RequestExecution._request = unlimited  # type: ignore[method-assign]
+
+
+HOLDS: dict[str, Callable[[], None]] = {
+    "slice taken after use": _slice_after_use,
+    "learnt bound that forgets its largest": _forgets_its_largest,
+    "learnt bound used before enough was observed": _used_too_early,
+    "default output limit not sent": _default_limit_not_sent,
 }

@@ -13,6 +13,7 @@ import pytest
 from engine.budget import BudgetError, BudgetExceeded, Clock, Limits, open_ledger
 from engine.budget.usage import export_rows, verify
 from engine.errors import EngineError
+from engine.execution.holds import AHEAD
 from engine.model_router import ModelRouter, NoEligibleModel
 from engine.policy import Policy
 from engine.providers.base import Request, Target
@@ -160,7 +161,8 @@ def test_a_stream_closed_early_is_charged_whole(on_abort: str | None, virtually:
 
 
 def test_a_stream_closed_early_is_charged_as_shown_where_an_abort_stops_billing(virtually: Virtually) -> None:
-    """`on_abort: as-shown`: what was shown is charged, a token for each byte, and marked as estimated."""
+    """`on_abort: as-shown`: what was shown is charged, a token for each byte, with what was on its way, and
+    marked as estimated."""
 
     async def main(folder: Path) -> None:
         place = world(folder, {"east": [Answer(pieces=("one ", "two ", "three "))]}, policy=_east("as-shown"))
@@ -168,7 +170,7 @@ def test_a_stream_closed_early_is_charged_as_shown_where_an_abort_stops_billing(
         assert (await anext(pieces))["content"] == "one "
         await pieces.aclose()
         (row,) = place.rows
-        assert (row.state, row.basis, row.output_tokens) == ("settled", "estimated", len("one "))
+        assert (row.state, row.basis, row.output_tokens) == ("settled", "estimated", len("one ") + AHEAD)
         assert 0 < row.charge_micro_usd < row.reserved_micro_usd
 
     virtually(main)
