@@ -11,8 +11,9 @@ from engine.language.source import Source
 
 BLANK = "█"
 
+# `first_token` is a time limit, and holds a number.
 _SECRET_KEY = (
-    r"[\w-]*(?:api[_-]?key|secret|secret[_-]key|access[_-]key|password|passwd|token|credentials?"
+    r"(?!first_token(?![\w-]))[\w-]*(?:api[_-]?key|secret|secret[_-]key|access[_-]key|password|passwd|token|credentials?"
     r"|authorization)"
 )
 

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Literal
 
 from engine.config.catalogue import Catalogue
+from engine.config.clocks import Timeouts, read_timeouts
 from engine.config.messages import settings as messages
 from engine.config.schema_check import check_schema
 from engine.config.section import Section
@@ -90,15 +91,6 @@ class Budgets:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds for a whole exchange, by how much waiting costs; None is the router's own default."""
-
-    default_s: Decimal | None
-    high_latency_ok_s: Decimal | None
-    low_latency_required_s: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything policies.yaml says.
 
@@ -170,7 +162,7 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
         labels=_closed(root, "labels", problems),
         overrides=tuple(_overrides(root.section("task_overrides"), task_types, catalogue, problems)),
         budgets=_budgets(root.section("budgets"), catalogue, problems),
-        timeouts=_timeouts(root.section("timeouts")),
+        timeouts=read_timeouts(root.section("timeouts"), catalogue, problems),
         default_mode_span=default_mode_span,
     )
 
@@ -349,11 +341,3 @@ def _time_zone(section: Section, problems: Problems) -> str:
         problems.add(messages.unknown_time_zone(name, sorted(available_timezones()), section.at("time_zone")))
         return "UTC"
     return name
-
-
-def _timeouts(section: Section) -> Timeouts:
-    return Timeouts(
-        default_s=section.decimal("default"),
-        high_latency_ok_s=section.decimal("high_latency_ok"),
-        low_latency_required_s=section.decimal("low_latency_required"),
-    )

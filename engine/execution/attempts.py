@@ -36,7 +36,7 @@ from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_failure
 from engine.execution.target_memory import features_of
 from engine.execution.telemetry import Telemetry
-from engine.providers.base import Provider, Request, Timeouts, find_model
+from engine.providers.base import Provider, Request, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
 from engine.providers.errors import ProviderError
 from engine.providers.reply import Chunk, Reply
@@ -47,7 +47,6 @@ LEAST_S = 1.0
 """No attempt after the first is begun with less time than this left, in seconds."""
 
 LEASE_GRACE_S = 5
-FIRST_TOKEN_S = {"local": 60.0, "cloud": 15.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +293,6 @@ class RequestExecution:
 
     def _request(self, call: _Call, is_followed: bool) -> Request:
         model = call.record.model
-        share_s, first_token_s = self._share_s(is_followed), FIRST_TOKEN_S[model.locality]
 
         def on_dispatch() -> None:
             # A free local attempt has no row yet, and none that could forbid it.
@@ -310,7 +308,7 @@ class RequestExecution:
             max_tokens=call.record.max_tokens,
             options=self._prompt.options,
             deadline_s=max(0.001, self.remaining_s),
-            timeouts=Timeouts(first_token_s=min(first_token_s, share_s), answer_s=share_s),
+            timeouts=self._snapshot.timeouts(model, self._share_s(is_followed), is_followed=is_followed),
             context_tokens=self._prompt.expected_tokens,
             on_dispatch=on_dispatch,
             turns=self._prompt.turns,

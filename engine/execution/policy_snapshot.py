@@ -21,7 +21,7 @@ from engine.execution.provider_factory import (
 )
 from engine.forks import after_fork
 from engine.policy import Policy
-from engine.providers.base import Permit, Provider, Target
+from engine.providers.base import Permit, Provider, Target, Timeouts
 
 DEADLINE_S = 120.0
 MAX_OUTPUT = 1000
@@ -129,6 +129,24 @@ class PolicySnapshot:
         said = by_sensitivity.get(latency_sensitivity) or timeouts.default_s
         return float(said) if said is not None else DEADLINE_S
 
+    def timeouts(self, model: Model, share_s: float, *, is_followed: bool) -> Timeouts:
+        """The clocks of one attempt that may take `share_s` seconds, as `timeouts` of policies.yaml says.
+
+        Giving up on silence serves whoever stands behind; when nobody does, a first token has all the time
+        there is.
+        """
+        said, usual = self.policy.settings.timeouts.of(model.provider, model.key), Timeouts()
+        first_token_s = usual.first_token_s if is_followed else share_s
+        whole_s = _seconds(said.whole_s, usual.whole_s)
+        return Timeouts(
+            connect_s=_seconds(said.connect_s, usual.connect_s),
+            first_token_s=min(_seconds(said.first_token_s, first_token_s), share_s),
+            idle_s=_seconds(said.idle_s, usual.idle_s),
+            answer_s=min(share_s, whole_s),
+            load_s=_seconds(said.load_s, usual.load_s),
+            whole_s=whole_s,
+        )
+
     def alternative(self, chain: tuple[Model, ...]) -> Model | None:
         """The dearest cloud model the chain allows: what an all-cloud router would have been paid for."""
         cloud = [model for model in chain if model.locality == "cloud" and model.price is not None]
@@ -192,6 +210,10 @@ def token_prices(model: Model) -> TokenPrices | None:
     if prices is None:
         return None
     return TokenPrices(Rates.from_usd(prices.input, prices.output, prices.cached_input, prices.cache_write))
+
+
+def _seconds(said: Decimal | None, usual: float) -> float:
+    return usual if said is None else float(said)
 
 
 def _first(environment: Decimal | None, written: Decimal | None) -> Decimal | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
 from engine.providers.anthropic_request import messages_request
+from engine.providers.attempt import Attempt
 from engine.providers.base import DiscoveredModel, Egress, Request
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import Refused, Truncated
@@ -22,7 +23,6 @@ from engine.providers.messages import tool_call_of
 from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import UsageReader, count_of
 from engine.providers.wire_provider import (
-    Attempt,
     Connection,
     WireProvider,
     drain,

@@ -7,6 +7,7 @@ shows a prompt or a key.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -76,17 +77,19 @@ class Target:
 class Timeouts:
     """Limits of one attempt, in seconds; each also ends at the request's deadline.
 
-    `connect_s` ends as Unreachable. `first_token_s` and `idle_s` guard a stream, `answer_s` an answer taken
-    whole; they end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added to the
-    first two when the provider knows that it must load the model first. Any sign of life of the model ends
-    the wait for the first token: text, reasoning, or a piece of a tool call that is still being written.
+    `connect_s` ends as Unreachable. `first_token_s` and `idle_s` are how long a stream may be silent before
+    and after its first piece: every byte is a sign of life, a comment or a ping too. `answer_s` guards an
+    answer taken whole, and how long a stream may live without showing anything; `whole_s` all of it. They
+    end as OutcomeUnknown before content and as StreamInterrupted after. `load_s` is added when the provider
+    knows that it must load the model first, and is how long a server may say that it does.
     """
 
     connect_s: float = 3.0
-    first_token_s: float = 15.0
-    idle_s: float = 15.0
+    first_token_s: float = 60.0
+    idle_s: float = 60.0
     answer_s: float = 120.0
     load_s: float = 60.0
+    whole_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

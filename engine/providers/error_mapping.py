@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import Any
 
 from engine.providers.base import Request
-from engine.providers.conduct import ErrorClass
+from engine.providers.conduct import Billed, ErrorClass
 from engine.providers.error_bodies import ErrorBody, parsed_body, read_error
 from engine.providers.errors import BY_CLASS, ProviderError
 from engine.providers.http_exchange import Call
@@ -60,6 +60,7 @@ class _Vocabulary:
     statuses: Mapping[int, ErrorClass]
     phrases: tuple[_Phrase, ...]
     features: tuple[_Feature, ...]
+    loading: re.Pattern[str]
 
 
 @cache
@@ -82,7 +83,13 @@ def _vocabulary() -> _Vocabulary:
             _Feature(row["name"], re.compile(row["pattern"]), frozenset(row["parameters"]))
             for row in data["feature"]
         ),
+        re.compile(data["loading"]["pattern"]),
     )
+
+
+def says_loading(error: ProviderError) -> bool:
+    """Whether a server refused a prompt because it is still loading the model."""
+    return error.conduct.billed is Billed.NO and bool(_vocabulary().loading.search(error.detail.lower()))
 
 
 def classify(status: int, body: object) -> ErrorClass:

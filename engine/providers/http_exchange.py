@@ -23,7 +23,7 @@ _IN_FORCE: ContextVar[Call | None] = ContextVar("engine_provider_call", default=
 
 @dataclass(slots=True, repr=False, eq=False)
 class Call:
-    """One HTTP request under one permit.
+    """One HTTP request under one permit. `on_life` is called with every part of the answer's body.
 
     `tail` is the end of the answer's body, as far as read; `ended` is True when the body was read to an end
     that its framing proves, which a connection that is merely closed does not.
@@ -33,6 +33,7 @@ class Call:
     connect_s: float
     carries_prompt: bool = True
     on_dispatch: Callable[[], None] | None = None
+    on_life: Callable[[], None] | None = None
     used: bool = False
     dispatched: bool = False
     written: bool = False

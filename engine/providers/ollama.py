@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.providers.attempt import SIGN_OF_LIFE, Attempt
 from engine.providers.base import DiscoveredModel, Egress, Target
 from engine.providers.errors import (
     ContextTruncated,
@@ -48,8 +49,6 @@ from engine.providers.reply import Chunk, Reply
 from engine.providers.secret import Secret
 from engine.providers.usage_reading import count_of
 from engine.providers.wire_provider import (
-    SIGN_OF_LIFE,
-    Attempt,
     Clock,
     Connection,
     WireProvider,

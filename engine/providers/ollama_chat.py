@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.providers.attempt import Attempt
 from engine.providers.base import Request, text_bytes
 from engine.providers.errors import ContextOverflow
 from engine.providers.field_table import Carried
@@ -13,7 +14,6 @@ from engine.providers.options import ReasoningWanted
 from engine.providers.parts import Tool, ToolUse, Turn
 from engine.providers.reply import FinishReason, Reply, ToolCall
 from engine.providers.tool_call_ids import ANY, with_ids
-from engine.providers.wire_provider import Attempt
 
 BUCKETS = (4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576)
 """Context windows asked for, in tokens. Every other value makes the daemon load the model again."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.provider_apis import APIS
+from engine.providers.attempt import Attempt
 from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import BrokenAnswer, Refused, Truncated
@@ -31,7 +32,6 @@ from engine.providers.reply import Chunk, FinishReason, Reply
 from engine.providers.usage_reading import count_of, usage_records
 from engine.providers.wire_provider import (
     DRAIN_S,
-    Attempt,
     Connection,
     WireProvider,
     next_event,

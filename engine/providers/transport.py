@@ -319,6 +319,8 @@ class _Incoming(httpx2.AsyncByteStream):
         assert isinstance(stream, AsyncIterable)
         async for part in stream:
             size += len(part)
+            if self._call.on_life is not None:
+                self._call.on_life()
             if size > ANSWER_BYTES:
                 raise Truncated(status=self._call.status, detail="the answer is larger than any answer is")
             self._call.tail = (self._call.tail + part)[-TAIL_BYTES:]

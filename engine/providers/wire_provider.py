@@ -9,15 +9,17 @@ travel as values up to the outermost frame, so the frames that held the request 
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from engine.providers.attempt import SIGN_OF_LIFE, Attempt
 from engine.providers.base import DiscoveredModel, Egress, Health, Permit, Request, Target, Timeouts
 from engine.providers.conduct import ErrorClass, HealthMark
 from engine.providers.error_bodies import read_error, stray_error
-from engine.providers.error_mapping import reported, request_id
+from engine.providers.error_mapping import reported, request_id, says_loading
 from engine.providers.errors import (
     AuthFailed,
     BrokenAnswer,
@@ -33,10 +35,9 @@ from engine.providers.errors import (
 from engine.providers.http_exchange import Call
 from engine.providers.importing import imported
 from engine.providers.loop_local import LoopLocal
-from engine.providers.reply import Chunk, Reply, ToolCall, Usage
+from engine.providers.reply import Chunk, Reply, Usage
 from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
-from engine.providers.usage_reading import UsageReader
 
 if TYPE_CHECKING:
     import httpx2
@@ -52,86 +53,10 @@ _T = TypeVar("_T")
 DRAIN_S = 0.5
 LOADING_S = 60.0
 
-SIGN_OF_LIFE = Chunk()
-"""What `_stream` yields while the model works on something of which nothing can be counted yet; the caller
-never sees it."""
-
-
-@dataclass(slots=True, repr=False, eq=False)
-class Attempt:
-    """What one attempt knows of itself: its request, its HTTP calls, what has come so far."""
-
-    request: Request
-    give_up_at: float
-    calls: list[Call] = field(default_factory=list)
-    limit: asyncio.Timeout | None = None
-    cold: bool | None = None
-    alive: bool = False
-    shown: bool = False
-    pieces: int = 0
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    hand_back: dict[str, Any] = field(default_factory=dict)
-    citations: list[Mapping[str, Any]] = field(default_factory=list)
-    usage_reader: UsageReader = field(default_factory=UsageReader)
-
-    def call(self, *, carries_prompt: bool) -> Call:
-        """The record for the next HTTP request of this attempt."""
-        made = Call(
-            self.request.permit,
-            self.request.timeouts.connect_s,
-            carries_prompt,
-            self.request.on_dispatch if carries_prompt else None,
-        )
-        self.calls.append(made)
-        return made
-
-    @property
-    def dispatched(self) -> bool:
-        """True when any byte of the prompt may have been sent."""
-        return any(call.carries_prompt and call.dispatched for call in self.calls)
-
-    def expect_load(self) -> None:
-        """The model must be loaded first: add the load budget to the limit that is running, once."""
-        self.cold = True
-        if self.limit is not None:
-            until = self.limit.when()
-            assert until is not None
-            self.limit.reschedule(min(until + self.request.timeouts.load_s, self.give_up_at))
-
-    def note(self, piece: Chunk) -> None:
-        """Remember what the caller is about to be shown."""
-        self.alive = True
-        self.shown = self.shown or piece.is_content
-        self.pieces += piece.is_content
-        if piece.text:
-            self.text.append(piece.text)
-        if piece.reasoning:
-            self.reasoning.append(piece.reasoning)
-        if piece.tool_call is not None:
-            self.tool_calls.append(piece.tool_call)
-
-    @property
-    def shown_bytes(self) -> int:
-        """The size of all that the model has written, as far as it came."""
-        called = (part for call in self.tool_calls for part in call["function"].values())
-        texts = (*self.text, *self.reasoning, *map(str, called))
-        return sum(len(text.encode("utf-8", "replace")) for text in texts)
-
-    @property
-    def usage(self) -> Usage:
-        """The largest that the provider has told by now."""
-        return self.usage_reader.usage(self.shown_bytes)
-
-    def usage_estimate(self) -> Usage:
-        """What the provider reported; output not reported is the pieces seen, or a token for every three
-        bytes."""
-        usage = self.usage
-        if usage.output_tokens is not None:
-            return usage
-        return replace(usage, output_tokens=max(self.pieces, self.shown_bytes // 3))
+LOAD_PAUSE_S = 0.5
+LONGEST_LOAD_PAUSE_S = 5.0
+"""How long a server that says it loads a model is left alone before it is asked again, in seconds: the time
+that it names, within the second."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -180,6 +105,8 @@ class WireProvider(ABC):
         """The whole answer. Raises ProviderError, and CancelledError when the caller cancels."""
         attempt = self._begin(request)
         outcome = await self._limited(attempt, lambda: self._complete(attempt), request.timeouts.answer_s)
+        while await self._waited_for_load(attempt, outcome):
+            outcome = await self._limited(attempt, lambda: self._complete(attempt), request.timeouts.answer_s)
         if isinstance(outcome, BaseException):
             raise outcome
         if (problem := _no_call(outcome)) is not None:
@@ -195,7 +122,10 @@ class WireProvider(ABC):
         try:
             while not ended:
                 limit_s = request.timeouts.idle_s if attempt.alive else request.timeouts.first_token_s
-                outcome = await self._limited(attempt, lambda: anext(pieces), limit_s)
+                outcome = await self._limited(attempt, pieces.__anext__, limit_s, is_silence=True)
+                if await self._waited_for_load(attempt, outcome):
+                    pieces = self._stream(attempt)
+                    continue
                 if isinstance(outcome, BaseException):
                     raise self._interrupted(attempt, outcome)
                 problem = None if outcome.reply is None else _no_call(outcome.reply)
@@ -264,7 +194,13 @@ class WireProvider(ABC):
             )
 
     def _begin(self, request: Request) -> Attempt:
-        return Attempt(request, asyncio.get_running_loop().time() + request.deadline_s)
+        now, timeouts = asyncio.get_running_loop().time(), request.timeouts
+        return Attempt(
+            request,
+            now + request.deadline_s,
+            answer_by=now + timeouts.answer_s,
+            whole_by=now + timeouts.whole_s,
+        )
 
     @property
     def _connection(self) -> Connection:
@@ -295,7 +231,12 @@ class WireProvider(ABC):
         await self._connections.opened()
 
     async def _limited(
-        self, attempt: Attempt, work: Callable[[], Awaitable[_T]], limit_s: float
+        self,
+        attempt: Attempt,
+        work: Callable[[], Awaitable[_T]],
+        limit_s: float,
+        *,
+        is_silence: bool = False,
     ) -> _T | Exception | asyncio.CancelledError:
         """Await `work` under a limit. What it raises comes back as a value, stripped of the frames that
         raised it."""
@@ -305,8 +246,7 @@ class WireProvider(ABC):
                 if not attempt.calls:
                     # Not under limit_s: an SDK takes seconds to import, once.
                     await self._opened()
-                limit.reschedule(min(asyncio.get_running_loop().time() + limit_s, attempt.give_up_at))
-                attempt.limit = limit
+                attempt.begin_limit(limit, limit_s, is_silence=is_silence)
                 return await work()
         except asyncio.CancelledError as cancel:
             # The caller's own, to be raised again: same object, none of the frames it came through.
@@ -319,13 +259,34 @@ class WireProvider(ABC):
         finally:
             attempt.limit = None
 
+    async def _waited_for_load(self, attempt: Attempt, outcome: object) -> bool:
+        """True when a server said that it loads the model, which is not over its load budget, and a moment
+        has passed since."""
+        if not isinstance(outcome, ProviderError) or attempt.shown or not says_loading(outcome):
+            return False
+        attempt.cold = True
+        now = asyncio.get_running_loop().time()
+        if attempt.loaded_by is None:
+            load_s = attempt.request.timeouts.load_s
+            attempt.loaded_by = min(now + load_s, attempt.give_up_at)
+            attempt.answer_by, attempt.whole_by = attempt.answer_by + load_s, attempt.whole_by + load_s
+        pause_s = min(outcome.retry_after_s or LOAD_PAUSE_S, LONGEST_LOAD_PAUSE_S)
+        if now + pause_s >= attempt.loaded_by:
+            return False
+        waited = await self._limited(attempt, lambda: asyncio.sleep(pause_s), math.inf)
+        if isinstance(waited, BaseException):
+            raise waited
+        return True
+
     def _late(self, attempt: Attempt, limit: asyncio.Timeout) -> ProviderError:
         when = limit.when()
         if when is not None and when >= attempt.give_up_at:
             return self._placed(Cancelled(), attempt)
         if not attempt.dispatched and not any(call.written for call in attempt.calls):
             return self._placed(Unreachable(detail="not connected in time"), attempt)
-        return self._placed(OutcomeUnknown(detail="silent for too long"), attempt)
+        is_over = when is not None and when >= attempt.ends_at
+        detail = "not done in the time it is given" if is_over else "silent for too long"
+        return self._placed(OutcomeUnknown(detail=detail), attempt)
 
     def _fault(self, exc: Exception, attempt: Attempt) -> Exception:
         """The border: a foreign exception becomes one of ours, judged by how far the call got, not by its

@@ -447,6 +447,20 @@ WARNINGS = [
         "add the provider",
     ),
     (
+        "a time limit of a provider that models.yaml lacks",
+        "timeouts: {providers: {olama: {idle: 5}}}\n",
+        "unknown-provider",
+        "olama",
+        "write `ollama`",
+    ),
+    (
+        "a time limit of a model that models.yaml lacks",
+        "timeouts: {models: {nobody: {first_token: 5}}}\n",
+        "unknown-model",
+        "nobody",
+        "add the model",
+    ),
+    (
         "a capability that no model has",
         "task_overrides: {qa: {preferred_capabilities: [qaa]}}\n",
         "unknown-capability",

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from engine.config.clocks import Clocks
 from engine.config.settings import Settings, Weights
 
 from .loading import load, load_guide
@@ -137,3 +138,21 @@ def test_timeouts_are_seconds() -> None:
         None,
         Decimal("2.5"),
     )
+
+
+def test_the_nearest_clock_holds() -> None:
+    """A model's clock wins over its provider's, that one over the general one; what nobody says is None. A
+    time limit is no secret, whatever its name ends with."""
+    timeouts = settings(
+        "timeouts:\n"
+        "  idle: 30\n"
+        "  first_token: 40\n"
+        "  load: 90\n"
+        "  providers: {ollama: {first_token: 50, whole: 200}}\n"
+        "  models: {small: {first_token: 2.5}}\n"
+    ).timeouts
+    assert timeouts.of("ollama", "small") == Clocks(
+        None, Decimal("2.5"), Decimal(30), Decimal(200), Decimal(90)
+    )
+    assert timeouts.of("ollama", "other").first_token_s == Decimal(50)
+    assert timeouts.of("other", "other") == Clocks(None, Decimal(40), Decimal(30), None, Decimal(90))

@@ -66,7 +66,7 @@ async def _interrupted(dialect: Dialect, **more: Any) -> StreamInterrupted:
 
 async def test_silence_after_content_is_an_interruption(dialect: Dialect) -> None:
     """A stream that says something and then nothing ends at the idle limit, with what it said."""
-    broken = await _interrupted(dialect, deadline_s=900.0)
+    broken = await _interrupted(dialect, deadline_s=900.0, timeouts=Timeouts(idle_s=15.0))
     assert isinstance(broken.cause, OutcomeUnknown)
     assert broken.conduct.billed is Billed.UNKNOWN
 

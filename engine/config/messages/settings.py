@@ -72,6 +72,15 @@ def unknown_provider_here(provider: str, where: str, known: Iterable[str], span:
     )
 
 
+def timeout_of_unknown_model(model: str, known: Iterable[str], span: Span) -> Diagnostic:
+    return warning(
+        "unknown-model",
+        span,
+        f"models.yaml has no model `{visible(model)}`; this time limit has no effect",
+        similar_or(model, known, "add the model to models.yaml, or delete the name"),
+    )
+
+
 def capability_no_model_has(capability: str, known: Iterable[str], span: Span) -> Diagnostic:
     return warning(
         "unknown-capability",
