@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from engine.decision.facts import INDEX, Facts, FactsWithSources, InvalidFact
 from engine.environment import Environment
+from engine.execution.mentioned_names import MentionedNames
 from engine.execution.needs import ModelsAt, capable
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
@@ -69,6 +70,13 @@ class Planner:
         ]
         self._closed_sets = [
             (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is Kind.SET
+        ]
+        self._open_sets = [
+            (fact.field, mentioned, fact)
+            for fact in given_by(FactOrigin.PROFILE)
+            if fact.kind is Kind.SET
+            and policy.names.known_values(fact) is None
+            and (mentioned := MentionedNames(policy.checked.rules, fact.name))
         ]
         self._sources = dict.fromkeys(_ALWAYS_STATED, "task") | {
             "mode": mode_source,
@@ -152,6 +160,12 @@ class Planner:
         for field, known, fact in self._closed_sets:
             if not (names := getattr(task, field)) <= known:
                 raise InvalidTask(self._unknown_name(fact, min(names - known)))
+        for field, mentioned, fact in self._open_sets:
+            if (names := getattr(task, field)) and (found := mentioned.misspelt(names)):
+                written, meant = found
+                raise InvalidTask(
+                    f"{_what(fact)} {written!r} only looks like one of the policy's: write {meant!r}"
+                )
         # In the order of `GIVEN`: profile, mode, runtime (whose last field is no fact), clock.
         values = [*_of_profile(task), self.mode, *runtime_facts[:-1], *self._read_clock()]
         if values[_BUCKET] is None:
@@ -162,8 +176,7 @@ class Planner:
 
     def _unknown_name(self, fact: Fact, name: str) -> str:
         """`task.type` and `task.labels` name a task type and a label."""
-        what = (fact.universe or "name").replace("_", " ").removesuffix("s")
-        return _unknown(what, name, self.snapshot.policy.names.known_values(fact) or ())
+        return _unknown(_what(fact), name, self.snapshot.policy.names.known_values(fact) or ())
 
     def _read_clock(self) -> tuple[int, str]:
         now = self._runtime.now().astimezone(self._zone)
@@ -183,6 +196,11 @@ def mode_in_force(policy: Policy, environment: Environment, mode: str | None) ->
     if environment.mode is not None:
         return environment.mode, "MODEL_ROUTING_MODE"
     return policy.settings.default_mode, policy.default_mode_source
+
+
+def _what(fact: Fact) -> str:
+    """What a value of the fact is called: a task type, a label."""
+    return (fact.universe or "name").replace("_", " ").removesuffix("s")
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
