@@ -79,7 +79,9 @@ class LoopThread:
     def _begin_again(self) -> None:
         if self._stop_with_self is not None:
             self._stop_with_self.detach()
-        self._lock = threading.Lock()
+        # May be asked for again while it is held: a generator that is dropped closes itself wherever memory
+        # is collected.
+        self._lock = threading.RLock()
         self._running = self._stop_with_self = None
 
 

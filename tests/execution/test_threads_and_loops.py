@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -185,6 +186,32 @@ def test_the_synchronous_face_raises_what_the_other_raises() -> None:
         assert next(pieces)["content"]
         pieces.close()  # type: ignore[attr-defined]
         assert there.router.invoke(TASK, HELLO)["provider"] == "home"
+
+
+def test_the_synchronous_face_shows_no_prompt() -> None:
+    """A traceback with the locals of our frames holds nothing of what was asked."""
+    words = "canary words that nobody may see"
+    with place() as there:
+        for call in (
+            there.router.invoke,
+            lambda *given, **named: list(there.router.stream_sync(*given, **named)),
+        ):
+            with pytest.raises(EngineError) as failed:
+                call(TASK, [{"role": "user", "content": words}], max_tokens=0)
+            told = traceback.TracebackException.from_exception(failed.value, capture_locals=True)
+            ours = [frame for frame in told.stack if "/engine/" in frame.filename]
+            assert len(ours) > 1
+            assert not [frame for frame in ours if words in str(frame.locals)]
+
+
+def test_a_stream_that_is_dropped_is_closed() -> None:
+    """Who leaves a stream without closing it leaves no call under way."""
+    with place() as there:
+        pieces = there.router.stream_sync(TASK, HELLO)
+        next(pieces)
+        del pieces
+        gc.collect()
+        assert there.router._shared.slots.taken("home") == 0
 
 
 async def test_the_synchronous_face_works_inside_an_event_loop() -> None:
