@@ -5,6 +5,7 @@ A lint question that reaches its cap is left open, noted in `open_questions` and
 becomes a finding.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, TypeVar
@@ -27,7 +28,15 @@ MOST_WORK_TOGETHER = 10_000_000
 
 LEAST_WORK_A_QUESTION, MOST_WORK_A_QUESTION = 5_000, 200_000
 
-MOST_WORK_A_PROOF = 2_000_000
+MOST_WORK_A_PROOF, MOST_WORK_OF_PROOFS = 2_000_000, 10_000_000
+"""Steps for one proof, and for all of them together."""
+
+MOST_STEPS_A_RULE, MOST_STEPS_TOGETHER = 1_000_000, 3_000_000
+"""What the questions of one lint rule may cost, and those of all: one step is one model or one pair of
+models looked at. Time and memory stay within it, however large the policy is."""
+
+_STEPS_A_TASK = 20
+"""What looking at one task costs beside its models."""
 
 Test_ = TypeVar("Test_", bound=SubjectTest)
 
@@ -37,7 +46,9 @@ class LintQuestions:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.open_questions: set[str] = set()
+        self.open_questions: Counter[str] = Counter()
+        """How many questions of each lint rule were left open."""
+        self._spent: Counter[str] = Counter()
 
     # --- As written ---
 
@@ -147,7 +158,8 @@ class LintQuestions:
 
     @cached_property
     def proofs(self) -> list[Answer]:
-        return self.prover.answers(MOST_WORK_A_PROOF)
+        count = len(self.policy.checked.proofs)
+        return self.prover.answers(min(MOST_WORK_A_PROOF, MOST_WORK_OF_PROOFS // (count + 1)))
 
     # --- What several rules look at ---
 
@@ -188,11 +200,29 @@ class LintQuestions:
         self, slug: str, goals: Sequence[Goal], within: Iterable[Box] = ({},), most_work: int | None = None
     ) -> "Witness | Open | None":
         """As `search.find`; OPEN where the work allowed did not suffice."""
+        a_task, steps = len(self.space.axes) + 1, len(self.models) + _STEPS_A_TASK
+        tasks = self.left(slug) // steps
+        work = Work(min(most_work or self.most_work, max(tasks, 0) * a_task))
         try:
-            return find(self.space, goals, Work(most_work or self.most_work), within)
+            return find(self.space, goals, work, within)
         except OutOfWork:
-            self.open_questions.add(slug)
+            self.open_questions[slug] += 1
             return OPEN
+        finally:
+            self._spent[slug] += work.done // a_task * steps + len(goals)
+
+    def left(self, slug: str) -> int:
+        """Steps that the questions of a lint rule may still take."""
+        return min(MOST_STEPS_A_RULE - self._spent[slug], MOST_STEPS_TOGETHER - self._spent.total())
+
+    def affords(self, slug: str, steps: int) -> bool:
+        """Takes steps of those a lint rule has; False when it has not so many, and the question that they
+        were for is left open."""
+        if steps > self.left(slug):
+            self.open_questions[slug] += 1
+            return False
+        self._spent[slug] += steps
+        return True
 
     def part(self, of: int, among: int) -> int:
         """Steps for each of some hard questions that share an allowance, and never less than a part of the

@@ -34,6 +34,14 @@ class Report:
     context: LintContext | None
     suppressed: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something was not looked for to the end."""
+        return self.context is not None and (
+            bool(self.context.open_questions)
+            or any(answer.verdict == "unknown" for answer in self.context.proofs)
+        )
+
 
 def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     """Everything there is to say about a folder; `problems` holds what reading it has found."""

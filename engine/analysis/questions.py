@@ -132,7 +132,6 @@ class Chains:
     def __init__(self, policy: CompiledPolicy) -> None:
         self.policy = policy
         self._welcomes: dict[int, int] = {}
-        self._between: dict[tuple[int, int], int] = {}
 
     def route(self, live: int) -> tuple[int, Sequence[Tier]]:
         """The cube by which the route was taken, 0 when none was, and its tiers."""
@@ -177,15 +176,17 @@ class Chains:
 
     def between(self, one: int, other: int) -> int:
         """The cubes on which it depends which of two models comes first, when both are in the chain."""
-        policy = self.policy
-        key = min(one, other), max(one, other)
-        if key not in self._between:
-            tiers = 0
-            for route in policy.tiers.values():
-                tiers |= placing(route, one) | placing(route, other)
-            favours = policy.favours[one].mask | policy.favours[other].mask
-            self._between[key] = policy.routes | policy.weighs | tiers | favours
-        return self._between[key]
+        return self.policy.routes | self.policy.weighs | self._bearing[one] | self._bearing[other]
+
+    @cached_property
+    def _bearing(self) -> list[int]:
+        """For each model the cubes on which its tiers and points depend."""
+        bearing = [points.mask for points in self.policy.favours]
+        for tiers in self.policy.tiers.values():
+            for tier in tiers:
+                for model, mask in tier.depending:
+                    bearing[model] |= mask
+        return bearing
 
     def _welcoming(self, model: int) -> int:
         """The cubes of routes that can select the model."""

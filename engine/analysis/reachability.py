@@ -20,6 +20,9 @@ from engine.language.checked_policy import Forbid, Origin, Prefer, Require, Use,
 MOST_REQUIRES = 500
 """Requires that are held against each other; every two of them are looked at."""
 
+_STEPS_A_GOAL = 5
+"""Steps (see `lint_questions`) that it takes to ask about one pair of models."""
+
 Redundancy: TypeAlias = Literal["rules", "routes", "catalogue"]
 """Why a rule changes nothing: other rules of its kind do it already, no route offers what it takes away,
 or no model is touched by it."""
@@ -90,8 +93,11 @@ class Reachability:
         """
         found: dict[int, Redundancy] = {}
         gone = 0
+        models = len(self._questions.models)
         for index, rule in reversed(list(self._questions.of_effect(Forbid, Require))):
             if rule.watch or index in self.never or index in self.selecting_nothing:
+                continue
+            if not self._questions.affords("no-effect", models):
                 continue
             if _guards_nothing(self._questions, index, gone, whatever_the_route=False):
                 if not self._questions.bits(index):
@@ -107,6 +113,8 @@ class Reachability:
         most_work = self._questions.part(1_000_000, len(ordered))
         for index, rule in ordered:
             if index in self.never or index in self.unreachable:
+                continue
+            if not self._questions.affords("no-effect", _STEPS_A_GOAL * models * (models + 1) // 2):
                 continue
             goals = _changed_by(self._questions, index, isinstance(rule.effect, Use))
             if self._questions.find("no-effect", goals, most_work=most_work) is None:
@@ -130,7 +138,7 @@ class Reachability:
             if not rule.watch and index not in self.never
         ]
         if len(requires) > MOST_REQUIRES:
-            questions.open_questions.add("requires-contradict")
+            questions.open_questions["requires-contradict"] += 1
             del requires[MOST_REQUIRES:]
         found = []
         for place, index in enumerate(requires):
@@ -138,6 +146,8 @@ class Reachability:
                 found.append(Contradiction(index))
                 continue
             for earlier in requires[:place]:
+                if not questions.affords("requires-contradict", len(questions.models)):
+                    break
                 both = [index, earlier]
                 # Most pairs leave some model alone altogether; the others are asked about.
                 if not _blocks_every_model(questions, both) or not _leaves_a_model(
@@ -156,6 +166,8 @@ class Reachability:
         """Preferences, lowered ones included, without which every chain would stand in the same order."""
         found = []
         for index in self._favours():
+            if not self._questions.affords("idle-preference", _pairs_at_most(self._questions, index)):
+                continue
             if not any(
                 self._questions.find("idle-preference", [goal], most_work=self._questions.part(0, 1))
                 is not None
@@ -170,6 +182,9 @@ class Reachability:
         alike."""
         found = []
         for index in self.idle_preferences:
+            steps = _STEPS_A_GOAL * _pairs_at_most(self._questions, index)
+            if not self._questions.affords("preference-across-tiers", steps):
+                continue
             goals = [
                 _share_a_tier(self._questions, index, one, other)
                 for one, other in _pairs(self._questions, index)
@@ -187,7 +202,7 @@ class Reachability:
 
     def favours_all_alike(self, index: int) -> bool:
         """Whether every model is always given the same points by a preference."""
-        return not _pairs(self._questions, index)
+        return len(set(_points_by_model(self._questions, index))) <= 1
 
 
 def _guards_nothing(questions: LintQuestions, index: int, gone: int, *, whatever_the_route: bool) -> bool:
@@ -269,14 +284,27 @@ def _moved(
 
 def _pairs(questions: LintQuestions, index: int) -> list[tuple[int, int]]:
     """Ordered pairs of models: the first is given points at some time, the other may not be at that time."""
-    bits, favours = questions.bits(index), questions.compiled.favours
-    mine = [favours[model].mask & bits for model in questions.models]
+    mine = _points_by_model(questions, index)
     return [
         (one, other)
         for one in questions.models
         for other in questions.models
         if one != other and mine[one] and mine[one] != mine[other]
     ]
+
+
+def _points_by_model(questions: LintQuestions, index: int) -> list[int]:
+    """For each model the cubes in which a preference gives it points."""
+    bits, favours = questions.bits(index), questions.compiled.favours
+    return [favours[model].mask & bits for model in questions.models]
+
+
+def _pairs_at_most(questions: LintQuestions, index: int) -> int:
+    """Steps it takes to look at the pairs of a preference."""
+    mine = _points_by_model(questions, index)
+    favours = questions.compiled.favours
+    others = sum(len(favour.each) + len(favour.once) for favour in favours)
+    return others + len(mine) * sum(bool(mask) for mask in mine)
 
 
 def _swaps(questions: LintQuestions, index: int) -> Iterator[Goal]:

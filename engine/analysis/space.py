@@ -358,14 +358,22 @@ class Space:
         allowed: dict[int, int],
     ) -> Axis:
         untouched = self.full & ~mask_of(allowed)
-        survivors: list[list[int]] = [[] for _ in values]
+        # A cube allows a few runs of cells, however many cells there are: it comes alive where one begins.
+        begins: list[list[int]] = [[] for _ in values]
+        ends: list[list[int]] = [[] for _ in range(len(values) + 1)]
         for bit, cells in allowed.items():
             while cells:
                 low = cells & -cells
-                survivors[low.bit_length() - 1].append(bit)
-                cells ^= low
-        masks = tuple(untouched | mask_of(bits) for bits in survivors)
-        return Axis(INDEX[fact], element, values, masks, domain, usual, allowed)
+                run = cells & ~(cells + low)
+                begins[low.bit_length() - 1].append(bit)
+                ends[run.bit_length()].append(bit)
+                cells ^= run
+        alive = untouched
+        masks = []
+        for cell in range(len(values)):
+            alive = alive & ~mask_of(ends[cell]) | mask_of(begins[cell])
+            masks.append(alive)
+        return Axis(INDEX[fact], element, values, tuple(masks), domain, usual, allowed)
 
     def _cube(self, bit: int) -> tuple[tuple[int, int], ...] | None:
         cube = []

@@ -19,6 +19,7 @@ DESCRIPTION = """Reads a policy folder and reports every problem of its text, an
 over all tasks there can be: rules that never apply, routes that can refuse, proofs that do not hold. Looks at
 nothing but the folder. A finding is allowed by a comment on the line above its statement: # lint: allow SLUG
 because REASON"""
+UNKNOWN = 4
 LEVELS = ("error", "warning", "info")
 
 
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=LEVELS,
         default="error",
         help="the lowest level that makes the exit code 1 (default: error)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 4 when the work allowed did not suffice to look for everything",
     )
     parser.add_argument(
         "--fix", action="store_true", help="mend what can be mended safely, then report the rest"
@@ -68,7 +74,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     report = lint(files, problems)
     _stream(report.findings, report.suppressed, folder, arguments.format, terminal)
     worst = max((finding.level for finding in report.findings), default=None)
-    return 1 if worst is not None and worst >= Level[arguments.fail_level.upper()] else 0
+    if worst is not None and worst >= Level[arguments.fail_level.upper()]:
+        return 1
+    return UNKNOWN if arguments.strict and report.is_open else 0
 
 
 def _stream(

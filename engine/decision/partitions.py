@@ -245,10 +245,12 @@ class SetColumn(Column):
         self.fact, self.position = fact, INDEX[fact]
         self._full = full
         wanted: dict[int, set[str]] = {}
+        wanting: dict[str, list[int]] = {}
         unwanted: dict[str, list[int]] = {}
         for bit, element, present in constraints:
             if present:
                 wanted.setdefault(bit, set()).add(element)
+                wanting.setdefault(element, []).append(bit)
             else:
                 unwanted.setdefault(element, []).append(bit)
         alone: dict[str, list[int]] = {}
@@ -260,11 +262,11 @@ class SetColumn(Column):
                 for element in elements:
                     self._together.setdefault(element, []).append((1 << bit, frozenset(elements)))
         self._undemanding = full & ~mask_of(wanted)
+        self._demanding = {element: mask_of(bits) for element, bits in wanting.items()}
         self._wanting = {element: mask_of(bits) for element, bits in alone.items()}
         self._rejecting = {element: mask_of(bits) for element, bits in unwanted.items()}
         self.elements = sorted({element for _, element, _ in constraints})
         self._mentioned = frozenset(self.elements)
-        self._constraints = constraints
         self.table = _Remembered(self._project)
         self.lookup = self.table.__getitem__
         self.mask = _Remembered(self._survivors).__getitem__
@@ -291,7 +293,7 @@ class SetColumn(Column):
         branches = (Branch(0, "no"), Branch(1, "yes"))
         questions = []
         for element in self.elements:
-            wanting = mask_of(bit for bit, name, present in self._constraints if name == element and present)
+            wanting = self._demanding.get(element, 0)
             rejecting = self._rejecting.get(element, 0)
             masks = (self._full & ~wanting, self._full & ~rejecting)
             questions.append(

@@ -106,6 +106,11 @@ def check_edit(number: int, old: SmallWorld, new: SmallWorld) -> Kind:
         *((each, "costs more") for each in judgement.spending),
     ):
         assert _confirmed(policies, widening) in (expected, "leak"), where
+    # A task at a boundary that the enumeration does not have is a task all the same.
+    if judgement.leaks:
+        kind = "leak"
+    elif judgement.spending and kind == "neither":
+        kind = "costs more"
     if judgement.undecided:
         assert all("steps" in text for text in judgement.undecided), where
         return kind

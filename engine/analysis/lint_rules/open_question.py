@@ -9,10 +9,13 @@ from engine.analysis.lint_rule import INFO, Example, Finding, LintRule
 def findings(context: LintContext) -> Iterator[Finding]:
     if context.open_questions:
         first = context.sources[0]
+        left = (
+            f"{slug} ({count} question{'s' * (count > 1)})"
+            for slug, count in sorted(context.open_questions.items())
+        )
         yield Finding(
             first.span(0, 0),
-            "not everything was decided within the work allowed: "
-            f"{', '.join(sorted(context.open_questions))}",
+            f"not everything was decided within the work allowed: {', '.join(left)}",
             "there may be more findings of these kinds",
         )
 

@@ -20,9 +20,12 @@ from engine.policy import Policy
 _DEAREST = Fraction(1000)
 """US dollars per million tokens, blended, that no model known to the table comes near."""
 _MOST_WORK = 200_000
+_STEPS_A_MODEL = 1_000
+"""Steps (see `lint_questions`) that it takes to compile one model once more."""
 
 
 def check(context: LintContext) -> Iterator[Finding]:
+    places: dict[tuple[str, str], Span] = {}
     for model in context.compiled.models:
         if model.prices is None or model.locality == "local":
             continue
@@ -36,10 +39,11 @@ def check(context: LintContext) -> Iterator[Finding]:
             if known
             else "no model is sold at such a price"
         )
-        changes = _changes_a_decision(context, model, factor)
+        steps = _STEPS_A_MODEL * len(context.compiled.models)
+        changes = context.affords("price-off", steps) and _changes_a_decision(context, model, factor)
         effect = ", and that changes decisions" if changes else ""
         yield Finding(
-            _place(context, model),
+            (places := places or _places(context)).get((model.provider, model.id), model.span),
             f"`{visible(model.key)}` costs ${_usd(model.prices.blended)} per million tokens here, about "
             f"1000 times {far}{effect}: {sold}",
             "prices are often given per million tokens: write `input_per_1m` and `output_per_1m`",
@@ -83,18 +87,18 @@ def _with_price(policy: Policy, model: Model, factor: Fraction) -> Policy:
     return replace(policy, catalogue=replace(policy.catalogue, models=models), compiled=compiled)
 
 
-def _place(context: LintContext, model: Model) -> Span:
-    """Where the input price stands."""
+def _places(context: LintContext) -> dict[tuple[str, str], Span]:
+    """Where the input price of each model stands, by provider and id."""
     document = read_yaml(context.policy.folder.models, Problems())
     assert document is not None, "it has been read before"
+    places = {}
     for name, provider in Section.of(document).section("providers").sections():
         for each in provider.members("models"):
-            if name == model.provider and each.text("id") == model.id:
-                costs = each.section("cost_profile")
-                keys = [key for key in ("input_per_1k", "input_per_1m") if key in costs]
-                if keys:
-                    return costs.at(keys[0])
-    return model.span
+            costs = each.section("cost_profile")
+            keys = [key for key in ("input_per_1k", "input_per_1m") if key in costs]
+            if keys:
+                places[name, each.text("id") or ""] = costs.at(keys[0])
+    return places
 
 
 _ONE_K = MODELS.replace("id: gpt\n", "id: gpt-4o\n").replace(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations
+from itertools import chain, combinations, islice
 
 from engine.analysis.lint_context import LintContext
 from engine.analysis.lint_rule import INFO, MODELS, Example, Finding, LintRule
@@ -17,11 +17,12 @@ MOST_PAIRS = 50
 
 def check(context: LintContext) -> Iterator[Finding]:
     models = context.compiled.models
-    alike = [
-        pair for pair in combinations(context.models, 2) if _rank(models[pair[0]]) == _rank(models[pair[1]])
-    ]
+    ranked: dict[object, list[int]] = {}
+    for place in context.models:
+        ranked.setdefault(_rank(models[place]), []).append(place)
+    together = chain.from_iterable(combinations(group, 2) for group in ranked.values())
     ordinary = {**context.quiet, **context.box(mode=lambda mode: mode == context.policy.names.default_mode)}
-    for one, other in alike[:MOST_PAIRS]:
+    for one, other in islice(together, MOST_PAIRS):
         goal = every(context.chains.in_chain(one), context.chains.in_chain(other), _tie(context, one, other))
         witness = context.find("tie-by-catalogue-order", [goal], [ordinary], most_work=context.part(0, 1))
         if isinstance(witness, Witness):
