@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ from .worlds import model as listed
 
 TASK = TaskProfile("qa")
 THREADS = 8
+GUARD_S = 60.0
+"""A wait for what never comes ends after so many seconds; nothing is judged by it."""
 
 
 @dataclass
@@ -158,6 +161,7 @@ def test_asyncio_run_for_each_call_leaves_no_socket_behind() -> None:
         gc.collect()
         return len(os.listdir("/proc/self/fd"))
 
+    give_up_at = time.monotonic() + GUARD_S
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("this system does not list a process's open files")
     with place() as there:
@@ -165,16 +169,20 @@ def test_asyncio_run_for_each_call_leaves_no_socket_behind() -> None:
         after_one = open_files()
         for _ in range(9):
             asyncio.run(call())
+        # The other ends are this process's too, and their server closes them in its own time.
+        while open_files() > after_one and time.monotonic() < give_up_at:
+            time.sleep(0.01)
         assert open_files() <= after_one
 
 
 def test_the_synchronous_face_answers_and_streams() -> None:
-    """`invoke` gives what `select_and_invoke` gives, `stream_sync` the pieces; both over one connection."""
+    """`invoke` gives what `select_and_invoke` gives, `stream_sync` the pieces; connections are kept."""
     with place() as there, there.router as router:
-        assert router.invoke(TASK, HELLO, max_tokens=5)["content"] == TEXT
+        for _ in range(3):
+            assert router.invoke(TASK, HELLO, max_tokens=5)["content"] == TEXT
+        assert there.home.connections == 1
         pieces = list(router.stream_sync(TASK, HELLO))
         assert TEXT == "".join(piece["content"] for piece in pieces) == pieces[-1]["result"]["content"]
-        assert there.home.connections == 1
 
 
 def test_the_synchronous_face_raises_what_the_other_raises() -> None:
