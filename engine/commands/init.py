@@ -96,4 +96,10 @@ def _summary(found: "Found", folder: Path, names: list[str]) -> list[str]:
             f"cloud: {provider} is {'included' if has and provider in priced else 'left out'} ({state})"
         )
     option = "" if folder in (Path("config"), Path("policies")) else f" --config {place}"
-    return [*lines, "", f"next: engine explain type=planning criticality=high{option}"]
+    shown = "" if option == "" else f" {place}"
+    return [
+        *lines,
+        "",
+        f"next: engine explain type=planning criticality=high{option}",
+        f"then: engine test{shown} --mutate, which changes of its rules its tests would notice",
+    ]

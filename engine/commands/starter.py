@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from engine.bundled import bundled_text
 from engine.commands.ollama_tags import Pulled
+from engine.commands.starter_tests import starter_tests
+from engine.language.diagnostics import Problems
+from engine.language.file_layout import format_source
+from engine.language.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,12 @@ class Found:
 def starter_files(found: Found) -> dict[str, str]:
     """The text of each file of the folder, by name."""
     models = _models(found)
-    return {
-        "models.yaml": models,
-        "policies.yaml": _policies(found, models),
-        "main.route": _rules(found),
-    }
+    policies, rules = _policies(found, models), _rules(found)
+    if "\ntest " not in rules:
+        rules = f"{rules.rstrip()}\n\n\n{starter_tests(models, policies, rules)}"
+    source = Source("main.route", rules)
+    rules = format_source(source, Problems()) or rules
+    return {"models.yaml": models, "policies.yaml": policies, "main.route": rules}
 
 
 # --- models.yaml ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources, form
 from engine.decision.partitions import bits_of
 from engine.decision.scoring import Parts, parts_of
 from engine.language.checked_policy import FactValue, Prefer, Rule
-from engine.language.vocabulary import GIVEN
+from engine.language.vocabulary import GIVEN, Kind
 
 VERSION = 1
 """The version of the JSON form; see schemas/explanation.schema.json."""
@@ -39,6 +39,8 @@ class Explainer:
         self.policy = evaluator.policy
         self.policy_digest, self.catalogue_digest = policy_digest, catalogue_digest
         self.parts = {model.key: parts_of(model) for model in self.policy.models}
+        self.asked = frozenset(column.fact for column in self.policy.columns)
+        """The facts that some rule asks for."""
         self._places: dict[str, dict[str, Any]] = {}
         self._candidates: dict[int, tuple[Candidate, ...]] = {}
 
@@ -225,13 +227,16 @@ class Explanation:
 
     @property
     def stated_facts(self) -> list[tuple[str, str, str]]:
-        """Name, value and source of every fact that differs from a test's default or was given."""
+        """Name, value and source of every fact that differs from a test's default or was given, and of
+        `task.bucket` where a rule asks for it: it is 0 unless it is given, and nobody would see that."""
         sources: Mapping[str, str] = self.facts_with_sources.sources
         values: tuple[FactValue, ...] = self.facts
         return [
             (fact.name, format_value(value), sources.get(fact.name, "default"))
             for fact, value, default in zip(GIVEN, values, DEFAULTS, strict=True)
-            if value != default or fact.name in sources
+            if value != default
+            or fact.name in sources
+            or (fact.kind is Kind.BUCKET and fact.name in self._explainer.asked)
         ]
 
 

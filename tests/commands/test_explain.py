@@ -69,6 +69,18 @@ def test_the_answer_comes_first(shell: Shell) -> None:
     assert "route     mode-local-preferred (policies.yaml:12)" in ran.out
 
 
+def test_the_bucket_is_shown_where_a_rule_asks_for_it(shell: Shell, tmp_path: Path) -> None:
+    """Whoever gave none sees that 0 was taken; elsewhere it is left out."""
+    for name in ("models.yaml", "policies.yaml"):
+        (tmp_path / name).write_text((Path(DEFAULT) / name).read_text())
+    (tmp_path / "main.route").write_text("route r: use local when task.bucket < 10\n")
+    config = ("--config", str(tmp_path))
+    assert "task.bucket 0 (default)" in shell("explain", "type=qa", *config).out
+    assert "task.bucket 12 (command line)" in shell("explain", "type=qa", "bucket=12", *config).out
+    (tmp_path / "main.route").write_text("route r: use local when task.type is qa\n")
+    assert "task.bucket" not in shell("explain", "type=qa", *config).out
+
+
 def test_a_refusal_is_an_answer_with_a_code_of_its_own(shell: Shell) -> None:
     """Exit code 3, the reasons on standard output, nothing on standard error."""
     ran = shell("explain", *TASK, "labels=pii", "provider.down=ollama", "--config", DEFAULT)

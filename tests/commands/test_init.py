@@ -85,6 +85,10 @@ def test_what_is_written_lints_clean_and_decides(
     assert [
         f"{one['file']}:{one['line']} {one['message']}" for one in findings if one["level"] != "info"
     ] == []
+    assert shell("fmt", "--check", str(tmp_path)).code == 0
+    tested = shell("test", str(tmp_path), "--mutate", "--format", "json")
+    assert tested.code == 0
+    assert tested.json["mutation"]["score"] > 0
     explained = shell("explain", "type=qa", "--config", str(tmp_path), "--format", "json")
     assert explained.code == 0
     providers = {candidate["provider"] for candidate in explained.json["candidates"]}
