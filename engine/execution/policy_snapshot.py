@@ -3,10 +3,13 @@ snapshot it began with to its end, whatever is loaded meanwhile; the connections
 its last
 request."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
+from operator import attrgetter
+from typing import NamedTuple
 
 from engine.budget import FREE, Limits, Rates, TokenPrices
 from engine.config.catalogue import Model
@@ -28,6 +31,25 @@ MAX_OUTPUT = 1000
 """Tokens of output for whoever asks for no other limit."""
 SMALL_LIMIT_USD = 1
 """Under so small a limit, one call that costs more than was learnt is too much: bytes are held."""
+
+
+_USUAL = Timeouts()
+CONNECT_S, FIRST_TOKEN_S, IDLE_S, LOAD_S = (
+    _USUAL.connect_s,
+    _USUAL.first_token_s,
+    _USUAL.idle_s,
+    _USUAL.load_s,
+)
+
+
+class _Clocks(NamedTuple):
+    """What policies.yaml says for one model, in seconds; the schema takes no zero."""
+
+    connect_s: float | None
+    first_token_s: float | None
+    idle_s: float | None
+    load_s: float | None
+    whole_s: float | None
 
 
 class PolicySnapshot:
@@ -54,6 +76,7 @@ class PolicySnapshot:
         }
         self._given, self._monotonic = given, monotonic
         self._providers: dict[str, Provider] = {}
+        self._clocks: dict[str, _Clocks] = {}
         self._begin_again()
         after_fork(self, PolicySnapshot._begin_again)
 
@@ -135,16 +158,21 @@ class PolicySnapshot:
         Giving up on silence serves whoever stands behind; when nobody does, a first token has all the time
         there is.
         """
-        said, usual = self.policy.settings.timeouts.of(model.provider, model.key), Timeouts()
-        first_token_s = usual.first_token_s if is_followed else share_s
-        whole_s = _seconds(said.whole_s, usual.whole_s)
+        clocks = self._clocks.get(model.key)
+        if clocks is None:
+            said = self.policy.settings.timeouts.of(model.provider, model.key)
+            clocks = self._clocks[model.key] = _Clocks(
+                *(None if value is None else float(value) for value in attrgetter(*_Clocks._fields)(said))
+            )
+        first_token_s = clocks.first_token_s or (FIRST_TOKEN_S if is_followed else share_s)
+        whole_s = clocks.whole_s or math.inf
         return Timeouts(
-            connect_s=_seconds(said.connect_s, usual.connect_s),
-            first_token_s=min(_seconds(said.first_token_s, first_token_s), share_s),
-            idle_s=_seconds(said.idle_s, usual.idle_s),
-            answer_s=min(share_s, whole_s),
-            load_s=_seconds(said.load_s, usual.load_s),
-            whole_s=whole_s,
+            clocks.connect_s or CONNECT_S,
+            min(first_token_s, share_s),
+            clocks.idle_s or IDLE_S,
+            min(share_s, whole_s),
+            clocks.load_s or LOAD_S,
+            whole_s,
         )
 
     def alternative(self, chain: tuple[Model, ...]) -> Model | None:
@@ -210,10 +238,6 @@ def token_prices(model: Model) -> TokenPrices | None:
     if prices is None:
         return None
     return TokenPrices(Rates.from_usd(prices.input, prices.output, prices.cached_input, prices.cache_write))
-
-
-def _seconds(said: Decimal | None, usual: float) -> float:
-    return usual if said is None else float(said)
 
 
 def _first(environment: Decimal | None, written: Decimal | None) -> Decimal | None:
