@@ -50,11 +50,13 @@ class Judgement:
     spending: tuple[Change, ...]
     undecided: tuple[str, ...]
     work: int
+    leaks_undecided: bool = False
+    """Whether some of what is undecided is a leak."""
 
     @property
     def lets_more_out(self) -> bool | None:
         """None when that was not decided."""
-        return True if self.leaks else None if self.undecided else False
+        return True if self.leaks else None if self.leaks_undecided else False
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -77,6 +79,7 @@ class _Judge:
         leaks = [*map(Change, _places(old, new))]
         spending = [*map(Change, limits_and_prices(old, new))]
         undecided: list[str] = []
+        is_leak_undecided = False
         for question, found, answers in (
             ("whether a task gets a cloud model it was kept from", leaks, self._joining(comparison)),
             ("whether a task that names no mode gets a cloud model", leaks, self._default_mode()),
@@ -86,9 +89,10 @@ class _Judge:
             try:
                 found += answers
             except OutOfWork as capped:
-                undecided.append(f"{question} is not known: {capped.done:,} steps did not suffice")
+                is_leak_undecided |= found is leaks
+                undecided.append(f"{question} was not decided: {capped.done:,} steps did not suffice")
                 self._work.done = min(self._work.done, self._work.most // 2)
-        return Judgement(tuple(leaks), tuple(spending), tuple(undecided), self._work.done)
+        return Judgement(tuple(leaks), tuple(spending), tuple(undecided), self._work.done, is_leak_undecided)
 
     # --- Tasks that both policies take ---
 

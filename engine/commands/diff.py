@@ -107,7 +107,11 @@ def _exit_code(difference: "Difference", judgement: "Judgement", fail_on: str) -
         return DIFFERENT
     if fail_on == "any" and (difference.regions or difference.one_sided):
         return DIFFERENT
-    if difference.looser is None or judgement.undecided or (fail_on == "any" and not difference.is_complete):
+    if difference.looser is None or judgement.lets_more_out is None:
+        return UNKNOWN
+    if fail_on in ("costlier", "any") and judgement.undecided:
+        return UNKNOWN
+    if fail_on == "any" and not difference.is_complete:
         return UNKNOWN
     return 0
 
@@ -215,7 +219,7 @@ def difference_text(difference: "Difference", judgement: "Judgement") -> str:
     for word, texts in (
         ("lets more out", [change.text for change in judgement.leaks]),
         ("spends more", [change.text for change in judgement.spending]),
-        ("not known", judgement.undecided),
+        ("unknown", judgement.undecided),
     ):
         lines += [f"{word}: {visible(text)}" for text in texts]
     for one in difference.one_sided:
