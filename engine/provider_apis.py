@@ -39,6 +39,8 @@ class ProviderApi:
     forgotten.
 
     `vendor_key_env` is the variable that holds the key for `vendor_url`.
+
+    `tells_capabilities`: a server of this API says what each of its models can do.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ProviderApi:
     vendor_url: str | None = None
     vendor_key_env: str | None = None
     sdk: SdkPackage | None = None
+    tells_capabilities: bool = False
 
     def __post_init__(self) -> None:
         host = urlsplit(self.local_url).hostname if self.local_url else None
@@ -78,6 +81,7 @@ _ROWS = (
         title="Ollama",
         adapter="engine.providers.ollama:OllamaProvider",
         local_url="http://127.0.0.1:11434",
+        tells_capabilities=True,
         local_url_env="OLLAMA_BASE_URL",
     ),
     ProviderApi(

@@ -68,8 +68,8 @@ class Model:
 
     @property
     def offers(self) -> tuple[str, ...]:
-        """`model.offers`: its capabilities, and `tools` where it is known to call them."""
-        if self.tools != "yes" or "tools" in self.capabilities:
+        """`model.offers`: its capabilities, and `tools` unless it is known not to call them."""
+        if self.tools == "no" or "tools" in self.capabilities:
             return self.capabilities
         return (*self.capabilities, "tools")
 

@@ -11,6 +11,7 @@ from engine.execution.needs import untold
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.provider_health import HealthTracker
 from engine.forks import after_fork
+from engine.provider_apis import APIS
 from engine.providers.base import Health, Provider
 from engine.providers.errors import EgressRefused, ProviderError, Unreachable
 
@@ -148,7 +149,7 @@ class BackgroundChecks:
             snapshot.policy.catalogue.models,
             needs,
             self._tracker.models_at,
-            lambda name: snapshot.configured[name].api == "ollama",
+            lambda name: APIS[snapshot.configured[name].api].tells_capabilities,
         )
         due = [name for name in sorted(names) if self._is_due(f"models of {name}")]
         if due:

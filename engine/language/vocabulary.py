@@ -293,7 +293,9 @@ ATTRIBUTES: dict[str, Term] = {
         Term("model.latency", Kind.ORDERED, "its latency tier", "scale", THREE_LEVELS),
         Term("model.tools", Kind.NAME, "whether it can call tools", "scale", TOOL_SUPPORT),
         Term("model.capabilities", Kind.SET, "what it is good at", "capabilities"),
-        Term("model.offers", Kind.SET, "its capabilities, and tools where it can call them", "needs"),
+        Term(
+            "model.offers", Kind.SET, "its capabilities, and tools unless it is known to call none", "needs"
+        ),
         Term("model.tags", Kind.SET, "what it is marked with", "tags"),
         Term("model.max_context", Kind.TOKENS, "its window"),
         Term("model.price", Kind.PRICE, "its blended price, 3 input to 1 output"),
