@@ -13,15 +13,19 @@ BLANK = "█"
 
 # `first_token` is a time limit, and holds a number.
 _SECRET_KEY = (
-    r"(?!first_token(?![\w-]))[\w-]*(?:api[_-]?key|secret|secret[_-]key|access[_-]key|password|passwd|token|credentials?"
-    r"|authorization)"
+    r"(?!first_token(?![\w-]))[\w-]*(?:api[_-]?keys?|secrets?|secret[_-]keys?|access[_-]keys?|private[_-]keys?"
+    r"|passwords?|passwd|token|credentials?|authorization)"
 )
 
-# `api_key: VALUE`, `"token": VALUE`, `api_key_env: VALUE`; possessive, so that long lines cost no more than
-# once.
-_ASSIGNMENT = re.compile(
-    rf"""(?<![\w-])((?i:{_SECRET_KEY})|[\w-]*_env)(?![\w-])["']?[ \t]*+:[ \t]++"""
-    r"""("(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[|>][-+0-9]*+[ \t]*+\r?\n[^\n]*+|[^\s,}\]#][^\n,}\]#]*+)"""
+# `api_key: VALUE`, `"token": VALUE`: whatever follows, to the end of the line and of the block.
+_SECRET = re.compile(rf"""(?<![\w-])(?i:{_SECRET_KEY})(?![\w-])["']?[ \t]*+:(?=\s)[ \t]*+""")
+# A price by the token, and a name in place of a key: neither is one.
+_NO_SECRET = re.compile(r"[-+]?[0-9][0-9_.,]*(?:e[-+]?[0-9]+)?|\$\{[A-Za-z_]\w*\}|os\.environ/[A-Za-z_]\w*|")
+
+# `api_key_env: VALUE`; possessive, so that long lines cost no more than once.
+_VARIABLE_KEY = re.compile(
+    r"""(?<![\w-])([\w-]*_env)(?![\w-])["']?[ \t]*+:[ \t]++"""
+    r"""("(?:[^"\\\r\n]|\\.)*+"?|'[^'\r\n]*+'?|[|>][-+0-9]*+[ \t]*+\r?\n[^\r\n]*+|[^\s,}\]#][^\r\n,}\]#]*+)"""
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 
@@ -41,7 +45,7 @@ _IN_ADDRESS = re.compile(
 
 def without_secrets(source: Source) -> Source:
     """The source itself when nothing in it looks like a secret, else one of the same length without them."""
-    text = _ASSIGNMENT.sub(_blank_assignment, source.text)
+    text = _VARIABLE_KEY.sub(_blank_no_variable, _without_values(source.text))
     text = _TOKEN.sub(lambda found: BLANK * len(found[0]), text)
     text = _IN_ADDRESS.sub(_blank_in_address, text)
     return source if text == source.text else Source(source.name, text)
@@ -56,14 +60,65 @@ def is_secret_key(key: str) -> bool:
     return re.fullmatch(_SECRET_KEY, key, re.IGNORECASE) is not None
 
 
-def _blank_assignment(found: re.Match[str]) -> str:
-    key, value = found[1], found[2]
-    bare = value.strip(" \t\"'")
-    holds_a_name = key.endswith("_env") and _VARIABLE.fullmatch(bare) and not _looks_random(bare)
-    if holds_a_name or not bare:
+def _without_values(text: str) -> str:
+    """The text with the value of every secret key blanked."""
+    parts: list[str] = []
+    at = 0
+    for found in _SECRET.finditer(text):
+        start = found.end()
+        if found.start() < at:
+            continue
+        end = _end_of_value(text, found.start(), start)
+        if _NO_SECRET.fullmatch(text[start:end].partition(" #")[0].strip(" \t\r\n\"'")) is None:
+            parts += (text[at:start], _blanked(text[start:end]))
+            at = end
+    return "".join((*parts, text[at:]))
+
+
+def _end_of_value(text: str, key: int, start: int) -> int:
+    """Where a value ends that may be anything: with its line, less the brackets that were open before it, and
+    with the lines below that belong to it."""
+    line = text.rfind("\n", 0, key) + 1
+    before = text[line:key]
+    end = _line_end(text, start)
+    opened = sum(map(before.count, "{[")) - sum(map(before.count, "}]"))
+    if opened > 0:
+        while (value := text[start:end]).count("[") + value.count("{") > value.count("]") + value.count("}"):
+            if end == len(text):
+                break
+            end = _line_end(text, end + 1)
+        closers = re.search(r"[\]} \t\r]*$", text[start:end])
+        kept = len(closers[0]) if closers else 0
+        while kept and sum(map(text[end - kept : end].count, "}]")) > opened:
+            kept -= 1
+        return end - kept
+    column = len(before) - len(before.lstrip(" -"))
+    may_be_list = not text[start:end].strip()
+    while end < len(text):
+        following = text[end + 1 : (after := _line_end(text, end + 1))]
+        inside = len(following) - len(following.lstrip(" "))
+        is_item = may_be_list and inside == column and following.lstrip(" ").startswith("- ")
+        if following.strip() and inside <= column and not is_item:
+            break
+        end = after
+    return end
+
+
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _blanked(value: str) -> str:
+    """Every character but quotes, block marks and the sign that begins a comment."""
+    return re.sub(r"(?<!\s)#|[^\"'|>\s#]", BLANK, value)
+
+
+def _blank_no_variable(found: re.Match[str]) -> str:
+    bare = found[2].strip(" \t\"'")
+    if not bare or (_VARIABLE.fullmatch(bare) and not _looks_random(bare)):
         return found[0]
-    start = found.start(2) - found.start()
-    return found[0][:start] + re.sub(r"[^\"'|>\s]", BLANK, value)
+    return found[0][: found.start(2) - found.start()] + _blanked(found[2])
 
 
 def _blank_in_address(found: re.Match[str]) -> str:

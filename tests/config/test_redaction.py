@@ -50,6 +50,54 @@ def test_broken_yaml_does_not_print_it_either(text: str) -> None:
     assert "AbCdEf01" not in printed
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "api_key: abc}TAIL99",
+        "api_key: abc#TAIL99",
+        "api_key: [abc, TAIL99]",
+        "api_keys: [abc, TAIL99]",
+        "api_keys:\n    - abc\n    - TAIL99",
+        "private_key: |\n      -----BEGIN\n      TAIL99",
+        "private-keys: TAIL99",
+        "password: 'it''s TAIL99'",
+        "secrets: {a: TAIL99}",
+        "token: >-\n      TAIL99\n\n      TAIL99",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_value_is_blanked_to_its_end(written: str, end: str) -> None:
+    """Whatever stands in it or around it, to the end of the line and of the block."""
+    models = one_model("", "openai", f"type: cloud\n    {written}").replace("\n", end)
+    printed = "\n".join(render(each) + repr(each) for each in load(models).found)
+    assert "TAIL99" not in printed
+    assert "TAIL99" not in without_secrets(Source("models.yaml", models)).text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "api_key: ${OPENAI_API_KEY}",
+        "api_key: os.environ/OPENAI_API_KEY",
+        "input_cost_per_token: 0.000004",
+        "output_cost_per_token: 1.5e-05",
+        "api_key_env: OPENAI_API_KEY # the team's",
+        "{api_key_env: OPENAI_API_KEY, base_url: x}",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_price_and_the_name_of_a_variable_are_no_secrets(written: str, end: str) -> None:
+    """CRLF is a line end and no part of a name."""
+    source = Source("models.yaml", f"a: b{end}{written}{end}c: d{end}")
+    assert without_secrets(source) is source
+
+
+def test_what_stands_behind_a_flow_mapping_is_left() -> None:
+    """The brackets that were open before the key close behind it."""
+    source = Source("models.yaml", "a: {api_key: abc}\nb: c\n")
+    assert without_secrets(source).text == "a: {api_key: ███}\nb: c\n"
+
+
 def test_a_secret_in_an_address_is_an_error() -> None:
     """`http://user:password@host` is one."""
     found = load(one_model("", "ollama", "type: local\n    base_url: http://me:geheim@localhost:1")).found
