@@ -251,15 +251,10 @@ def book(
     corrected: int = 0,
     breach: bool,
 ) -> None:
-    """Move the four totals of the windows the attempt was reserved in, whatever the time is now.
-
-    A breach closes one account for its window: the narrowest that has a limit. An account that is over its
-    limit is closed in any case.
-    """
+    """Move the four totals of the windows the attempt was reserved in, whatever the time is now."""
     if not (reserved or settled or forfeited or corrected):
         return
     grows = reserved + settled + forfeited + corrected
-    closing = _narrowest_limited(session, row) if breach else None
     over = f"(? > 0 AND admitted_limit_micro_usd IS NOT NULL AND {USED} + ? > admitted_limit_micro_usd)"
     for period, start_s in row.starts_s.items():
         names = (account_id(period, None), account_id(period, row.provider))
@@ -270,32 +265,17 @@ def book(
             "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
             "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
             "corrected_micro_usd = corrected_micro_usd + ?, "
-            f"breached = CASE WHEN account_id = ? OR {over} THEN 1 ELSE breached END, "
-            f"ever_breached = CASE WHEN account_id = ? OR {over} THEN 1 ELSE ever_breached END "
+            f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
+            f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
             "WHERE account_id IN (?, ?) AND time_zone = ? AND start_s = ?",
             (
                 *(reserved, settled, forfeited, corrected),
-                *(closing, grows, grows) * 2,
+                *(int(breach), grows, grows) * 2,
                 *names,
                 row.time_zone,
                 start_s,
             ),
         )
-
-
-def _narrowest_limited(session: Session, row: AttemptRow) -> str:
-    """Of the accounts the attempt was admitted under a limit of: the provider's before the total, the day's
-    before the month's."""
-    names = [account_id(period, provider) for provider in (row.provider, None) for period in Period]
-    for period, name in zip([*Period] * 2, names, strict=True):
-        limited = session.rows(
-            "SELECT 1 FROM ledger_windows WHERE account_id = ? AND time_zone = ? AND start_s = ? "
-            "AND admitted_limit_micro_usd IS NOT NULL",
-            (name, row.time_zone, row.starts_s[period]),
-        )
-        if limited:
-            return name
-    return names[0]
 
 
 def _alternative(row: AttemptRow, usage: Usage, *, served: bool) -> int | None:
