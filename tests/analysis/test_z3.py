@@ -89,8 +89,10 @@ class Formulas:
                 return names.limited_providers
             case "provider.down" | "provider.busy":
                 return names.providers
-            case "models.warm":
+            case "models.warm" | "models.capable":
                 return [model.key for model in self.models]
+            case "task.needs":
+                return names.needs
             case _:
                 return FACTS[fact].scale
 

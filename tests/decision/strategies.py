@@ -267,6 +267,8 @@ FACTS = st.fixed_dictionaries(
         "provider.down": _subsets(PROVIDERS),
         "provider.busy": _subsets(PROVIDERS),
         "models.warm": _subsets(CATALOGUE),
+        "models.capable": _subsets(CATALOGUE),
+        "task.needs": _subsets(("vision", "audio", "documents", "structured_output", "tools")),
         "clock.hour": st.sampled_from([0, 5, 6, 7, 8, 17, 18, 22, 23]),
         "clock.weekday": st.sampled_from(ORDERS["clock.weekday"]),
     }
