@@ -7,6 +7,7 @@ The checked policy goes into formulas word for word: no cubes, no cells, no sear
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from random import Random
@@ -348,7 +349,9 @@ def check_reachability(policy: Policy, where: str) -> int:
 @pytest.mark.parametrize("seed", range(4))
 def test_small_worlds(seed: int) -> None:
     """Proofs, reachability, and exposure of a change."""
-    for number, world in worlds(40, 7_000 + seed, cross=seed % 2 == 1):
+    for number, drawn in worlds(40, 7_000 + seed, cross=seed % 2 == 1):
+        # A set is encoded by the names that one policy mentions, so two are compared over closed lists.
+        world = replace(drawn, is_open=False)
         policy, where = world.engine(), f"world {number}\n{world.text()}{world.base}"
         check_proofs(policy, where)
         check_reachability(policy, where)
