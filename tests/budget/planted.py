@@ -188,9 +188,9 @@ def reset_by_last_write() -> None:
 def settled_twice() -> None:
     """A repeated settle charges again."""
 
-    def settle(session: Any, attempt_id: str, usage: Any, basis: Any, served: Any, stated: Any) -> Any:
+    def settle(session: Any, attempt_id: str, *how: Any, **more: Any) -> Any:
         row = charges.load(session, attempt_id)
-        outcome = _original["settle"](session, attempt_id, usage, basis, served, stated)
+        outcome = _original["settle"](session, attempt_id, *how, **more)
         if row.state is State.SETTLED:
             _original["book"](session, row, settled=row.charge_micro_usd, breach=False)
         return outcome
