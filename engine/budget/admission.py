@@ -21,8 +21,9 @@ def admit(session: Session, account: Account, window: Window, amount_micro_usd: 
         f"SELECT {USED}, breached FROM ledger_windows WHERE account_id = ? AND time_zone = ? AND start_s = ?",
         (account.account_id, window.time_zone, window.start_s),
     )
-    refusal = AccountClosed if breached else BudgetExceeded
-    raise refusal(account.account_id, limit, amount_micro_usd, max(0, limit - integer(used)))
+    if breached:  # nothing is left then, or a caller would ask for less and less
+        raise AccountClosed(account.account_id, limit, amount_micro_usd, 0)
+    raise BudgetExceeded(account.account_id, limit, amount_micro_usd, max(0, limit - integer(used)))
 
 
 def hold(session: Session, account: Account, window: Window, amount_micro_usd: int) -> bool:

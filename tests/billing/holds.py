@@ -26,6 +26,7 @@ from fractions import Fraction
 from math import ceil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from engine import EngineError, ModelRouter, TaskProfile
 from engine.budget import Ledger, Limits, open_ledger
@@ -135,9 +136,11 @@ async def place(answers: Callable[[], int], *, holds: str = "learnt") -> AsyncIt
         vendors.append(Metered(target, answers))
         return vendors[-1]
 
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as folder,
+        patch.dict(os.environ, ENGINE_STATE_DIR=folder),
+    ):
         ledger = open_ledger(state_dir=Path(folder), url=None, limits=Limits(), clock=ledger_clock(utc_now))
-        os.environ["ENGINE_STATE_DIR"] = folder
         async with ModelRouter.of(policy_of(holds), ledger=ledger, providers=make, dry_run=False) as router:
             router._reloader.planner.snapshot.provider("acme")
             yield Place(router, ledger, vendors[0])

@@ -127,8 +127,9 @@ STREAMED = (
     "real-then-less", "in-the-choice", "after-a-choice", "cut", "unreadable", "error-event",
     "error-event-first", "endless", "silent", "slow", "throttled", "broken",
 )  # fmt: skip
-ENDLESS = 3_000
-"""Pieces, three times the most that is ever asked for; then the stream stays open and nothing more comes."""
+ENDLESS = 300
+"""Pieces of ten words, three times the most that is ever asked for in all; then the stream stays open and
+nothing more comes."""
 
 CUT_INTO = ("none", "zeros-then-real", "started-then-real", "real-with-finish", "in-the-choice", "inside")
 """Streams that are cut at a random byte."""
@@ -252,7 +253,7 @@ def stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
             yield _event({"error": {"message": "overloaded", "type": "server_error", "code": 503}})
         case "endless":
             for piece in range(ENDLESS):
-                yield _chunk(f"more{piece} ")
+                yield _chunk(f"more{piece} " * 10)
         case "none" | "cut" | "slow" | "unreadable" | "silent":
             yield _chunk(None, "stop") + _DONE
         case _:
@@ -310,9 +311,9 @@ def messages_stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
         return
     yield _named({"type": "message_start", "message": _message(begun, [], None)})
     yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    pieces = ENDLESS if name == "endless" else asked.dice.choice((1, 3, 8))
-    for piece in range(pieces):
-        delta = {"type": "text_delta", "text": f"word{piece} "}
+    is_endless = name == "endless"
+    for piece in range(ENDLESS if is_endless else asked.dice.choice((1, 3, 8))):
+        delta = {"type": "text_delta", "text": f"word{piece} " * (10 if is_endless else 1)}
         yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
     if name == "error-event":
         yield _named({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})

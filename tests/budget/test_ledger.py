@@ -412,8 +412,9 @@ def test_a_breach_is_booked_whole_and_closes_the_account(open_ledger: OpenLedger
     outcome = ledger.settle(ledger.reserve(attempt("a", 1_000)), Usage(1_500))
     assert (outcome.charge_micro_usd, outcome.breach) == (1_500, True)
     assert spent_and_held(ledger) == (1_500, 0)
-    with pytest.raises(AccountClosed):
+    with pytest.raises(AccountClosed) as refused:
         ledger.reserve(attempt("b", 1))
+    assert refused.value.left_micro_usd == 0  # nothing, so that no caller asks again for a token less
     assert ledger.snapshot().accounts[0].closed
     assert ledger.left_micro_usd("north") == 0
     assert ledger.reopen("daily")
