@@ -136,9 +136,9 @@ def _read_files(path: Path, problems: Problems) -> dict[str, bytes] | None:
         if CATALOGUE not in names:
             misspelt = next((name for name in names if name.lower() in ("models.yml", CATALOGUE)), None)
             problems.add(messages.no_catalogue(_place(str(path)), misspelt))
-        _warn_of_overlooked(names, problems)
+        warn_of_overlooked(names, problems)
         files: dict[str, bytes] = {}
-        for name in _wanted(names):
+        for name in wanted_files(names):
             data = _read_file(name, root, problems)
             if data is not None:
                 files[name] = data
@@ -150,13 +150,14 @@ def _read_files(path: Path, problems: Problems) -> dict[str, bytes] | None:
         os.close(root)
 
 
-def _wanted(names: Iterable[str]) -> Iterator[str]:
+def wanted_files(names: Iterable[str]) -> Iterator[str]:
+    """Those names in a folder that belong to a policy."""
     for name in names:
         if name in (CATALOGUE, SETTINGS) or (name.endswith(".route") and not name.startswith(".")):
             yield name
 
 
-def _warn_of_overlooked(names: list[str], problems: Problems) -> None:
+def warn_of_overlooked(names: list[str], problems: Problems) -> None:
     """A guard in a file that is not read protects no one."""
     for name in names:
         stem, _, ending = name.lower().rpartition(".")
