@@ -19,7 +19,6 @@ from engine.config.catalogue import Provider
 from engine.environment import Environment
 from engine.execution.provider_factory import (
     address_of,
-    key_variable,
     make_provider,
     missing_variable,
     target_of,
@@ -117,7 +116,7 @@ def test_a_vendors_key_goes_to_the_vendors_address_only(row: ProviderApi) -> Non
     """Another server of the same API is not handed the vendor's key."""
     at_vendor = provider(row.name, "type: cloud")
     elsewhere = provider(row.name, "type: cloud\n    base_url: https://elsewhere.invalid/v1")
-    assert (key_variable(at_vendor), key_variable(elsewhere)) == (row.vendor_key_env, None)
+    assert (at_vendor.key_variable, elsewhere.key_variable) == (row.vendor_key_env, None)
 
 
 @pytest.mark.parametrize("row", VENDORS, ids=lambda row: row.name)

@@ -3,13 +3,14 @@ behind `diff`, a reload, the language server and whoever else takes an edit.
 
 It is exact within a stated amount of work, and what that did not decide counts as wider. A leak is a task
 for which a cloud model is in the new chain and was not in the old, a task that the old policy did not
-take, or another place that requests go to. Money is judged apart (`spending`).
+take, or another place that requests go to (`destinations`). Money is judged apart (`spending`).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.analysis.answer_text import facts_to_state, task_text
+from engine.analysis.destinations import other_destinations
 from engine.analysis.policy_diff import Comparison
 from engine.analysis.questions import Chains
 from engine.analysis.search import OutOfWork, Work, find
@@ -76,7 +77,10 @@ class _Judge:
     def judgement(self) -> Judgement:
         old, new = self._old, self._new
         comparison = Comparison(old, new)
-        leaks = [*map(Change, _places(old, new))]
+        leaks = [
+            *map(Change, other_destinations(old.catalogue, new.catalogue)),
+            *map(Change, _other_clock(old, new, comparison.space)),
+        ]
         spending = [*map(Change, limits_and_prices(old, new))]
         undecided: list[str] = []
         is_leak_undecided = False
@@ -171,21 +175,12 @@ def _as_limited(old: Policy, new: Policy, space: Space) -> Box:
     return {number: 1 for number, axis in enumerate(space.axes) if axis.fact == fact and axis.element in gone}
 
 
-def _places(old: Policy, new: Policy) -> Iterator[str]:
-    """Other places that requests go to, as the catalogues say it."""
-    known = {provider.name: provider for provider in old.catalogue.providers}
-    for provider in new.catalogue.providers:
-        before = known.get(provider.name)
-        if provider.locality == "cloud" and (before is None or before.locality == "local"):
-            yield f"{provider.name} is a cloud provider now"
-        if before is None:
-            if provider.networks:
-                yield f"{provider.name} may be in more networks"
-            continue
-        if (provider.base_url, provider.base_url_env) != (before.base_url, before.base_url_env):
-            yield f"{provider.name} has another address"
-        if {*provider.networks} - {*before.networks}:
-            yield f"{provider.name} may be in more networks"
+def _other_clock(old: Policy, new: Policy, space: Space) -> Iterator[str]:
+    """The rules' clock in another time zone: an hour that they keep home is another instant."""
+    before, after = old.settings.budgets.time_zone, new.settings.budgets.time_zone
+    clock = {INDEX["clock.hour"], INDEX["clock.weekday"]}
+    if before != after and any(axis.fact in clock for axis in space.axes):
+        yield f"the clock of the rules is {after}'s now, and was {before}'s"
 
 
 def _new_boxes(old: Policy, new: Policy, space: Space) -> Iterator[tuple[str, str, Box]]:

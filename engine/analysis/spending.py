@@ -19,8 +19,12 @@ def limits_and_prices(old: Policy, new: Policy) -> Iterator[str]:
     budgets, before = new.settings.budgets, old.settings.budgets
     yield from _raised("daily", before.daily, budgets.daily)
     yield from _raised("monthly", before.monthly, budgets.monthly)
-    if (before.holds, budgets.holds) == ("bytes", "learnt"):
+    if not before.learns_holds and budgets.learns_holds:
         yield "holds are made by what was learnt now"
+    if before.time_zone != budgets.time_zone and before.limits:
+        yield f"the days of the budget begin in {budgets.time_zone} now, and began in {before.time_zone}"
+    if budgets.max_output > before.max_output:
+        yield f"an answer may have {budgets.max_output:,} tokens unasked, and had {before.max_output:,}"
     known = {(model.provider, model.id): model for model in old.catalogue.models}
     for model in new.catalogue.models:
         namesake = known.get((model.provider, model.id))

@@ -102,6 +102,15 @@ class Provider:
     on_abort: OnAbort
     span: Span = span_field()
 
+    @property
+    def key_variable(self) -> str | None:
+        """The variable that holds the key. A vendor's own variable is read for the vendor's own address
+        only."""
+        if self.api_key_env:
+            return self.api_key_env
+        at_vendor = self.locality == "cloud" and not self.base_url and not self.base_url_env
+        return APIS[self.api].vendor_key_env if at_vendor else None
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:

@@ -26,6 +26,11 @@ from engine.language.vocabulary import CLOUD_USAGES
 
 Holds = Literal["bytes", "learnt"]
 
+MAX_OUTPUT = 1000
+"""Tokens of output for whoever asks for no other limit."""
+SMALL_LIMIT_USD = 1
+"""Under so small a limit, one call that costs more than was learnt is too much: bytes are held."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -88,6 +93,25 @@ class Budgets:
     time_zone: str
     holds: Holds | None = None
     default_max_output: int | None = None
+
+    @property
+    def max_output(self) -> int:
+        """Tokens of output for a request that gives no limit."""
+        return self.default_max_output or MAX_OUTPUT
+
+    @property
+    def limits(self) -> tuple[Decimal, ...]:
+        """Every limit that is written, in US dollars."""
+        windows = (self.daily, self.monthly)
+        totals = [window.total_usd for window in windows if window.total_usd is not None]
+        return (*totals, *(limit for window in windows for limit in window.per_provider.values()))
+
+    @property
+    def learns_holds(self) -> bool:
+        """Whether holds are made by what was learnt: as written, else when no limit is under a dollar."""
+        if self.holds is not None:
+            return self.holds == "learnt"
+        return min(self.limits, default=SMALL_LIMIT_USD) >= SMALL_LIMIT_USD
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from engine.budget import FREE, Limits, Rates, TokenPrices
 from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
+from engine.config.settings import SMALL_LIMIT_USD
 from engine.environment import Environment
 from engine.execution.provider_factory import (
     Given,
@@ -27,11 +28,6 @@ from engine.policy import Policy
 from engine.providers.base import Permit, Provider, Target, Timeouts
 
 DEADLINE_S = 120.0
-MAX_OUTPUT = 1000
-"""Tokens of output for whoever asks for no other limit."""
-SMALL_LIMIT_USD = 1
-"""Under so small a limit, one call that costs more than was learnt is too much: bytes are held."""
-
 
 _USUAL = Timeouts()
 CONNECT_S, FIRST_TOKEN_S, IDLE_S, LOAD_S = (
@@ -194,7 +190,7 @@ class PolicySnapshot:
     @cached_property
     def default_max_output(self) -> int:
         """Tokens of output for a request that gives no limit."""
-        return self.policy.settings.budgets.default_max_output or MAX_OUTPUT
+        return self.policy.settings.budgets.max_output
 
     @cached_property
     def learns_holds(self) -> bool:

@@ -62,14 +62,6 @@ def _address(configured: Configured, environment: Environment) -> tuple[str | No
     return url, "default" if url else configured.base_url_env or "base_url"
 
 
-def key_variable(configured: Configured) -> str | None:
-    """The variable that holds the key. A vendor's own variable is read for the vendor's own address only."""
-    if configured.api_key_env:
-        return configured.api_key_env
-    at_vendor = configured.locality == "cloud" and not configured.base_url and not configured.base_url_env
-    return APIS[configured.api].vendor_key_env if at_vendor else None
-
-
 def missing_variable(configured: Configured, environment: Environment) -> str | None:
     """The variable without which the provider cannot be called: for its address, or for a cloud provider's
     key."""
@@ -77,7 +69,7 @@ def missing_variable(configured: Configured, environment: Environment) -> str | 
         return configured.base_url_env
     if configured.locality == "local":
         return None
-    variable = key_variable(configured)
+    variable = configured.key_variable
     return variable if variable and not environment.value(variable) else None
 
 
@@ -85,7 +77,7 @@ def make_provider(
     configured: Configured, target: Target, environment: Environment, monotonic: Callable[[], float]
 ) -> Provider:
     """The adapter for this provider's API. It loads its SDK and opens connections when it first sends."""
-    value = environment.value(key_variable(configured))
+    value = environment.value(configured.key_variable)
     key = Secret(value) if value else None
     adapter: Callable[..., Provider] = resolve_name(APIS[configured.api].adapter)
     return adapter(target, api_key=key, clock=monotonic)

@@ -96,7 +96,10 @@ def test_what_policies_yaml_opens_is_a_leak(before: str, after: str, leak: str) 
     ("before", "after", "leak"),
     [
         ("https://far.example", "https://near.example", "far has another address"),
+        ("base_url: https", "base_url_env: THERE\n    base_url: https", "far has another address"),
+        ("api: ollama", "api: openai\n    base_url: http://127.0.0.1:11434", "house has another address"),
         ("type: local\n", "type: local\n    networks: [10.0.0.0/8]\n", "house may be in more networks"),
+        ("api: openai", "api: openai\n    api_key_env: OTHER", "far is sent another key, the one in OTHER"),
     ],
 )
 def test_where_models_yaml_sends_to_is_a_leak(before: str, after: str, leak: str) -> None:
@@ -110,6 +113,44 @@ def test_a_model_that_goes_to_another_provider_is_a_leak() -> None:
     assert leaks == ["other is a cloud provider now", "`gpt` may get the task type=qa mode=abroad"]
 
 
+LOCAL_AS_WELL = MODELS.replace(
+    "  far:",
+    """  door:
+    type: local
+    api: ollama
+    base_url: http://127.0.0.1:4000
+    models: [{id: other, max_context: 9, quality_tier: low, latency_tier: low}]
+  far:""",
+)
+
+
+def test_a_local_provider_where_none_was_is_a_leak() -> None:
+    """Its port may lead anywhere; at an address that a local provider has it is none."""
+    leaks, _ = judged(policy_of(), policy_of(models=LOCAL_AS_WELL))
+    assert leaks == ["door is a local provider at an address that none had"]
+    beside = LOCAL_AS_WELL.replace("    base_url: http://127.0.0.1:4000\n", "")
+    assert judged(policy_of(), policy_of(models=beside)) == ([], [])
+
+
+def test_a_cloud_provider_that_is_called_local_is_a_leak() -> None:
+    """No task gets another model by it; no guard for the cloud holds for it any more."""
+    near = MODELS.replace("https://far.example", "http://127.0.0.1:4000")
+    called_local = near.replace("type: cloud", "type: local").replace("type: paid, ", "")
+    leaks, _ = judged(policy_of(models=near), policy_of(models=called_local))
+    assert leaks == ["far is a local provider now, and no rule for the cloud holds for it"]
+
+
+def test_another_time_zone_is_a_leak_where_rules_ask_the_clock() -> None:
+    """Night is at another time; the budget's days are money."""
+    berlin = POLICIES.replace("budgets: {", "budgets: {time_zone: Europe/Berlin, ")
+    money = "the days of the budget begin in Europe/Berlin now, and began in UTC"
+    assert judged(policy_of(), policy_of(policies=berlin)) == ([], [money])
+    routes = ROUTES.replace("has pii", "is empty and clock.hour in 22..6")
+    leaks, spending = judged(policy_of(routes=routes), policy_of(policies=berlin, routes=routes))
+    assert leaks == ["the clock of the rules is Europe/Berlin's now, and was UTC's"]
+    assert spending == [money]
+
+
 _UNLIMITED = POLICIES.replace(", per_provider: {far: 2}", "")
 
 
@@ -121,6 +162,12 @@ _UNLIMITED = POLICIES.replace(", per_provider: {far: 2}", "")
         ("{far: 2}", "{far: 3}", "the daily limit of far is higher, $3 instead of $2"),
         (", per_provider: {far: 2}", "", "the daily limit of far is gone, it was $2"),
         ("holds: bytes", "holds: learnt", "holds are made by what was learnt now"),
+        (", holds: bytes", "", "holds are made by what was learnt now"),
+        (
+            "holds: bytes",
+            "holds: bytes, default_max_output: 2000",
+            "an answer may have 2,000 tokens unasked, and had 1,000",
+        ),
     ],
 )
 def test_limits_that_rise_are_money_and_no_leak(before: str, after: str, spending: str) -> None:
