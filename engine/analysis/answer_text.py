@@ -5,9 +5,16 @@ A witness is its facts, a region the conditions that describe it; either can be 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 
 from engine.analysis.space import Axis, Box, Space
+from engine.decision.condition_text import (
+    Stretch,
+    class_of,
+    condition_name,
+    names_condition,
+    numbers_condition,
+    set_condition,
+)
 from engine.decision.cubes import OTHER
 from engine.decision.facts import DEFAULTS, Facts, format_value
 from engine.language.checked_policy import FactValue
@@ -29,11 +36,9 @@ from engine.language.syntax_tree import (
     Text,
     Word,
 )
-from engine.language.vocabulary import FACTS, GIVEN, TERMS, WEEKDAYS, Fact, Kind
-from engine.language.wording import written_name
+from engine.language.vocabulary import FACTS, GIVEN, Fact, Kind
 
 _NOWHERE = Source("", "").span(0, 0)
-_NEVER_BARE = {"not", "any", "all", "empty", *TERMS}
 
 
 # --- A task ---------------------------------------------------------------------------------------------
@@ -90,7 +95,7 @@ def _given(name: str, value: FactValue) -> Iterator[Given]:
 
 
 def _name(name: str) -> Word | Text:
-    return Text(name, _NOWHERE) if name in _NEVER_BARE else Word(name, _NOWHERE)
+    return Word(name, _NOWHERE) if condition_name(name) == name else Text(name, _NOWHERE)
 
 
 # --- A set of tasks -------------------------------------------------------------------------------------
@@ -133,21 +138,8 @@ def is_expressible(space: Space, box: Box) -> bool:
 
 def _set_condition(fact: str, axes: Sequence[tuple[Axis, int]]) -> str:
     cells_of = {axis.element: cells for axis, cells in axes if axis.element is not None}
-    others = cells_of.pop(OTHER, None)
-    present = [written_name(element) for element, cells in cells_of.items() if cells == 2]
-    absent = [written_name(element) for element, cells in cells_of.items() if cells == 1]
-    if others == 1:
-        return f"{fact} is empty"
-    parts = [f"{fact} is not empty"] if others == 2 else []
-    if present:
-        parts.append(f"{fact} has {_one_or_all(present, 'all')}")
-    if absent:
-        parts.append(f"not {fact} has {_one_or_all(absent, 'any')}")
-    return " and ".join(parts)
-
-
-def _one_or_all(names: Sequence[str], word: str) -> str:
-    return names[0] if len(names) == 1 else f"{word} [{', '.join(names)}]"
+    present = [element for element, cells in cells_of.items() if cells == 2]
+    return set_condition(fact, present, [element for element, cells in cells_of.items() if cells == 1])
 
 
 def _condition(fact: Fact, axis: Axis, cells: int, closed: tuple[str, ...] | None) -> str:
@@ -156,68 +148,11 @@ def _condition(fact: Fact, axis: Axis, cells: int, closed: tuple[str, ...] | Non
         case Kind.FLAG:
             return fact.name if axis.values[chosen[0]] else f"not {fact.name}"
         case Kind.NAME | Kind.ORDERED:
-            return _names_condition(fact, axis, chosen, closed)
-        case Kind.HOUR:
-            return _hours_condition(fact, axis, chosen)
+            mentioned = {name: cell for cell, name in enumerate(axis.values) if cell != axis.others}
+            is_in = {name: cell in chosen for name, cell in mentioned.items()}
+            return names_condition(fact, class_of(is_in, axis.others in chosen, closed), closed)
         case _:
-            stretches = [_stretch(fact, axis, first, last) for first, last in _runs(chosen)]
-            return stretches[0] if len(stretches) == 1 else f"({' or '.join(stretches)})"
-
-
-def _names_condition(fact: Fact, axis: Axis, chosen: Sequence[int], closed: tuple[str, ...] | None) -> str:
-    """One cell stands for all names that nobody mentions: the rest of a closed list, or whatever may come."""
-    mentioned = {value: cell for cell, value in enumerate(axis.values) if cell != axis.others}
-    if closed is None:
-        names = [name for name, cell in mentioned.items() if cell in chosen]
-        left_out = [name for name, cell in mentioned.items() if cell not in chosen]
-        if axis.others in chosen:
-            return _membership(fact.name, left_out, inside=False)
-        return _membership(fact.name, names, inside=True)
-    is_in = [mentioned.get(name, axis.others) in chosen for name in closed]
-    names = [name for name, inside in zip(closed, is_in, strict=True) if inside]
-    left_out = [name for name, inside in zip(closed, is_in, strict=True) if not inside]
-    if fact.kind is Kind.ORDERED and len(names) > 2 and (ends := _ends_of_run(fact, is_in)) is not None:
-        return f"{fact.name} in {closed[ends[0]]}..{closed[ends[1]]}"
-    if len(left_out) == 1 and len(names) > 1:
-        return _membership(fact.name, left_out, inside=False)
-    if len(left_out) < len(names) // 2:
-        return _membership(fact.name, left_out, inside=False)
-    return _membership(fact.name, names, inside=True)
-
-
-def _membership(fact: str, names: Sequence[str], *, inside: bool) -> str:
-    names = [written_name(name) for name in names]
-    if len(names) == 1:
-        return f"{fact} is {'' if inside else 'not '}{names[0]}"
-    return f"{fact} {'' if inside else 'not '}in [{', '.join(names)}]"
-
-
-def _ends_of_run(fact: Fact, is_in: Sequence[bool]) -> tuple[int, int] | None:
-    """The first and last place of one unbroken run; weekdays go round."""
-    size = len(is_in)
-    starts = [place for place in range(size) if is_in[place] and not is_in[place - 1]]
-    ends = [place for place in range(size) if is_in[place] and not is_in[(place + 1) % size]]
-    if len(starts) != 1 or (starts[0] > ends[0] and fact.scale != WEEKDAYS):
-        return None
-    return starts[0], ends[0]
-
-
-def _hours_condition(fact: Fact, axis: Axis, chosen: Sequence[int]) -> str:
-    """`in 22..6` begins with its first hour and ends before its last; it may go round midnight."""
-    begins = [int(value) for value, _ in axis.edges]
-    ends = [*begins[1:], 24]
-    runs = [(begins[first], ends[last]) for first, last in _runs(list(chosen))]
-    if len(runs) > 1 and runs[0][0] == 0 and runs[-1][1] == 24:
-        runs = [(runs[-1][0], runs[0][1]), *runs[1:-1]]
-    parts = []
-    for begin, end in runs:
-        if begin == 0:
-            parts.append(f"{fact.name} < {end}")
-        elif end == 24:
-            parts.append(f"{fact.name} >= {begin}")
-        else:
-            parts.append(f"{fact.name} in {begin}..{end}")
-    return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+            return numbers_condition(fact, [_stretch(axis, first, last) for first, last in _runs(chosen)])
 
 
 def _runs(cells: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -230,26 +165,7 @@ def _runs(cells: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield first, last
 
 
-def _stretch(fact: Fact, axis: Axis, first: int, last: int) -> str:
-    parts = []
-    is_whole = fact.kind is not Kind.PERCENT
-    if first > 0:
-        value, side = axis.edges[first]
-        # Whoever wrote `> 32k` meant 32,001 and up.
-        if is_whole and value % 1000 == 1 and value > 1:
-            parts.append(f"{fact.name} > {_number(value - 1, is_whole)}")
-        else:
-            parts.append(f"{fact.name} {'>' if side else '>='} {_number(value, is_whole)}")
-    if last + 1 < len(axis.edges):
-        value, side = axis.edges[last + 1]
-        if is_whole and value % 1000:
-            parts.append(f"{fact.name} <= {_number(value - 1, is_whole)}")
-        else:
-            parts.append(f"{fact.name} {'<=' if side else '<'} {_number(value, is_whole)}")
-    return " and ".join(parts)
-
-
-def _number(value: int | Decimal, is_whole: bool) -> str:
-    if not is_whole:
-        return format_value(Decimal(value))
-    return f"{value // 1000}k" if value and value % 1000 == 0 else str(value)
+def _stretch(axis: Axis, first: int, last: int) -> Stretch:
+    return Stretch(
+        axis.edges[first] if first else None, axis.edges[last + 1] if last + 1 < len(axis.edges) else None
+    )

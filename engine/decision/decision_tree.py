@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from engine.config.catalogue import Model
 from engine.decision.compiler import CompiledPolicy
+from engine.decision.condition_text import set_title
+from engine.decision.cubes import OTHER
 from engine.decision.evaluator import rank
 from engine.decision.facts import INDEX, Facts
-from engine.decision.partitions import Branch, Question, bits_of, set_title
+from engine.decision.partitions import Branch, Question, bits_of, set_reading
+from engine.language.vocabulary import FACTS, Kind
 
 MOST_NODES = 50_000
 """Nodes that are kept; a path beyond them is still found, but not remembered."""
@@ -58,13 +61,15 @@ class DrawnNode:
     """A node of the reduced tree: branches with the same subtree are one, with all their labels.
 
     `number` identifies the node: what is drawn twice is one node. Elements of a set that lead the same way
-    are asked together; `elements` is empty for a single-valued fact.
+    are asked together; `elements` is empty for a single-valued fact. `conditions` say exactly who takes each
+    branch, as a policy would say it.
     """
 
     number: int
     fact: str
     elements: tuple[str, ...]
     branches: tuple[tuple[tuple[str, ...], "DrawnNode | DrawnLeaf"], ...]
+    conditions: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -99,10 +104,15 @@ class DecisionTree:
         """The questions that lead these facts to their leaf, in the order they are asked."""
         steps = []
         node = self.root
+        has_some: set[str] = set()
         while isinstance(node, Node):
             question = node.question
             cell = question.answer(facts[INDEX[question.fact]])
-            steps.append(Step(question, question.branches[cell]))
+            # Whether a set is empty is no question any more once an element of it was found.
+            if question.element != OTHER or question.fact not in has_some:
+                steps.append(Step(question, question.branches[cell]))
+            if question.element is not None and cell:
+                has_some.add(question.fact)
             node = self.child(node, cell)
         return steps
 
@@ -212,30 +222,42 @@ class _Drawing:
             merged.setdefault(drawn.number, ([], drawn))[0].append(branch.cell)
         if len(merged) == 1:
             return next(iter(merged.values()))[1]
-        branches = tuple((question.labels(cells), child) for cells, child in merged.values())
+        readings = [question.reads(cells) for cells, _ in merged.values()]
+        children = [child for _, child in merged.values()]
         elements: tuple[str, ...] = () if question.element is None else (question.element,)
-        following = branches[0][1]
+        following = children[0]
         if (
             elements
             and isinstance(following, DrawnNode)
             and following.fact == question.fact
             and following.elements
         ):
-            (no, otherwise), (yes, present) = following.branches
-            if present is branches[1][1]:
-                elements, branches = elements + following.elements, ((no, otherwise), (yes, present))
+            otherwise, present = (child for _, child in following.branches)
+            if present is children[1]:
+                elements, children = elements + following.elements, [otherwise, present]
+                readings = [set_reading(question.fact, elements, [cell]) for cell in (0, 1)]
+        branches = tuple((each.labels, child) for each, child in zip(readings, children, strict=True))
         key = (question.fact, elements, tuple((labels, child.number) for labels, child in branches))
-        drawn_node = DrawnNode(len(self._unique), question.fact, elements, branches)
+        conditions = tuple(each.condition for each in readings)
+        drawn_node = DrawnNode(len(self._unique), question.fact, elements, branches, conditions)
         return self._unique.setdefault(key, drawn_node)
 
 
-def _rank(question: Question) -> tuple[int, int, int, str]:
+_NUMBERS = (Kind.TOKENS, Kind.PERCENT, Kind.HOUR, Kind.BUCKET)
+
+
+def _rank(question: Question) -> tuple[int, int, int, bool, str]:
     """Names first, those that most cubes turn on before the others; then elements of sets; then numbers,
-    coarse before fine."""
-    touched = -question.touched.bit_count()
-    if question.between is not None:
-        return 2, len(question.branches), touched, question.title
-    return (0 if question.element is None else 1), touched, len(question.branches), question.title
+    coarse before fine.
+
+    INVARIANT: what nobody mentions is asked for after all other elements of its set (see `set_title`). No
+    cube turns on it that does not turn on each of them.
+    """
+    touched, is_last = -question.touched.bit_count(), question.element == OTHER
+    if FACTS[question.fact].kind in _NUMBERS:
+        return 2, len(question.branches), touched, is_last, question.title
+    kind = 0 if question.element is None else 1
+    return kind, touched, len(question.branches), is_last, question.title
 
 
 def _up_to_first(live: int, settled: int) -> int:

@@ -7,13 +7,21 @@ is the bits of one int, so a decision is an AND of one mask a column, exact and 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from engine.decision.cubes import LOWEST, OTHER, Cube, Edge, Interval, NameSet
+from engine.decision.condition_text import (
+    Stretch,
+    class_of,
+    names_condition,
+    number_labels,
+    numbers_condition,
+    set_condition,
+    set_title,
+)
+from engine.decision.cubes import OTHER, Cube, Interval, NameSet
 from engine.decision.facts import INDEX
-from engine.language.vocabulary import FACTS, GIVEN, Kind
+from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Kind
 
 MOST_REMEMBERED = 65_536
 """Values of one set fact, and combinations of cells, that are remembered before the memory starts afresh."""
@@ -57,12 +65,12 @@ class Question:
     """What one node of the decision tree asks: a single-valued fact, or whether a set has an element.
 
     `masks[cell]` are the cubes that survive each branch, `touched` those that the question bears on.
-    `between` says how a run of neighbouring cells of a number reads; it is None for everything else.
+    `reads` says how some branches read that lead the same way.
     """
 
     fact: str
     element: str | None
-    between: Callable[[int, int], str] | None
+    reads: Callable[[Sequence[int]], "Reading"]
     branches: tuple[Branch, ...]
     masks: tuple[int, ...]
     touched: int
@@ -72,19 +80,21 @@ class Question:
     def title(self) -> str:
         return self.fact if self.element is None else set_title(self.fact, (self.element,))
 
-    def labels(self, cells: Sequence[int]) -> tuple[str, ...]:
-        """How these branches read together, in order; neighbouring cells of a number as one stretch."""
-        if self.between is None:
-            return tuple(self.branches[cell].label for cell in cells)
-        ends = [cell for cell in cells if cell + 1 not in cells]
-        starts = [cell for cell in cells if cell - 1 not in cells]
-        return tuple(self.between(first, last) for first, last in zip(starts, ends, strict=True))
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an edge of the tree reads: behind the name of its fact, and as a condition to be pasted into a
+    policy. Both say exactly which tasks take it."""
+
+    labels: tuple[str, ...]
+    condition: str
 
 
-def set_title(fact: str, elements: Sequence[str]) -> str:
-    """`task.labels has pii`, `task.labels has any of pii, secret`."""
-    names = ["any other" if element == OTHER else element for element in elements]
-    return f"{fact} has {names[0]}" if len(names) == 1 else f"{fact} has any of {', '.join(names)}"
+def set_reading(fact: str, elements: Sequence[str], cells: Sequence[int]) -> Reading:
+    """The answer to whether a set has some of these elements: no (0) or yes (1)."""
+    if 1 in cells:
+        return Reading(("yes",), set_title(fact, elements))
+    return Reading(("no",), set_condition(fact, (), elements))
 
 
 class Column:
@@ -141,6 +151,7 @@ class NameColumn(Column):
             closed = ("yes", "no")
         mentioned = {name for _, names in constraints for name in names.members}
         self.names = sorted(mentioned) if closed is None else [name for name in closed if name in mentioned]
+        self._closed = closed
         self._others = None if closed is None else [name for name in closed if name not in mentioned]
         other = len(self.names)
         cells: dict[Any, int] = {name: cell for cell, name in enumerate(self.names)}
@@ -165,17 +176,15 @@ class NameColumn(Column):
         self.mask = self.masks.__getitem__
 
     def questions(self) -> Sequence[Question]:
-        labels = list(self.names)
-        if self._others is None or len(self._others) > 3:
-            labels.append("other")
-        elif self._others:
-            labels.append(" or ".join(self._others))
-        branches = tuple(Branch(cell, label) for cell, label in enumerate(labels))
-        return [
-            Question(
-                self.fact, None, None, branches, tuple(self.masks[: len(labels)]), self.touched, self.lookup
-            )
-        ]
+        cells = range(len(self.names) + (self._others is None or bool(self._others)))
+        branches = tuple(Branch(cell, " or ".join(self._reads([cell]).labels)) for cell in cells)
+        masks = tuple(self.masks[: len(cells)])
+        return [Question(self.fact, None, self._reads, branches, masks, self.touched, self.lookup)]
+
+    def _reads(self, cells: Sequence[int]) -> Reading:
+        is_in = {name: cell in cells for cell, name in enumerate(self.names)}
+        some = class_of(is_in, len(self.names) in cells, self._closed)
+        return Reading(some.labels, names_condition(FACTS[self.fact], some, self._closed))
 
 
 class NumberColumn(Column):
@@ -183,21 +192,23 @@ class NumberColumn(Column):
 
     def __init__(self, fact: str, constraints: Sequence[tuple[int, Interval]], full: int) -> None:
         self.fact, self.position = fact, INDEX[fact]
-        ends: set[Edge] = set()
-        for _, interval in constraints:
-            ends.update(edge for edge in interval if edge is not None and edge != LOWEST)
-        self.edges = sorted(ends)
-        cell_from = {edge: cell for cell, edge in enumerate(self.edges, start=1)} | {LOWEST: 0}
-        starts: list[list[int]] = [[] for _ in range(len(self.edges) + 1)]
-        stops: list[list[int]] = [[] for _ in range(len(self.edges) + 1)]
-        for bit, interval in constraints:
-            starts[cell_from[interval.low]].append(bit)
-            if interval.high is not None:
-                stops[cell_from[interval.high]].append(bit)
+        ends = {edge for _, interval in constraints for edge in interval if edge is not None}
+        highest = HIGHEST.get(FACTS[fact].kind)
+        top = None if highest is None else (highest + 1, 0)
+        # Below the first edge and above the last there are values: no cell is empty.
+        self.edges = sorted(edge for edge in ends if edge > (0, 0) and (top is None or edge < top))
+        cell_from = {edge: cell for cell, edge in enumerate(self.edges, start=1)}
+        beyond = len(self.edges) + 1
+        starts: list[list[int]] = [[] for _ in range(beyond + 1)]
+        stops: list[list[int]] = [[] for _ in range(beyond + 1)]
+        for bit, (low, high) in constraints:
+            starts[0 if low <= (0, 0) else cell_from.get(low, beyond)].append(bit)
+            if high is not None:
+                stops[0 if high <= (0, 0) else cell_from.get(high, beyond)].append(bit)
         self.touched = mask_of(bit for bit, _ in constraints)
         alive = full & ~self.touched
         self.masks = []
-        for began, ended in zip(starts, stops, strict=True):
+        for began, ended in zip(starts[:beyond], stops[:beyond], strict=True):
             alive = (alive | mask_of(began)) & ~mask_of(ended)
             self.masks.append(alive)
         below = [value for value, side in self.edges if side == 0]
@@ -211,31 +222,23 @@ class NumberColumn(Column):
         self.mask = self.masks.__getitem__
 
     def questions(self) -> Sequence[Question]:
-        branches = tuple(Branch(cell, self._label(cell, cell)) for cell in range(len(self.masks)))
+        cells = range(len(self.masks))
+        branches = tuple(Branch(cell, " or ".join(self._reads([cell]).labels)) for cell in cells)
         return [
-            Question(self.fact, None, self._label, branches, tuple(self.masks), self.touched, self.lookup)
+            Question(self.fact, None, self._reads, branches, tuple(self.masks), self.touched, self.lookup)
         ]
 
-    def _label(self, first_cell: int, last_cell: int) -> str:
-        """`< 8192`, `8192..32767`, `>= 100%`."""
-        whole = FACTS[self.fact].kind is not Kind.PERCENT
-        low = self.edges[first_cell - 1] if first_cell else None
-        high = self.edges[last_cell] if last_cell < len(self.edges) else None
-        if low is None and high is None:
-            return "any"
-        if whole:
-            last = None if high is None else int(high[0]) - 1
-            first = 0 if low is None else int(low[0])
-            if last is None:
-                return f">= {first}"
-            return str(first) if first == last else f"<= {last}" if low is None else f"{first}..{last}"
-        parts = [] if low is None else [f"{'>=' if low[1] == 0 else '>'} {_percent(low[0])}"]
-        parts += [] if high is None else [f"{'<' if high[1] == 0 else '<='} {_percent(high[0])}"]
-        return " and ".join(parts)
-
-
-def _percent(value: int | Decimal) -> str:
-    return f"{Decimal(value):f}%"
+    def _reads(self, cells: Sequence[int]) -> Reading:
+        firsts = [cell for cell in cells if cell - 1 not in cells]
+        lasts = [cell for cell in cells if cell + 1 not in cells]
+        stretches = [
+            Stretch(
+                self.edges[first - 1] if first else None, self.edges[last] if last < len(self.edges) else None
+            )
+            for first, last in zip(firsts, lasts, strict=True)
+        ]
+        fact = FACTS[self.fact]
+        return Reading(number_labels(fact, stretches), numbers_condition(fact, stretches))
 
 
 class SetColumn(Column):
@@ -298,7 +301,13 @@ class SetColumn(Column):
             masks = (self._full & ~wanting, self._full & ~rejecting)
             questions.append(
                 Question(
-                    self.fact, element, None, branches, masks, wanting | rejecting, self._membership(element)
+                    self.fact,
+                    element,
+                    partial(set_reading, self.fact, (element,)),
+                    branches,
+                    masks,
+                    wanting | rejecting,
+                    self._membership(element),
                 )
             )
         return questions

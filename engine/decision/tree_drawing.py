@@ -31,8 +31,11 @@ def json_values(root: Drawn, scale: int) -> dict[str, Any]:
             case DrawnLeaf(number, leaf):
                 scores = [float(Decimal(total).scaleb(-scale)) for total in leaf.totals]
                 nodes.append({"id": number, "chain": [model.key for model in leaf.chain], "scores": scores})
-            case DrawnNode(number, fact, _, branches):
-                ways = [{"labels": list(labels), "to": child.number} for labels, child in branches]
+            case DrawnNode(number, fact, _, branches, conditions):
+                ways = [
+                    {"labels": list(labels), "condition": condition, "to": child.number}
+                    for (labels, child), condition in zip(branches, conditions, strict=True)
+                ]
                 nodes.append({"id": number, "question": node.title, "fact": fact, "branches": ways})
     return {"version": 1, "root": root.number, "nodes": nodes}
 

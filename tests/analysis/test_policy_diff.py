@@ -11,8 +11,8 @@ import pytest
 from engine.analysis.answer_text import conditions
 from engine.analysis.policy_diff import Difference, Region, compare
 from tests.analysis.small_worlds import SmallWorld, changed_world, facts_of, worlds
+from tests.reference.conditions import meaning
 from tests.reference.interpreter import Policy, all_facts, decide
-from tests.reference.reader import Meaning, Reader
 
 
 def cloud_of(policy: Policy, chain: tuple[str, ...]) -> set[str]:
@@ -24,14 +24,6 @@ def cloud_of(policy: Policy, chain: tuple[str, ...]) -> set[str]:
 def printed(region: Region, difference: Difference) -> str:
     """The condition of a region, as text and JSON print it."""
     return " and ".join(text for _, text in conditions(difference.space, region.box))
-
-
-def meaning(condition: str) -> Meaning:
-    """What a condition means to the reference, which reads it as it would in a policy."""
-    reader = Reader(set(), set())
-    reader.read(f"forbid region: any{f' when {condition}' if condition else ''}\n")
-    (rule,) = reader.rules
-    return rule.when
 
 
 def pairs(count: int, seed: int) -> list[tuple[int, SmallWorld, SmallWorld]]:

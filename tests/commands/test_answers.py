@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.decision.decision_tree import DrawnNode
-from engine.decision.facts import DEFAULTS, INDEX
 from engine.policy import load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
 from tests.decision.read_back import read_back
@@ -144,54 +142,6 @@ def _is_json(out: str) -> None:
 
 
 CHECKS = {"text": _is_text, "mermaid": _is_mermaid, "dot": _is_dot, "svg": _is_svg, "json": _is_json}
-
-
-def test_a_walk_through_the_drawn_tree_ends_where_the_decision_does() -> None:
-    """The picture is the policy: for random tasks, the labels that fit lead to the chain that is decided."""
-    policy = load_or_raise(Path(DEFAULT))
-    at_rest = ("budget.", "provider.", "models.", "task.bucket", "task.needs", "clock.")
-    root = policy.tree.drawn(
-        {fact: DEFAULTS[place] for fact, place in INDEX.items() if fact.startswith(at_rest)}
-    )
-    rng = Random(9)
-    for _ in range(300):
-        facts = DEFAULTS._replace(
-            task_type=rng.choice(policy.names.task_types or ()),
-            criticality=rng.choice(["low", "medium", "high", "critical"]),
-            latency_sensitivity=rng.choice(["low", "high"]),
-            budget_sensitivity=rng.choice(["low", "high"]),
-            mode=rng.choice(list(policy.names.modes)),
-            context_size=rng.choice([0, 6250, 6251, 9000, 40_000, 2_000_000]),
-            labels=frozenset(rng.sample(["pii", "secret"], rng.randint(0, 2))),
-        )
-        node = root
-        while isinstance(node, DrawnNode):
-            value = facts[INDEX[node.fact]]
-            branches = [
-                labels for labels, _ in node.branches if any(_fits(label, value, node) for label in labels)
-            ]
-            assert len(branches) == 1, (node.title, node.branches, value)
-            node = next(child for labels, child in node.branches if labels is branches[0])
-        assert [model.key for model in node.leaf.chain] == [
-            model.key for model in policy.evaluator.decide(facts).chain
-        ]
-
-
-def _fits(label: str, value: object, node: DrawnNode) -> bool:
-    """Whether a reader takes this branch with this value, by its label alone."""
-    if node.elements:
-        assert isinstance(value, frozenset)
-        return (label == "yes") is bool(value & set(node.elements))
-    if isinstance(value, bool):
-        return label == ("yes" if value else "no")
-    if not isinstance(value, int):
-        return value in re.split(", | or ", label)
-    if label.startswith("<="):
-        return value <= int(label[2:])
-    if label.startswith(">="):
-        return value >= int(label[2:])
-    first, _, last = label.partition("..")
-    return int(first) <= value <= int(last or first)
 
 
 @pytest.mark.parametrize("depth", ["0", "-1"])
