@@ -1,14 +1,11 @@
-"""What every test runs under: a state folder of its own, so that no test reads or writes anybody's ledger,
-and the variables that the test before it found."""
+"""What every test runs under: a state folder of its own, so that no test reads or writes anybody's ledger, and
+an environment that it leaves as it found it."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-OURS = ("ENGINE_", "MODEL_ROUTING_MODE", "DAILY_BUDGET_", "MONTHLY_BUDGET_", "DRY_RUN_MODE", "LOG_LEVEL")
-"""How the names of the variables begin that the engine reads."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,13 +22,17 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _variables_stay(_state_folder: Path) -> Iterator[None]:
-    """A test that leaves an environment variable behind fails, and not the ones that run after it."""
-    before = _variables()
+def _environment() -> Iterator[None]:
+    """A test that leaves a variable behind fails itself, instead of one that runs after it."""
+    before = dict(os.environ)
     yield
-    left = {name for name, _ in _variables() ^ before}
-    assert not left, f"environment variables left changed: {sorted(left)}"
-
-
-def _variables() -> set[tuple[str, str]]:
-    return {(name, value) for name, value in os.environ.items() if name.startswith(OURS)}
+    after = dict(os.environ)
+    for variables in (before, after):
+        variables.pop("PYTEST_CURRENT_TEST", None)
+    left = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    for name in left:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+    assert not left, f"left behind in the environment: {', '.join(sorted(left))}"

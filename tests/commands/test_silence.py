@@ -171,8 +171,12 @@ def test_every_place_says_which_address_it_shows(
     assert "http://127.0.0.1:2 (OLLAMA_BASE_URL)" in shell(*command, "--config", silent).out
 
 
-def test_explain_reads_an_env_file(silent: str, shell: Shell, tmp_path: Path) -> None:
+def test_explain_reads_an_env_file(
+    silent: str, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Like its siblings."""
+    monkeypatch.setenv("OLLAMA_BASE_URL", "")  # so that what was there is put back at the end
+    monkeypatch.delenv("OLLAMA_BASE_URL")
     (tmp_path / "env").write_text("OLLAMA_BASE_URL=http://127.0.0.1:3\n")
     ran = shell("explain", "type=qa", "--live", "--config", silent, "--env-file", str(tmp_path / "env"))
     assert "http://127.0.0.1:3 (OLLAMA_BASE_URL)" in ran.out

@@ -186,13 +186,13 @@ def test_an_env_file_is_read_on_request_only(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODEL_ROUTING_MODE", "local-only")
-    monkeypatch.setenv("DRY_RUN_MODE", "")  # so that what the command sets is taken back after the test
-    del os.environ["DRY_RUN_MODE"]
+    monkeypatch.setenv("DRY_RUN_MODE", "")  # so that what was there is put back at the end
+    monkeypatch.delenv("DRY_RUN_MODE")
     words = ["invoke", "hello", "type=qa", "--config", str(folder)]
     assert engine([*words, "--env-file", ".env"]) == 0
     assert capsys.readouterr().out.startswith("dry run:")
     assert os.environ["MODEL_ROUTING_MODE"] == "local-only"
-    del os.environ["DRY_RUN_MODE"]
+    monkeypatch.delenv("DRY_RUN_MODE")
     (tmp_path / ".env").write_text("no such line\n")
     assert engine([*words, "--env-file", ".env"]) == 2
     assert "write NAME=VALUE" in capsys.readouterr().err
