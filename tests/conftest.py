@@ -30,6 +30,7 @@ def _environment() -> Iterator[None]:
     for variables in (before, after):
         variables.pop("PYTEST_CURRENT_TEST", None)
     left = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    left -= {name for name in left if name.startswith("_")}  # a library's own, set when it is loaded
     for name in left:
         if name in before:
             os.environ[name] = before[name]
