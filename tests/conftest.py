@@ -1,5 +1,5 @@
-"""What every test runs under: a state folder of its own, so that no test reads or writes anybody's ledger, and
-an environment that it leaves as it found it."""
+"""What every test runs under: a state folder of its own, so that no test reads or writes anybody's ledger,
+and an environment that it leaves as it found it."""
 
 import os
 from collections.abc import Iterator
