@@ -14,7 +14,7 @@ from itertools import chain, combinations, product
 from random import Random
 from typing import Any
 
-from engine.config.folder import folder_in_memory
+from engine.config.folder import PolicyFolder, folder_in_memory
 from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
@@ -164,7 +164,7 @@ class SmallWorld:
             {"a.route": self.text(*left_out)}, self.models_dict, self.policies_dict, self.base
         )
 
-    def engine(self, *left_out: int) -> Policy:
+    def folder(self, *left_out: int) -> PolicyFolder:
         problems = Problems()
         policies = {key: value for key, value in self.policies_dict.items() if value}
         files = folder_in_memory(
@@ -174,7 +174,11 @@ class SmallWorld:
             problems=problems,
         )
         assert files is not None
-        policy = build(replace(files, base=Source("base.route", self.base)), problems)
+        return replace(files, base=Source("base.route", self.base))
+
+    def engine(self, *left_out: int) -> Policy:
+        problems = Problems()
+        policy = build(self.folder(*left_out), problems)
         assert policy is not None, "\n".join(f"{problem.span}: {problem.message}" for problem in problems)
         return policy
 

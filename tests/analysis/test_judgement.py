@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,14 @@ from engine.analysis.judgement import Judgement, judge
 from engine.config.folder import folder_in_memory
 from engine.language.diagnostics import Problems
 from engine.policy import Policy, build
-from tests.analysis.judgement import check_edit, edits, is_valid
+from tests.analysis.judgement import (
+    check_edit,
+    check_proposal,
+    check_reload,
+    edits,
+    enumerated,
+    is_valid,
+)
 
 MODELS = """providers:
   house:
@@ -63,6 +71,18 @@ def test_edits_are_judged_as_the_reference_finds_them(seed: int) -> None:
     for number, old, new in islice(edits(71_000 + 10 * seed), 30):
         if is_valid(new):
             check_edit(number, old, new)
+
+
+def test_edits_are_proposed_and_reloaded_as_they_are_judged(tmp_path: Path) -> None:
+    """None that loosens is taken unasked, and no other is refused but by lint."""
+    kinds = set()
+    for number, old, new in islice(edits(71_060), 10):
+        if is_valid(new):
+            kind = enumerated(old, new)
+            check_proposal(number, old, new, kind)
+            check_reload(number, old, new, kind, tmp_path)
+            kinds.add(kind)
+    assert kinds >= {"leak", "neither"}
 
 
 @pytest.mark.parametrize(
