@@ -44,14 +44,16 @@ NO_SUCH_VARIABLES = (
 
 def facts() -> str:
     """The fact table."""
-    from engine.language.vocabulary import FACTS
+    from engine.language.vocabulary import FACTS, VERSIONS
 
     rows = [
         (
             f"`{fact.name}`",
             fact.kind.value,
             _values(fact.universe, fact.scale),
-            fact.meaning + (f"; follows from {_quoted(fact.follows)}" if fact.follows else ""),
+            fact.meaning
+            + (f"; follows from {_quoted(fact.follows)}" if fact.follows else "")
+            + ("" if fact.since == VERSIONS[0] else f" (language {fact.since})"),
         )
         for fact in FACTS.values()
     ]
@@ -393,6 +395,7 @@ def _values(universe: str | None, scale: tuple[str, ...]) -> str:
         "task_types": "`task_types` of policies.yaml, or any name",
         "labels": "`labels` of policies.yaml, or any name",
         "needs": "vision, audio, documents, structured_output, tools, and the capabilities of models.yaml",
+        "groups": "`groups` of policies.yaml, or none",
         "modes": "the modes of policies.yaml",
         "providers": "the providers of models.yaml",
         "models": "the models of models.yaml",

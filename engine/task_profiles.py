@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
 
 from engine.errors import EngineError
-from engine.language.vocabulary import HIGHEST, MOST, Fact, FactOrigin, Kind, given_by
+from engine.language.vocabulary import HIGHEST, LOWEST, MOST, NOBODY, Fact, FactOrigin, Kind, given_by
 
 
 class InvalidTask(EngineError, ValueError):  # noqa: N818
@@ -26,6 +26,11 @@ class TaskProfile:
     session) makes `task.bucket` stable, so that a gradual move treats one key always alike; it is never
     stored.
 
+    `attempt` counts the caller's earlier tries, `avoid_models` names models that must not answer, `group` is
+    one of `groups` in policies.yaml, `asked_model` the model that a caller named. `session` names the session
+    that the call belongs to, `agent` the agent in it and `parent_agent` the agent that started that one: keys
+    of budgets and labels, which no policy can compare and no log holds as they are.
+
     Raises InvalidTask for a value that the fact of the same name cannot have; whether the policy knows the
     task type and the labels is checked when the task is planned.
     """
@@ -39,6 +44,13 @@ class TaskProfile:
     labels: Iterable[str] = frozenset()
     needs: Iterable[str] = frozenset()
     key: str | None = None
+    attempt: int = 0
+    avoid_models: Iterable[str] = frozenset()
+    group: str = NOBODY
+    asked_model: str = NOBODY
+    session: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
 
     def __post_init__(self) -> None:
         for field in _SETS:
@@ -49,6 +61,12 @@ class TaskProfile:
                 raise InvalidTask(f"{field} is {_wanted(fact)}, not {_short(value)}")
         if self.key is not None and not isinstance(self.key, str):
             raise InvalidTask(f"key is text, such as a tenant or a session, not {_short(self.key)}")
+        for field in ("session", "agent", "parent_agent"):
+            value = getattr(self, field)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise InvalidTask(f"{field} is text that names it, not {_short(value)}")
+        if self.parent_agent is not None and self.agent is None:
+            raise InvalidTask("parent_agent is the agent that started `agent`, and no agent is named")
 
     @property
     def bucket(self) -> int | None:
@@ -85,12 +103,13 @@ def _wanted(fact: Fact) -> str:
         return f"one of {', '.join(fact.scale)}"
     match fact.kind:
         case Kind.NAME:
-            return f"the name of a {fact.name.replace('.', ' ')}"
+            return f"the name of a {fact.name.replace('.', ' ').replace('_', ' ')}"
         case Kind.FLAG:
             return "True or False"
         case _:
             unit = " of tokens" if fact.kind is Kind.TOKENS else ""
-            return f"a whole number{unit} from 0 to {HIGHEST.get(fact.kind, MOST):,}"
+            lowest, highest = LOWEST.get(fact.kind, 0), HIGHEST.get(fact.kind, MOST)
+            return f"a whole number{unit} from {lowest} to {highest:,}"
 
 
 def _check_against_rows() -> None:
@@ -106,7 +125,7 @@ def _check_against_rows() -> None:
                 )
         elif not isinstance(getattr(TaskProfile, fact.field, None), property):
             raise TypeError(f"{fact.name}: TaskProfile has no field {fact.field}")
-    stray = defaults.keys() - PROFILE_FIELDS.values() - {"key"}
+    stray = defaults.keys() - PROFILE_FIELDS.values() - {"key", "session", "agent", "parent_agent"}
     if stray:
         raise TypeError(f"TaskProfile.{min(stray)} is no fact: the fact table has no row for it")
 

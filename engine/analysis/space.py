@@ -16,6 +16,7 @@ from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interva
 from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.decision.partitions import mask_of
 from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Fact, Kind, Names
+from engine.language.vocabulary import LOWEST as LOWEST_OF_KIND
 
 Box: TypeAlias = dict[int, int]
 """The cells each variable may take, as bits; a variable that is not in it may take every cell it has."""
@@ -326,7 +327,7 @@ class Space:
         return replace(axis, others=place.get(stands))
 
     def _numbers(self, fact: Fact, constraints: list[tuple[int, Interval]]) -> Axis:
-        lowest: Edge = (0, 0)
+        lowest: Edge = (LOWEST_OF_KIND.get(fact.kind, 0), 0)
         highest = HIGHEST.get(fact.kind)
         top: Edge | None = None if highest is None else (highest + 1, 0)
         ends = {

@@ -16,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     from engine.language.formatter import print_statement
+    from engine.language.vocabulary import VERSIONS
 
     policy = load_policy(arguments, terminal)
     if policy is None:
         return COULD_NOT_RUN
-    terminal.say("language 1")
+    terminal.say(f"language {VERSIONS[-1]}")
     for statement in policy.statements:
         span = statement.span
         terminal.say(f"\n# {span.source.name}:{span.line}\n{print_statement(statement)}")

@@ -15,7 +15,17 @@ DESCRIPTION = """Draws the compiled decision tree. By default the surroundings a
 and nothing is spent. FACT=VALUE draws the slice in which that fact has that value; --all leaves every fact
 open."""
 
-AT_REST = ("budget.", "provider.", "models.", "task.bucket", "task.needs", "clock.")
+AT_REST = (
+    "budget.",
+    "provider.",
+    "models.",
+    "task.bucket",
+    "task.needs",
+    "session.",
+    "agent.",
+    "group.",
+    "clock.",
+)
 MOST_LINES = 400
 
 

@@ -32,7 +32,7 @@ from engine.language.syntax_tree import (
     Weigh,
     Word,
 )
-from engine.language.vocabulary import TERMS, KnownModel, ModeMeaning, Names
+from engine.language.vocabulary import SESSION_SHARES, TERMS, KnownModel, ModeMeaning, Names
 from engine.language.wording import BARE_NAME
 
 POINTS = Decimal(20)
@@ -62,6 +62,7 @@ def names_of(catalogue: Catalogue, settings: Settings) -> Names:
         **{("models", model.key): model.span for model in models},
         **{("task_types", placed.name): placed.span for placed in settings.task_types or ()},
         **{("labels", placed.name): placed.span for placed in settings.labels or ()},
+        **{("groups", placed.name): placed.span for placed in settings.groups},
     }
     return Names(
         modes={
@@ -76,8 +77,22 @@ def names_of(catalogue: Catalogue, settings: Settings) -> Names:
         zones=tuple(dict.fromkeys(model.zone for model in models if model.zone is not None)),
         tags=tuple(dict.fromkeys(name for model in models for name in model.tags)),
         limited_providers=tuple(p.name for p in catalogue.providers if p.name in limited),
+        groups=tuple(placed.name for placed in settings.groups),
+        unlimited=SESSION_SHARES - set(_limited_shares(settings.budgets)),
         places=places,
     )
+
+
+def _limited_shares(budgets: Budgets) -> Iterator[str]:
+    """The facts of a session's, agent's or group's budget for which there is a limit."""
+    if budgets.session is not None:
+        yield "session.used"
+    if budgets.agent is not None:
+        yield "agent.used"
+    if any(limits.daily_usd is not None for limits in budgets.groups.values()):
+        yield "group.daily.used"
+    if any(limits.monthly_usd is not None for limits in budgets.groups.values()):
+        yield "group.monthly.used"
 
 
 def _names(placed: tuple[Placed, ...] | None) -> tuple[str, ...] | None:

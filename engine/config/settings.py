@@ -22,7 +22,7 @@ from engine.config.yaml_source import MOST_FINDINGS, Document, read_yaml
 from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import span_field
-from engine.language.vocabulary import CLOUD_USAGES
+from engine.language.vocabulary import CLOUD_USAGES, NOBODY
 
 Holds = Literal["bytes", "learnt"]
 
@@ -84,15 +84,45 @@ class BudgetLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """US dollars that one group may spend in a day and in a month; None is no limit."""
+
+    daily_usd: Decimal | None
+    monthly_usd: Decimal | None
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class TotalLimit:
+    """US dollars over the whole life of a session or an agent, and where that is written."""
+
+    total_usd: Decimal
+    span: Span = span_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """What is kept of a session: `labels_stay` is every label that stays, None where all do;
+    `forget_after_days` is how long an unused session is remembered."""
+
+    labels_stay: tuple[Placed, ...] | None = ()
+    forget_after_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
 class Budgets:
-    """`holds` is how large a reservation is: by `bytes`, or by what was `learnt`; None where it is not
-    written. `default_max_output` is what a request without a limit of its own is sent with, in tokens."""
+    """`session` and `agent` limit each one over its whole life, `groups` a group in a day and in a month.
+    `holds` is how large a reservation is: by `bytes`, or by what was `learnt`; None where it is not written.
+    `default_max_output` is what a request without a limit of its own is sent with, in tokens."""
 
     daily: BudgetLimits
     monthly: BudgetLimits
     time_zone: str
     holds: Holds | None = None
     default_max_output: int | None = None
+    session: TotalLimit | None = None
+    agent: TotalLimit | None = None
+    groups: Mapping[str, GroupLimits] = field(default_factory=dict)
 
     @property
     def max_output(self) -> int:
@@ -128,6 +158,8 @@ class Settings:
     overrides: tuple[Override, ...]
     budgets: Budgets
     timeouts: Timeouts
+    groups: tuple[Placed, ...] = ()
+    sessions: Sessions = Sessions()
     default_mode_span: Span | None = None
 
 
@@ -179,14 +211,18 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
     modes = _modes(modes_section, weights_section, problems)
     default_mode, default_mode_span = _default_mode(routing, modes, problems)
     task_types = _closed(root, "task_types", problems)
+    labels = _closed(root, "labels", problems)
+    groups = _groups(root, problems)
     return Settings(
         modes=modes,
         default_mode=default_mode,
         task_types=task_types,
-        labels=_closed(root, "labels", problems),
+        labels=labels,
         overrides=tuple(_overrides(root.section("task_overrides"), task_types, catalogue, problems)),
-        budgets=_budgets(root.section("budgets"), catalogue, problems),
+        budgets=_budgets(root.section("budgets"), catalogue, groups, problems),
         timeouts=read_timeouts(root.section("timeouts"), catalogue, problems),
+        groups=groups,
+        sessions=_sessions(root.section("sessions"), labels, problems),
         default_mode_span=default_mode_span,
     )
 
@@ -267,6 +303,31 @@ def _closed(root: Section, key: str, problems: Problems) -> tuple[Placed, ...] |
     return names
 
 
+def _groups(root: Section, problems: Problems) -> tuple[Placed, ...]:
+    groups = _closed(root, "groups", problems) or ()
+    for placed in groups:
+        if placed.name == NOBODY:
+            problems.add(messages.group_called_none(placed.span))
+    return tuple(placed for placed in groups if placed.name != NOBODY)
+
+
+def _sessions(section: Section, labels: tuple[Placed, ...] | None, problems: Problems) -> Sessions:
+    forget = section.whole("forget_after_days")
+    days = Sessions().forget_after_days if forget is None else forget
+    written = section.text("labels_stay")
+    if written == "all":
+        return Sessions(None, days)
+    if written is not None:
+        problems.add(messages.labels_stay_is_a_list(written, section.at("labels_stay")))
+        return Sessions(None, days)
+    staying = _each_once(section.names("labels_stay"), problems)
+    known = None if labels is None else dict.fromkeys(placed.name for placed in labels)
+    for placed in staying:
+        if known is not None and placed.name not in known:
+            problems.add(messages.unknown_label_stays(placed.name, _offered(known, problems), placed.span))
+    return Sessions(staying, days)
+
+
 def _each_once(names: list[tuple[str, Span]], problems: Problems) -> tuple[Placed, ...]:
     first: dict[str, Placed] = {}
     for name, span in names:
@@ -311,14 +372,37 @@ def _offered(known: Iterable[str], problems: Problems) -> list[str]:
 # --- Budgets and timeouts -------------------------------------------------------------------------------
 
 
-def _budgets(section: Section, catalogue: Catalogue, problems: Problems) -> Budgets:
+def _budgets(
+    section: Section, catalogue: Catalogue, groups: tuple[Placed, ...], problems: Problems
+) -> Budgets:
     return Budgets(
         daily=_limits("daily", section, catalogue, problems),
         monthly=_limits("monthly", section, catalogue, problems),
         time_zone=_time_zone(section, problems),
         holds=_holds(section),
         default_max_output=section.whole("default_max_output"),
+        session=_total_limit(section.section("session")),
+        agent=_total_limit(section.section("agent")),
+        groups=_group_limits(section.section("groups"), groups, problems),
     )
+
+
+def _total_limit(section: Section) -> TotalLimit | None:
+    total = section.decimal("total_usd")
+    return None if total is None else TotalLimit(total, section.at("total_usd"))
+
+
+def _group_limits(section: Section, groups: tuple[Placed, ...], problems: Problems) -> dict[str, GroupLimits]:
+    known = dict.fromkeys(placed.name for placed in groups)
+    limits = {}
+    for group, part in section.sections():
+        if group in known:
+            limits[group] = GroupLimits(part.decimal("daily_usd"), part.decimal("monthly_usd"), part.span)
+        else:
+            problems.add(
+                messages.limit_of_unknown_group(group, _offered(known, problems), section.key(group))
+            )
+    return limits
 
 
 def _holds(section: Section) -> Holds | None:

@@ -7,7 +7,7 @@ Schema of both logs.
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, assert_never
 
-from engine.language.vocabulary import GIVEN, HIGHEST, Fact, FactOrigin, FactValue, Kind, given_by
+from engine.language.vocabulary import GIVEN, HIGHEST, LOWEST, Fact, FactOrigin, FactValue, Kind, given_by
 
 FOUR_PLACES = Decimal("0.0001")
 
@@ -68,10 +68,10 @@ def _schema(fact: Fact) -> dict[str, Any]:
             return {"type": "array", "items": {"type": "string"}}
         case Kind.PERCENT:
             return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}
-        case Kind.TOKENS:
+        case Kind.TOKENS | Kind.COUNT:
             return {"type": "integer", "minimum": 0}
-        case Kind.HOUR | Kind.BUCKET:
-            return {"type": "integer", "minimum": 0, "maximum": HIGHEST[fact.kind]}
+        case Kind.HOUR | Kind.DAY | Kind.BUCKET:
+            return {"type": "integer", "minimum": LOWEST.get(fact.kind, 0), "maximum": HIGHEST[fact.kind]}
         case Kind.PRICE | Kind.DOLLARS:
             raise ValueError(f"{fact.name}: no fact is {fact.kind.value}")
         case _:

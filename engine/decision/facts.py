@@ -17,7 +17,9 @@ from engine.language.vocabulary import (
     FACTS,
     GIVEN,
     HIGHEST,
+    LOWEST,
     MOST,
+    WHOLE,
     Fact,
     FactOrigin,
     FactValue,
@@ -104,7 +106,7 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
             return text.lower() in ("yes", "true")
         case Kind.PERCENT:
             return _percentage(fact, text.removesuffix("%").strip())
-        case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
+        case Kind.TOKENS | Kind.COUNT | Kind.HOUR | Kind.DAY | Kind.BUCKET:
             return _checked(fact, _whole(fact, text), names)
         case _:
             return _checked(fact, text, names)
@@ -121,7 +123,7 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
             return _percentage(fact, str(value))
         case Kind.PERCENT, str() if value.endswith("%"):
             return _percentage(fact, value.removesuffix("%"))
-        case ((Kind.TOKENS | Kind.HOUR | Kind.BUCKET), int()) if not isinstance(value, bool):
+        case (kind, int()) if kind in WHOLE and not isinstance(value, bool):
             return _checked(fact, value, names)
         case ((Kind.NAME | Kind.ORDERED), str()):
             return _checked(fact, value, names)
@@ -166,7 +168,7 @@ def format_value(value: FactValue) -> str:
 def _checked(fact: Fact, value: FactValue, names: Names) -> FactValue:
     match value:
         case int():
-            if not 0 <= value <= HIGHEST.get(fact.kind, MOST):
+            if not LOWEST.get(fact.kind, 0) <= value <= HIGHEST.get(fact.kind, MOST):
                 raise InvalidFact(
                     f"{fact.name} is {fact.kind.value}, not {value if abs(value) < 10**20 else 'that'}"
                 )

@@ -41,7 +41,10 @@ class RouteLexer(RegexLexer):
             (r"\s+", Text.Whitespace),
             (r"#.*", Comment.Single),
             (r'"(?:[^"\\\n]|\\.)*"?', String.Double),
-            (rf"({keywords('number')})(\s+)([0-9]+)", _groups(Keyword.Namespace, Text.Whitespace, Number)),
+            (
+                rf"({keywords('number')})(\s+)([0-9]+(?:\.[0-9]+)?)",
+                _groups(Keyword.Namespace, Text.Whitespace, Number),
+            ),
             (
                 rf"({keywords('name and colon')})(\s+)({_RULE_NAME})(?={_WATCH}\s*:)",
                 _groups(Keyword.Declaration, Text.Whitespace, Name.Function),

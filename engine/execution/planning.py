@@ -13,6 +13,7 @@ from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
 from engine.execution.runtime import Runtime
 from engine.execution.runtime_facts import RuntimeFacts
+from engine.execution.session_facts import NO_SESSION, SessionFacts
 from engine.language.checked_policy import FactValue
 from engine.language.vocabulary import WEEKDAYS, Fact, FactOrigin, Kind, given_by
 from engine.language.wording import listed, nearest
@@ -21,7 +22,8 @@ from engine.task_profiles import InvalidTask, TaskProfile
 
 _of_profile = attrgetter(*(fact.field for fact in given_by(FactOrigin.PROFILE)))
 _RUNTIME = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
-_CLOCK = ("clock.hour", "clock.weekday")
+_SESSION = tuple(fact.name for fact in given_by(FactOrigin.SESSION))
+_CLOCK = ("clock.hour", "clock.weekday", "clock.day")
 """What `_read_clock` gives, in the order of the fact table."""
 for _name in {fact.name for fact in given_by(FactOrigin.CLOCK)} ^ {*_CLOCK}:
     raise TypeError(f"{_name}: the planner and the fact table differ in what is read off the clock")
@@ -87,10 +89,15 @@ class Planner:
         self._merged: tuple[RuntimeFacts, Mapping[str, str]] | None = None
 
     def facts_of(
-        self, task: TaskProfile, runtime_facts: RuntimeFacts, models_at: ModelsAt
+        self,
+        task: TaskProfile,
+        runtime_facts: RuntimeFacts,
+        models_at: ModelsAt,
+        session_facts: SessionFacts = NO_SESSION,
     ) -> FactsWithSources:
         """The facts when a task is planned. Raises InvalidTask for a name that the policy does not know."""
-        facts, sources = self._facts(task, runtime_facts), self._sources_with(runtime_facts)
+        facts = self._facts(task, runtime_facts, session_facts)
+        sources = self._sources_with(runtime_facts, session_facts)
         if not facts.needs:
             return FactsWithSources(facts, sources)
         return self._with_needs(facts, dict(sources), facts.needs, frozenset(), models_at)
@@ -102,17 +109,22 @@ class Planner:
         prompt: Prompt,
         max_tokens: int,
         models_at: ModelsAt,
+        session_facts: SessionFacts = NO_SESSION,
     ) -> FactsWithSources:
         """The same for a task that is to be carried out: its window is raised to what the prompt needs, and
         what the prompt shows is added to its needs."""
         needed = prompt.context_size(max_tokens)
-        sources = {**self._sources_with(runtime_facts), "task.context_size": "task"}
+        sources = {**self._sources_with(runtime_facts, session_facts), "task.context_size": "task"}
         if needed > task.context_size:
             sources["task.context_size"] = "estimate of messages, tools and max_tokens"
         if prompt.tools:
             sources["task.tool_use_required"] = "tools were passed"
         facts = self._facts(
-            task, runtime_facts, max(needed, task.context_size), task.tool_use_required or bool(prompt.tools)
+            task,
+            runtime_facts,
+            session_facts,
+            max(needed, task.context_size),
+            task.tool_use_required or bool(prompt.tools),
         )
         shown = prompt.needs
         if not shown and not facts.needs:
@@ -137,19 +149,28 @@ class Planner:
         return FactsWithSources(tuple.__new__(Facts, values), sources)
 
     def given(
-        self, given: Mapping[str, FactValue], runtime_facts: RuntimeFacts
+        self,
+        given: Mapping[str, FactValue],
+        runtime_facts: RuntimeFacts,
+        session_facts: SessionFacts = NO_SESSION,
     ) -> tuple[dict[str, FactValue], dict[str, str]]:
         """Given facts, with this machine's for the rest, and their sources."""
         here: dict[str, FactValue] = {"mode": self.mode}
         here |= zip(_RUNTIME, runtime_facts[:-1], strict=True)
+        here |= zip(_SESSION, session_facts[:-1], strict=True)
         here |= zip(_CLOCK, self._read_clock(), strict=True)
-        sources = {fact: source for fact, source in self._sources_with(runtime_facts).items() if fact in here}
+        sources = {
+            fact: source
+            for fact, source in self._sources_with(runtime_facts, session_facts).items()
+            if fact in here
+        }
         return {**here, **given}, sources | dict.fromkeys(given, "command line")
 
     def _facts(
         self,
         task: TaskProfile,
         runtime_facts: RuntimeFacts,
+        session_facts: SessionFacts,
         context_size: int | None = None,
         uses_tools: bool | None = None,
     ) -> Facts:
@@ -166,8 +187,14 @@ class Planner:
                 raise InvalidTask(
                     f"{_what(fact)} {written!r} only looks like one of the policy's: write {meant!r}"
                 )
-        # In the order of `GIVEN`: profile, mode, runtime (whose last field is no fact), clock.
-        values = [*_of_profile(task), self.mode, *runtime_facts[:-1], *self._read_clock()]
+        # In the order of `GIVEN`: profile, mode, runtime and session (whose last field is no fact), clock.
+        values = [
+            *_of_profile(task),
+            self.mode,
+            *runtime_facts[:-1],
+            *session_facts[:-1],
+            *self._read_clock(),
+        ]
         if values[_BUCKET] is None:
             values[_BUCKET] = int(self._runtime.chance() * 100)
         if context_size is not None:
@@ -178,15 +205,15 @@ class Planner:
         """`task.type` and `task.labels` name a task type and a label."""
         return _unknown(_what(fact), name, self.snapshot.policy.names.known_values(fact) or ())
 
-    def _read_clock(self) -> tuple[int, str]:
+    def _read_clock(self) -> tuple[int, str, int]:
         now = self._runtime.now().astimezone(self._zone)
-        return now.hour, WEEKDAYS[now.weekday()]
+        return now.hour, WEEKDAYS[now.weekday()], now.day
 
-    def _sources_with(self, runtime_facts: RuntimeFacts) -> Mapping[str, str]:
+    def _sources_with(self, runtime_facts: RuntimeFacts, session_facts: SessionFacts) -> Mapping[str, str]:
         merged = self._merged
         if merged is None or merged[0] is not runtime_facts:
             merged = self._merged = runtime_facts, {**self._sources, **runtime_facts.sources}
-        return merged[1]
+        return {**merged[1], **session_facts.sources} if session_facts.sources else merged[1]
 
 
 def mode_in_force(policy: Policy, environment: Environment, mode: str | None) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from decimal import Decimal
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
-    Compare,
     Condition,
     CrossCompare,
     CrossName,
@@ -98,9 +97,10 @@ class ComparisonChecker:
         least, greatest = BOUNDS[term.kind]
         if _is_same_for_all(operator, value, least, greatest):
             self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
+        unlimited = self.constants.names.unlimited
         if operator == "is not":
-            return nodes.is_not(term, Compare(term.name, "is", value, span), span)
-        return Compare(term.name, operator, value, span)
+            return nodes.is_not(term, nodes.compare(term, unlimited, "is", value, span), span)
+        return nodes.compare(term, unlimited, operator, value, span)
 
     def with_term(self, left: Term, node: tree.Comparison, right: Term) -> Condition | None:
         """Tokens with tokens, names with names, and always one of each side."""

@@ -154,6 +154,7 @@ class ConditionChecker:
         return self._provider_or_model(value)
 
     def _term_alone(self, term: Term, span: Span) -> Condition | None:
+        self.constants.versions.term(span, term)
         if term.kind is Kind.FLAG:
             self._mention(term, span)
             return nodes.flag(term, self.modes, True, span)
@@ -238,6 +239,7 @@ class ConditionChecker:
         if term is None:
             return None
         if other is not None:
+            self.constants.versions.term(right.span, other)
             condition = self.comparisons.with_term(term, node, other)
             if condition is not None:
                 self._mentions.setdefault("cross", Mention(node.span))
@@ -260,6 +262,7 @@ class ConditionChecker:
         if isinstance(value, tree.Word):
             term = TERMS.get(text)
             if term is not None:
+                self.constants.versions.term(value.span, term)
                 return term
             if name_messages.looks_like_a_term(text):
                 self.problems.add(name_messages.unknown_term(value.span, text))
@@ -314,6 +317,7 @@ class ConditionChecker:
             return None
         other = TERMS.get(node.right.text) if isinstance(node.right, tree.Word) else None
         if other is not None and node.quantifier == "all" and isinstance(other, Fact):
+            self.constants.versions.term(node.right.span, other)
             return self._has_all_of_fact(term, other, node.span)
         condition = self.lists.of_list(term, node.right, node.quantifier, node.span)
         if condition is not None:

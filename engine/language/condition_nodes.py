@@ -4,7 +4,7 @@ Facts that follow from others (`budget.exhausted`, `mode.allow_cloud`) become te
 A test that nothing can pass is the constant it is, so that no later phase meets an empty list of names.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
 
 from engine.language.checked_policy import (
@@ -15,6 +15,7 @@ from engine.language.checked_policy import (
     Constant,
     In,
     Not,
+    Order,
     PriceUnknown,
 )
 from engine.language.source import Span
@@ -41,6 +42,16 @@ def flag(term: Term, modes: Mapping[str, ModeMeaning], wanted: bool, span: Span)
             return _in("mode", chosen, span)
         case _:
             return _in(term.name, ("yes" if wanted else "no",), span)
+
+
+def compare(
+    term: Term, unlimited: Container[str], order: Order, value: int | Decimal, span: Span
+) -> Condition:
+    """The number stands so to the constant. A budget without a limit is never used: its share is 0%."""
+    if term.name not in unlimited:
+        return Compare(term.name, order, value, span)
+    stands = {"<": value > 0, "<=": True, ">": False, ">=": value == 0, "is": value == 0}
+    return Constant(stands[order], span)
 
 
 def _in(subject: str, names: Iterable[str], span: Span) -> Condition:

@@ -14,12 +14,25 @@ from engine.language.diagnostics import Problems
 from engine.language.messages import names as name_messages
 from engine.language.messages import types as type_messages
 from engine.language.source import Span
-from engine.language.vocabulary import TERMS, Kind, KnownModel, Names, Term, Universe
+from engine.language.versions import Versions
+from engine.language.vocabulary import (
+    NOBODY,
+    TERMS,
+    WHOLE,
+    Kind,
+    KnownModel,
+    Names,
+    Term,
+    Universe,
+    may_be_nobody,
+)
 
 BOUNDS: Mapping[Kind, tuple[int, int | None]] = {
     Kind.TOKENS: (0, None),
     Kind.PERCENT: (0, None),
+    Kind.COUNT: (0, None),
     Kind.HOUR: (0, 23),
+    Kind.DAY: (1, 31),
     Kind.BUCKET: (0, 99),
     Kind.PRICE: (0, None),
     Kind.DOLLARS: (0, None),
@@ -29,12 +42,13 @@ BOUNDS: Mapping[Kind, tuple[int, int | None]] = {
 _UNITS: Mapping[Kind, frozenset[str]] = {
     Kind.TOKENS: frozenset({"", "k", "M"}),
     Kind.PERCENT: frozenset({"%"}),
+    Kind.COUNT: frozenset({""}),
     Kind.HOUR: frozenset({""}),
+    Kind.DAY: frozenset({""}),
     Kind.BUCKET: frozenset({""}),
     Kind.PRICE: frozenset({"", "$"}),
     Kind.DOLLARS: frozenset({"", "$"}),
 }
-_WHOLE = frozenset({Kind.TOKENS, Kind.HOUR, Kind.BUCKET})
 _THOUSANDS = {"k": 1_000, "M": 1_000_000}
 _NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
 # Enough for any price, share or count of tokens, and so few that sums and products of these stay exact
@@ -56,9 +70,10 @@ class Constants:
     file's rules, so here an unknown name is accepted.
     """
 
-    def __init__(self, names: Names, problems: Problems) -> None:
+    def __init__(self, names: Names, problems: Problems, versions: Versions) -> None:
         self.names = names
         self.problems = problems
+        self.versions = versions
         self.forgiving = False
         self.providers = frozenset(names.providers)
         self.limited_providers = frozenset(names.limited_providers)
@@ -98,7 +113,7 @@ class Constants:
         text = value.text
         match universe:
             case "models":
-                return self.model(value)
+                return NOBODY if text == NOBODY and may_be_nobody(term) else self.model(value)
             case "scale":
                 if text in term.scale:
                     return text
@@ -196,15 +211,15 @@ class Constants:
         if unit not in _UNITS[kind]:
             self.problems.add(type_messages.wrong_unit(value.span, value.text, term.name, kind))
             return None
-        if kind not in _WHOLE:
+        if kind not in WHOLE:
             self._good[kind, value.text] = amount
             return amount
         whole = Fraction(amount) * _THOUSANDS.get(unit, 1)
         if whole.denominator != 1:
             self.problems.add(type_messages.not_whole(value.span, value.text, term.name, kind))
             return None
-        greatest = BOUNDS[kind][1]
-        if greatest is not None and whole.numerator > greatest:
+        least, greatest = BOUNDS[kind]
+        if whole.numerator < least or (greatest is not None and whole.numerator > greatest):
             self.problems.add(type_messages.out_of_range(value.span, value.text, term.name, kind))
             return None
         self._good[kind, value.text] = whole.numerator

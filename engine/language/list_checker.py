@@ -54,7 +54,8 @@ class ListChecker:
             tests = tuple(Has(term.name, element, span) for element in elements)
         elif term.kind in _NUMBERS:
             numbers: tuple[int | Decimal, ...] = self._members(written, partial(self.constants.number, term))
-            tests = tuple(Compare(term.name, "is", number, span) for number in numbers)
+            unlimited = self.constants.names.unlimited
+            tests = tuple(nodes.compare(term, unlimited, "is", number, span) for number in numbers)
         else:
             names = self._members(written, partial(self.constants.name, term))
             return nodes.among(term, self.modes, names, span) if names else None

@@ -19,6 +19,7 @@ from engine.language.grammar import load_grammar
 from engine.language.messages import syntax as messages
 from engine.language.recovery import Recovery
 from engine.language.source import Source, Span
+from engine.language.vocabulary import VERSIONS
 
 MOST_BYTES = 1024 * 1024
 MOST_NESTING = 64
@@ -99,7 +100,7 @@ def _unreadable_characters(source: Source, problems: Problems) -> tuple[int, ...
 
 
 def _language_problem(statement: tree.Language, may_be_first: bool) -> Diagnostic | None:
-    if statement.version.text != "1":
+    if statement.version.text not in VERSIONS:
         return messages.unknown_language_version(statement.version.span, statement.version.text)
     # A statement that was left out may have stood before it.
     if may_be_first and _BLANK.fullmatch(statement.span.source.text, 0, statement.span.start):

@@ -45,6 +45,7 @@ from engine.language.messages import statements as statement_messages
 from engine.language.messages import types as type_messages
 from engine.language.resolver import Namespace, resolve
 from engine.language.source import Span
+from engine.language.versions import Versions
 from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Kind, Names
 
 MOST_RULES = 20_000
@@ -67,7 +68,7 @@ def check(
     """
     something_was_left_out = problems.has_errors or any(file.broken for file in (*user, *base))
     namespace = resolve(user, lowered, base, names, problems)
-    checker = _StatementChecker(namespace, names, problems)
+    checker = _StatementChecker(namespace, names, problems, Versions((*user, *base), problems))
     for file in user:
         checker.check_all(file.statements, Origin.USER)
     checker.check_all(lowered, Origin.YAML)
@@ -98,11 +99,11 @@ def _report_unused_lets(namespace: Namespace, used: set[str], problems: Problems
 class _StatementChecker:
     """Checks statements one after the other, and keeps those without an error."""
 
-    def __init__(self, namespace: Namespace, names: Names, problems: Problems) -> None:
+    def __init__(self, namespace: Namespace, names: Names, problems: Problems, versions: Versions) -> None:
         self.namespace = namespace
         self.names = names
         self.problems = problems
-        self.constants = Constants(names, problems)
+        self.constants = Constants(names, problems, versions)
         self.conditions = ConditionChecker(namespace, self.constants, problems)
         self.conditions.check_lets()
         self.rules: list[Rule] = []
@@ -328,6 +329,8 @@ class _StatementChecker:
         elif fact.follows:
             self.problems.add(statement_messages.derived_given(word.span, fact, self.names.modes))
             return None
+        if fact is not None:
+            self.constants.versions.term(word.span, fact)
         return fact
 
     def _given_value(self, fact: Fact, given: tree.Given) -> FactValue | None:

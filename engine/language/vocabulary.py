@@ -25,14 +25,22 @@ class Kind(Enum):
     SET = "a set of names"
     TOKENS = "a number of tokens"
     PERCENT = "a percentage"
+    COUNT = "a whole number"
     HOUR = "an hour of the day, 0 to 23"
+    DAY = "a day of the month, 1 to 31"
     BUCKET = "a bucket, 0 to 99"
     PRICE = "US dollars per million tokens"
     DOLLARS = "US dollars"
 
 
-HIGHEST: Mapping[Kind, int] = {Kind.HOUR: 23, Kind.BUCKET: 99}
-"""The kinds of whole numbers that end, and where; all begin at 0."""
+LOWEST: Mapping[Kind, int] = {Kind.DAY: 1}
+"""The kinds of whole numbers that do not begin at 0, and where they do."""
+
+HIGHEST: Mapping[Kind, int] = {Kind.HOUR: 23, Kind.DAY: 31, Kind.BUCKET: 99}
+"""The kinds of whole numbers that end, and where."""
+
+WHOLE = frozenset({Kind.TOKENS, Kind.COUNT, Kind.HOUR, Kind.DAY, Kind.BUCKET})
+"""The kinds that are whole numbers."""
 
 MOST = 10**12
 """The largest number a fact can be given; a larger one is a mistake and would make answers unreadable."""
@@ -47,14 +55,31 @@ class FactOrigin(Enum):
     PROFILE = "the caller's TaskProfile"
     MODE = "the call, the environment or policies.yaml"
     RUNTIME = "this machine: the ledger, the providers' health, the calls under way"
+    SESSION = "the session, the agent and the group that the call belongs to"
     CLOCK = "the clock, in the policy's time zone"
     DERIVED = "other facts"
 
 
 # Which closed or open list the names of a fact or attribute come from; see `Names`.
 Universe: TypeAlias = Literal[
-    "task_types", "labels", "needs", "modes", "providers", "models", "capabilities", "zones", "tags", "scale"
+    "task_types",
+    "labels",
+    "needs",
+    "groups",
+    "modes",
+    "providers",
+    "models",
+    "capabilities",
+    "zones",
+    "tags",
+    "scale",
 ]
+
+NOBODY = "none"
+"""The value of a name that need not be there: no group, no model asked for."""
+
+VERSIONS = ("1", "1.1")
+"""The versions of the language, oldest first; a file without a `language` statement is of the first."""
 
 FOUR_LEVELS = ("low", "medium", "high", "critical")
 THREE_LEVELS = ("low", "medium", "high")
@@ -71,8 +96,9 @@ class Term:
     """One row of the fact table or of the attribute table.
 
     `scale` lists the values of an ORDERED term from low to high, and those of a closed NAME term whose values
-    the language itself fixes (`universe` is then "scale"). Raises ValueError, with the row's name, for a
-    universe that is missing, or that the kind has no use for.
+    the language itself fixes (`universe` is then "scale"). `since` is the version of the language that a file
+    must say to speak of it. Raises ValueError, with the row's name, for a universe that is missing, or that
+    the kind has no use for.
     """
 
     name: str
@@ -80,6 +106,7 @@ class Term:
     meaning: str
     universe: Universe | None = None
     scale: tuple[str, ...] = ()
+    since: str = field(default="1", kw_only=True)
 
     def __post_init__(self) -> None:
         has_names = self.kind in (Kind.NAME, Kind.ORDERED, Kind.SET)
@@ -96,9 +123,9 @@ class Fact(Term):
     """A term that conditions ask of the task or its surroundings.
 
     `default` is what a test assumes where it says nothing. Every fact has one, except a derived fact and one
-    that `must_be_given`. `follows` names the facts a derived one is a function of; such a fact cannot be
-    given, because it could contradict them. Raises ValueError, with the row's name, for a default that is
-    missing or impossible.
+    that `must_be_given`. A name whose default is `none` may be none of its list. `follows` names the facts a
+    derived one is a function of; such a fact cannot be given, because it could contradict them. Raises
+    ValueError, with the row's name, for a default that is missing or impossible.
     """
 
     default: FactValue | None = None
@@ -145,9 +172,9 @@ class Fact(Term):
                 return lambda value: isinstance(value, Decimal) and value >= 0
             case Kind.NAME | Kind.ORDERED:
                 return lambda value: isinstance(value, str) and value != ""
-            case Kind.TOKENS | Kind.HOUR | Kind.BUCKET:
-                highest = HIGHEST.get(self.kind, MOST)
-                return lambda value: type(value) is int and 0 <= value <= highest
+            case Kind.TOKENS | Kind.COUNT | Kind.HOUR | Kind.DAY | Kind.BUCKET:
+                lowest, highest = LOWEST.get(self.kind, 0), HIGHEST.get(self.kind, MOST)
+                return lambda value: type(value) is int and lowest <= value <= highest
             case Kind.PRICE | Kind.DOLLARS:
                 raise ValueError(f"{self.name}: no fact is {self.kind.value}")
             case _:
@@ -167,6 +194,24 @@ _FACT_ROWS = (
     Fact("task.tool_use_required", Kind.FLAG, "whether the model must call tools", default=False),
     Fact("task.labels", Kind.SET, "what the task is marked with", "labels", default=NONE),
     Fact("task.needs", Kind.SET, "what the model must be able to do", "needs", default=NONE),
+    Fact("task.attempt", Kind.COUNT, "how often the caller has tried already", default=0, since="1.1"),
+    Fact(
+        "task.avoid_models",
+        Kind.SET,
+        "models that must not answer, such as the author of what is reviewed",
+        "models",
+        default=NONE,
+        since="1.1",
+    ),
+    Fact("task.group", Kind.NAME, "the group it belongs to", "groups", default=NOBODY, since="1.1"),
+    Fact(
+        "task.asked_model",
+        Kind.NAME,
+        "the model the caller named",
+        "models",
+        default=NOBODY,
+        since="1.1",
+    ),
     Fact("task.bucket", Kind.BUCKET, "a stable hash of the profile's key, for gradual moves", default=0),
     Fact(
         "mode",
@@ -253,6 +298,41 @@ _FACT_ROWS = (
         default=NONE,
         origin=FactOrigin.RUNTIME,
     ),
+    Fact(
+        "session.labels",
+        Kind.SET,
+        "labels that an earlier call of the session carried",
+        "labels",
+        default=NONE,
+        origin=FactOrigin.SESSION,
+        since="1.1",
+    ),
+    Fact(
+        "session.warm",
+        Kind.SET,
+        "models whose prompt cache holds the beginning of the session",
+        "models",
+        default=NONE,
+        origin=FactOrigin.SESSION,
+        since="1.1",
+    ),
+    Fact(
+        "session.calls",
+        Kind.COUNT,
+        "calls that the session has made so far",
+        default=0,
+        origin=FactOrigin.SESSION,
+        since="1.1",
+    ),
+    *(
+        Fact(name, Kind.PERCENT, meaning, default=Decimal(0), origin=FactOrigin.SESSION, since="1.1")
+        for name, meaning in (
+            ("session.used", "share of the session's limit that is used"),
+            ("agent.used", "share of the agent's limit that is used, its sub-agents counted"),
+            ("group.daily.used", "share of the group's limit of today that is used"),
+            ("group.monthly.used", "share of the group's limit of this month that is used"),
+        )
+    ),
     Fact("clock.hour", Kind.HOUR, "the hour in the policy's time zone", default=12, origin=FactOrigin.CLOCK),
     Fact(
         "clock.weekday",
@@ -263,11 +343,19 @@ _FACT_ROWS = (
         "mon",
         FactOrigin.CLOCK,
     ),
+    Fact(
+        "clock.day",
+        Kind.DAY,
+        "the day of the month in the policy's time zone",
+        default=1,
+        origin=FactOrigin.CLOCK,
+        since="1.1",
+    ),
 )
 
 FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACT_ROWS}
 
-_ORDER = (FactOrigin.PROFILE, FactOrigin.MODE, FactOrigin.RUNTIME, FactOrigin.CLOCK)
+_ORDER = (FactOrigin.PROFILE, FactOrigin.MODE, FactOrigin.RUNTIME, FactOrigin.SESSION, FactOrigin.CLOCK)
 
 GIVEN: tuple[Fact, ...] = tuple(
     sorted(
@@ -281,6 +369,11 @@ GIVEN: tuple[Fact, ...] = tuple(
 def given_by(origin: FactOrigin) -> tuple[Fact, ...]:
     """The facts that come from one place, in the order of `GIVEN`."""
     return tuple(fact for fact in GIVEN if fact.origin is origin)
+
+
+def may_be_nobody(term: Term) -> bool:
+    """Whether its value may be `none`: no group, no model asked for."""
+    return isinstance(term, Fact) and term.default == NOBODY and term.universe != "scale"
 
 
 ATTRIBUTES: dict[str, Term] = {
@@ -328,12 +421,17 @@ class KnownModel:
     provider: str
 
 
+SESSION_SHARES = frozenset(fact.name for fact in given_by(FactOrigin.SESSION) if fact.kind is Kind.PERCENT)
+"""The facts that are shares of a budget which only policies.yaml can set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """Every name that the catalogue and the settings make known to a policy.
 
     `task_types` and `labels` are None when open. `limited_providers` have a per-provider budget, and so are
-    the only ones that can be in `budget.exhausted_providers`. `places` says where a name is
+    the only ones that can be in `budget.exhausted_providers`. `unlimited` are the facts of a session's,
+    agent's or group's budget that is not limited: their share is always 0%. `places` says where a name is
     declared, keyed by (universe, name), for "declared here".
     """
 
@@ -347,6 +445,8 @@ class Names:
     zones: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     limited_providers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    unlimited: frozenset[str] = SESSION_SHARES
     places: Mapping[tuple[str, str], Span] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -362,7 +462,10 @@ class Names:
             case "modes":
                 return tuple(self.modes)
             case "models":
-                return tuple(model.key for model in self.models)
+                keys = tuple(model.key for model in self.models)
+                return (*keys, NOBODY) if may_be_nobody(term) else keys
+            case "groups":
+                return (*self.groups, NOBODY)
             case None:
                 return None
             case universe:

@@ -327,10 +327,15 @@ def _clock(fact: str, times_us: Whole, zone: str) -> Factor:
         hours = times_us // 3_600_000_000
         if fact == "clock.hour":
             return Factor(range(24), hours % 24)
+        if fact == "clock.day":
+            days = pl.Series(times_us).cast(pl.Datetime("us")).dt.day().cast(pl.Int64).to_numpy()
+            return Factor(range(1, 32), days - 1)
         return Factor(WEEKDAYS, (hours // 24 + 3) % 7)  # 1970 began on a Thursday
     local = pl.Series(times_us).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
     if fact == "clock.hour":
         return Factor(range(24), local.dt.hour().cast(pl.Int64).to_numpy())
+    if fact == "clock.day":
+        return Factor(range(1, 32), local.dt.day().cast(pl.Int64).to_numpy() - 1)
     return Factor(WEEKDAYS, local.dt.weekday().cast(pl.Int64).to_numpy() - 1)
 
 

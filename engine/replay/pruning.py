@@ -15,7 +15,7 @@ import numpy as np
 from engine.decision.compiler import CompiledPolicy, Tier
 from engine.decision.evaluator import Decision, decide_live, first_rule
 from engine.decision.partitions import Column, bits_of
-from engine.language.vocabulary import FACTS, Kind
+from engine.language.vocabulary import FACTS, WHOLE, Kind
 from engine.replay.encoding import Encoded, Whole
 
 REFUSED = -1
@@ -380,7 +380,7 @@ class Choices:
 
 def _few_cells_first(column: Column) -> tuple[int, int, int]:
     kind = FACTS[column.fact].kind
-    number = kind in (Kind.TOKENS, Kind.PERCENT, Kind.HOUR, Kind.BUCKET)
+    number = kind in WHOLE or kind is Kind.PERCENT
     return (2 if number else 1 if kind is Kind.SET else 0), -_touched(column).bit_count(), column.position
 
 

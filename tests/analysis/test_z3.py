@@ -30,7 +30,8 @@ from tests.reference.generator import random_world
 
 z3 = pytest.importorskip("z3")
 
-HIGHEST = {Kind.HOUR: 23, Kind.BUCKET: 99}
+HIGHEST = {Kind.HOUR: 23, Kind.DAY: 31, Kind.BUCKET: 99}
+LOWEST = {Kind.DAY: 1}
 WORDS: dict[str, int] = {}
 """A number for each name, the same in every policy."""
 
@@ -90,7 +91,13 @@ class Formulas:
                 return names.limited_providers
             case "provider.down" | "provider.busy":
                 return names.providers
-            case "models.warm" | "models.capable":
+            case "task.group":
+                return [*names.groups, "none"]
+            case "task.asked_model":
+                return [*(model.key for model in self.models), "none"]
+            case "session.labels":
+                return names.labels
+            case "models.warm" | "models.capable" | "session.warm" | "task.avoid_models":
                 return [model.key for model in self.models]
             case "task.needs":
                 return names.needs
@@ -116,7 +123,7 @@ class Formulas:
                             if name not in closed
                         ]
                 case _:
-                    parts.append(self.number(fact.name) >= 0)
+                    parts.append(self.number(fact.name) >= LOWEST.get(fact.kind, 0))
                     if fact.kind in HIGHEST:
                         parts.append(self.number(fact.name) <= HIGHEST[fact.kind])
         return z3.And(parts)

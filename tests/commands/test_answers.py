@@ -30,7 +30,7 @@ def test_show_prints_every_rule_with_its_place(shell: Shell, folder: str) -> Non
     policy = load_or_raise(Path(folder))
     places = [ran.out.index(f" {rule.name}") for rule in policy.checked.rules]
     assert len(places) >= 8
-    assert ran.out.startswith("language 1\n")
+    assert ran.out.startswith("language 1.1\n")
     for rule in policy.checked.rules:
         assert f"# {rule.span.source.name}:" in ran.out
 
@@ -69,7 +69,7 @@ def test_what_show_prints_of_random_policies_decides_the_same() -> None:
         rng = Random(40_000 + seed)
         world = random_world(rng)
         policy = compiled(world)
-        shown = "language 1\n" + "\n".join(f"# place\n{print_statement(one)}" for one in policy.statements)
+        shown = "language 1.1\n" + "\n".join(f"# place\n{print_statement(one)}" for one in policy.statements)
         again = read_back(shown, world.models_yaml, world.policies_yaml)
         for _ in range(20):
             facts = facts_of(random_facts(rng, world))

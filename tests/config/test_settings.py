@@ -112,6 +112,21 @@ def test_a_zero_limit_is_zero_and_none_is_no_limit() -> None:
     assert budgets.daily.per_provider == {"ollama": Decimal("0.00")}
 
 
+def test_sessions_agents_and_groups_have_limits_of_their_own() -> None:
+    """What is not written is no limit; `labels_stay` is empty, a list or all."""
+    read = settings(
+        "groups: [red, blue]\nsessions: {labels_stay: all, forget_after_days: 7}\n"
+        "budgets: {session: {total_usd: 2}, groups: {red: {daily_usd: 0.5}}}\n"
+    )
+    budgets = read.budgets
+    assert (budgets.session and budgets.session.total_usd, budgets.agent) == (Decimal(2), None)
+    assert [(name, one.daily_usd, one.monthly_usd) for name, one in budgets.groups.items()] == [
+        ("red", Decimal("0.5"), None)
+    ]
+    assert (read.sessions.labels_stay, read.sessions.forget_after_days) == (None, 7)
+    assert settings("").sessions.labels_stay == ()
+
+
 def test_names_that_models_yaml_lacks_are_dropped() -> None:
     """An unknown provider limits nothing and is preferred by nothing; an unknown capability still counts as
     one of n."""

@@ -575,7 +575,7 @@ def test_the_base_guards_are_checked_without_a_word() -> None:
     for names in (GUIDE, HOSPITAL, Names({}, "x", (), ())):
         policy = good("", names)
 
-        assert len(policy.rules) == 9
+        assert len(policy.rules) == 12
         assert {rule.origin for rule in policy.rules} == {Origin.BASE}
 
 

@@ -62,6 +62,7 @@ STRATEGIES = ("fallback_critical_only", "balanced", "aggressive")
 PERCENTS = ("0.01", "50", "80", "99.5", "99.99", "100", "100.01")
 DOLLARS = ("0.01", "0.05", "0.25", "2.8", "5", "6", "54", "6000")
 FACT_SETS = ("task.labels", "budget.exhausted_providers", "provider.down", "provider.busy", "models.warm")
+GROUPS = ("red", "blue", "none-such", "qa")
 NEEDS = ("vision", "audio", "documents", "structured_output", "tools")
 
 
@@ -189,7 +190,21 @@ def random_policies(rng: Random, models: dict[str, Any]) -> dict[str, Any] | Non
         limits = {period: random_limits(rng, models) for period in ("daily", "monthly")}
         # An entry that names no maximum is an error.
         policies["budgets"] = {period: limit for period, limit in limits.items() if any(limit.values())}
+    if sometimes(rng, 0.5):
+        add_groups_and_sessions(rng, policies)
     return policies
+
+
+def add_groups_and_sessions(rng: Random, policies: dict[str, Any]) -> None:
+    """Groups, and limits of sessions, agents and groups, each there or not."""
+    groups = policies["groups"] = rng.sample(GROUPS, rng.randint(1, 3))
+    budgets = policies.setdefault("budgets", {})
+    for account in ("session", "agent"):
+        if sometimes(rng, 0.5):
+            budgets[account] = {"total_usd": Decimal("2.50")}
+    limited = {name: some(rng, ("daily_usd", "monthly_usd"), 1) for name in some(rng, groups)}
+    if limited:
+        budgets["groups"] = {name: dict.fromkeys(keys, Decimal(4)) for name, keys in limited.items()}
 
 
 def random_weights(rng: Random) -> dict[str, Decimal]:
@@ -258,6 +273,8 @@ class Author:
         self.capabilities = sorted({name for one in attributes for name in one["model.capabilities"]})
         self.tags = sorted({name for one in attributes for name in one["model.tags"]})
         self.zones = sorted({one["model.zone"] for one in attributes} - {"unknown"})
+        self.groups = [*(self.policies.get("groups") or ()), "none"]
+        self.is_newer = sometimes(rng, 0.6)  # whether every file says 1.1
         self.constants: dict[str, set[Any]] = {}
         self.lets: dict[str, list[str]] = {"facts": [], "models": [], "mixed": []}
         self.lists: dict[str, list[str]] = {"labels": [], "types": [], "modes": []}
@@ -280,6 +297,8 @@ class Author:
         rng.shuffle(statements)
         names = rng.sample(["10-a.route", "9-b.route", "Z.route", "a.route", "main.route"], rng.randint(1, 3))
         files = dict.fromkeys(names, "") | {names[0]: rng.choice(["language 1\n", "# a policy\n", ""])}
+        if self.is_newer:
+            files = dict.fromkeys(names, "language 1.1\n")
         for statement in statements:
             files[rng.choice(names)] += statement + rng.choice(["\n", "\n\n", " ", "  # why not\n", "\r\n"])
         return files
@@ -420,10 +439,11 @@ class Author:
 
     def fact(self) -> str:
         rng = self.rng
-        return rng.choice(FACT_ATOMS)(self)
+        return rng.choice(NEWER_FACT_ATOMS if self.is_newer and sometimes(rng, 0.4) else FACT_ATOMS)(self)
 
     def attribute(self) -> str:
-        return self.rng.choice(ATTRIBUTE_ATOMS)(self)
+        is_newer = self.is_newer and sometimes(self.rng, 0.2)
+        return self.rng.choice(NEWER_ATTRIBUTE_ATOMS if is_newer else ATTRIBUTE_ATOMS)(self)
 
     # the pieces atoms are made of
 
@@ -508,8 +528,14 @@ class Author:
             "task.needs": self.sets_of(NEEDS, quiet=9),
             "task.bucket": self.whole("task.bucket", range(100), [0, 99, rng.randrange(100)]),
             "mode": self.modes,
-            "budget.daily.used": self.percents("daily"),
-            "budget.monthly.used": self.percents("monthly"),
+            **{fact: self.percents(fact) for fact in PERCENT_FACTS},
+            "task.attempt": self.whole("task.attempt", range(100), [0, 0, 1]),
+            "task.avoid_models": self.sets_of(self.models, quiet=4),
+            "task.group": ["none", *self.groups],
+            "task.asked_model": ["none", "none", *self.models],
+            "session.labels": self.sets_of(labels, quiet=4),
+            "session.warm": self.sets_of(self.models, quiet=4),
+            "session.calls": self.whole("session.calls", range(1000), [0, 0, 1, 20]),
             "budget.exhausted_providers": exhausted,
             "provider.down": self.sets_of(self.providers, quiet=9),
             "provider.busy": self.sets_of(self.providers, quiet=3),
@@ -517,6 +543,7 @@ class Author:
             "models.capable": self.sets_of(self.models, quiet=4),
             "clock.hour": self.whole("clock.hour", range(24), [0, 12, 23]),
             "clock.weekday": ORDERS["clock.weekday"],
+            "clock.day": self.whole("clock.day", range(1, 32), [1, 2, 28, 31]),
         }
 
     def sets_of(self, names: Sequence[str], quiet: int) -> list[frozenset[str]]:
@@ -525,8 +552,8 @@ class Author:
         mixtures = [frozenset(some(self.rng, names)) for _ in range(2)]
         return [*[frozenset()] * quiet, *(frozenset([name]) for name in names), *mixtures, frozenset(names)]
 
-    def percents(self, period: str) -> list[Decimal]:
-        mentioned = [Decimal(text) for text in sorted(self.constants.get(f"budget.{period}.used", ()))]
+    def percents(self, fact: str) -> list[Decimal]:
+        mentioned = [Decimal(text) for text in sorted(self.constants.get(fact, ()))]
         near = [value + step for value in mentioned for step in (Decimal("-0.01"), 0, Decimal("0.01"))]
         plain = [*["0"] * 6, "12.5", "50", "80", "99.99", "100", "100.01"]
         return [value for value in (*map(Decimal, plain), *near) if value >= 0]
@@ -553,6 +580,10 @@ class Author:
         return [*small, *(size for size in around if size >= 0)]
 
 
+PERCENT_FACTS = (
+    *("budget.daily.used", "budget.monthly.used"),
+    *("session.used", "agent.used", "group.daily.used", "group.monthly.used"),
+)
 TOKENS = ("1", "4096", "8k", "8192", "32k", "32768", "0.5k", "200k", "1.5M")
 FACT_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.name_test("task.type", a.types, a.lists["types"]),
@@ -584,6 +615,17 @@ FACT_ATOMS: list[Callable[[Author], str]] = [
     Author.days,
     lambda a: "all-up",
 ]
+NEWER_FACT_ATOMS: list[Callable[[Author], str]] = [
+    lambda a: a.number_test("task.attempt", ("1", "2", "5")),
+    lambda a: a.set_test("task.avoid_models", a.models),
+    lambda a: a.name_test("task.group", a.groups),
+    lambda a: a.name_test("task.asked_model", [*a.models, "none"]),
+    lambda a: a.set_test("session.labels", a.labels, a.lists["labels"]),
+    lambda a: a.set_test("session.warm", a.models),
+    lambda a: a.number_test("session.calls", ("1", "20", "500")),
+    lambda a: a.number_test(a.rng.choice(PERCENT_FACTS[2:]), PERCENTS, "%"),
+    lambda a: a.number_test("clock.day", ("2", "15", "28", "30")),
+]
 ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     *[lambda a: a.rng.choice(["local", "local", "cloud", "any"])] * 3,
     *[Author.model_or_provider] * 2,
@@ -608,4 +650,9 @@ ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     lambda a: f"{a.rng.choice(['model.capabilities', 'model.tags'])} has task.type",
     lambda a: f"task.labels has {a.rng.choice(['model.zone', 'model.provider'])}",
     lambda a: f"model.zone {a.rng.choice(['is', 'is not'])} task.type",
+]
+NEWER_ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
+    lambda a: f"{a.rng.choice(['task.avoid_models', 'session.warm'])} has model.id",
+    lambda a: f"task.asked_model {a.rng.choice(['is', 'is not'])} model.id",
+    lambda a: "session.labels has model.zone",
 ]

@@ -179,6 +179,13 @@ class Policy:
         self.modes = routing.get("modes") or GUIDE_MODES
         self.default_mode = routing.get("default_mode", "local-preferred")
         self.budgets = (policies or {}).get("budgets") or {}
+        groups = (self.budgets.get("groups") or {}).values()
+        self.shares = {  # of which budgets of sessions, agents and groups there is one
+            "session.used": "session" in self.budgets,
+            "agent.used": "agent" in self.budgets,
+            "group.daily.used": any("daily_usd" in limits for limits in groups),
+            "group.monthly.used": any("monthly_usd" in limits for limits in groups),
+        }
         overrides = (policies or {}).get("task_overrides") or {}
         reader = Reader(set(models["providers"]), {model.name for model in self.models})
         for file_name in sorted(route_files, key=str.encode):
@@ -223,6 +230,7 @@ def all_facts(policy: Policy, facts: What) -> dict[str, Any]:
     usage = cloud_usage(policy.modes[facts["mode"]])
     return {
         **facts,
+        **{share: exact(facts[share]) if limited else 0 for share, limited in policy.shares.items()},
         "budget.daily.used": daily,
         "budget.monthly.used": monthly,
         "budget.exhausted": daily >= 100 or monthly >= 100,
@@ -307,6 +315,17 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
         "task.labels": frozenset(),
         "task.needs": frozenset(),
         "models.capable": frozenset(),
+        "task.attempt": 0,
+        "task.avoid_models": frozenset(),
+        "task.group": "none",
+        "task.asked_model": "none",
+        "session.labels": frozenset(),
+        "session.warm": frozenset(),
+        "session.calls": 0,
+        "session.used": 0,
+        "agent.used": 0,
+        "group.daily.used": 0,
+        "group.monthly.used": 0,
         "task.bucket": 0,
         "mode": policy.default_mode,
         "budget.daily.used": 0,
@@ -317,6 +336,7 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
         "models.warm": frozenset(),
         "clock.hour": 12,
         "clock.weekday": "mon",
+        "clock.day": 1,
     }
 
 

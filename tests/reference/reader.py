@@ -38,14 +38,22 @@ SETS = {
         "provider.down",
         "provider.busy",
         "models.warm",
+        "task.avoid_models",
+        "session.labels",
+        "session.warm",
     ),
     *("model.capabilities", "model.offers", "model.tags"),
 }
 NUMBERS = {
     *("task.context_size", "task.bucket", "budget.daily.used", "budget.monthly.used", "clock.hour"),
+    *("task.attempt", "session.calls", "clock.day"),
+    *("session.used", "agent.used", "group.daily.used", "group.monthly.used"),
     *("model.max_context", "model.price", "model.call_cost"),
 }
-NAMES = {"task.type", "mode", "mode.cloud_usage", "model.tools", "model.provider", "model.id", "model.zone"}
+NAMES = {
+    *("task.type", "task.group", "task.asked_model", "mode", "mode.cloud_usage"),
+    *("model.tools", "model.provider", "model.id", "model.zone"),
+}
 SUBJECTS = {*ORDERS, *YES_NO, *SETS, *NUMBERS, *NAMES}
 FACTS = {subject for subject in SUBJECTS if not subject.startswith("model.")}
 
@@ -195,8 +203,8 @@ class Reader:
 
     def read(self, text: str) -> None:
         self.text, self.at = text, BLANKS.match(text).end()
-        if self.accept("language") and self.number() != 1:
-            raise ValueError("only version 1 of the language is known")
+        if self.accept("language") and self.number() not in (1, Fraction(11, 10)):
+            raise ValueError("only versions 1 and 1.1 of the language are known")
         while self.at < len(text):
             match self.need(BARE_NAME):
                 case "let":

@@ -126,3 +126,39 @@ def unknown_time_zone(name: str, known: Iterable[str], span: Span) -> Diagnostic
         f"there is no time zone `{visible(name)}`",
         similar_or(name, known, "write an IANA name, such as `Europe/Berlin` or `UTC`"),
     )
+
+
+def group_called_none(place: Span) -> Diagnostic:
+    return error(
+        "group-called-none",
+        place,
+        "no group can be called `none`: a task without a group has this one",
+        "give it another name",
+    )
+
+
+def unknown_label_stays(name: str, known: list[str], place: Span) -> Diagnostic:
+    return error(
+        "unknown-label",
+        place,
+        f"`{visible(name)}` stays, and is not among `labels`",
+        similar_or(name, known, f"the labels are: {listed(known)}"),
+    )
+
+
+def limit_of_unknown_group(name: str, known: list[str], place: Span) -> Diagnostic:
+    return error(
+        "unknown-group",
+        place,
+        f"there is a limit for `{visible(name)}`, which is not among `groups`",
+        similar_or(name, known, f"the groups are: {listed(known)}") if known else f"write `groups: [{name}]`",
+    )
+
+
+def labels_stay_is_a_list(written: str, place: Span) -> Diagnostic:
+    return error(
+        "labels-stay",
+        place,
+        f"`labels_stay` is a list of labels or `all`, not `{visible(written)}`",
+        f"write `labels_stay: [{visible(written)}]`",
+    )

@@ -26,6 +26,7 @@ _UNIVERSES = {
     "task_types": ("task type", "task types"),
     "labels": ("label", "labels"),
     "needs": ("need", "needs"),
+    "groups": ("group", "groups"),
     "modes": ("mode", "modes"),
     "providers": ("provider", "providers"),
     "models": ("model", "models"),

@@ -157,3 +157,13 @@ def derived_given(span: Span, fact: Fact, modes: Mapping[str, ModeMeaning]) -> D
         else f"`mode is NAME`, with one of {listed(modes)}"
     )
     return error("derived-given", span, f"{tick(fact.name)} follows from other facts", f"give {instead}")
+
+
+def newer_language(span: Span, what: str, version: str, said: str | None) -> Diagnostic:
+    change = "as the first line of this file" if said is None else f"instead of `language {said}`"
+    return error(
+        "newer-language",
+        span,
+        f"{what} is of language {version}, and this file is of language {said or '1'}",
+        f"write `language {version}` {change}",
+    )

@@ -57,8 +57,8 @@ def nesting_through_let(span: Span, name: str, most: int) -> Diagnostic:
 
 unknown_language_version = SentenceWith(
     "unknown-language-version",
-    "there is no version {text} of the language; the known versions are: 1",
-    "write `language 1`",
+    "there is no version {text} of the language; the known versions are: 1, 1.1",
+    "write `language 1` or `language 1.1`",
 )
 language_not_first = Sentence(
     "language-not-first",

@@ -14,7 +14,9 @@ from engine.language.wording import listed, listed_names, nearest, tick
 SAMPLES = {
     Kind.PERCENT: "80%",
     Kind.TOKENS: "32k",
+    Kind.COUNT: "3",
     Kind.HOUR: "18",
+    Kind.DAY: "15",
     Kind.BUCKET: "10",
     Kind.PRICE: "$5",
     Kind.DOLLARS: "$0.05",

@@ -1,0 +1,43 @@
+"""Files of a policy -> which version of the language each says, and what a file uses without saying it.
+
+A file is of version 1 unless its first statement says another. What a later version added means nothing in a
+file of an earlier one: so no file changes its meaning by an upgrade.
+"""
+
+from collections.abc import Iterable
+
+from engine.language import syntax_tree as tree
+from engine.language.diagnostics import Problems
+from engine.language.messages import statements as messages
+from engine.language.source import Source, Span
+from engine.language.vocabulary import VERSIONS, Term
+
+
+class Versions:
+    """The versions of some files; each file that uses more than it says is reported once, at the first
+    place."""
+
+    def __init__(self, files: Iterable[tree.File], problems: Problems) -> None:
+        self._problems = problems
+        self._said = {
+            id(file.source): statement.version.text
+            for file in files
+            for statement in file.statements[:1]
+            if isinstance(statement, tree.Language)
+        }
+        self._reported: set[int] = set()
+
+    def term(self, span: Span, term: Term) -> None:
+        """A fact or an attribute is spoken of."""
+        if term.since != VERSIONS[0]:
+            self.need(span, f"`{term.name}`", term.since)
+
+    def need(self, span: Span, what: str, version: str = VERSIONS[-1]) -> None:
+        """Something that this version added is written here."""
+        source: Source = span.source
+        said = self._said.get(id(source))
+        if id(source) in self._reported or not source.name.endswith(".route"):
+            return
+        if VERSIONS.index(said or VERSIONS[0]) < VERSIONS.index(version):
+            self._reported.add(id(source))
+            self._problems.add(messages.newer_language(span, what, version, said))
