@@ -167,10 +167,11 @@ def _fates(rows: tuple[Row, ...]) -> str:
             f"`{row.name}`" if row.name.isidentifier() else row.name,
             row.meaning,
             *(cell(row.fate(dialect)) for dialect in DIALECTS),
+            row.when_refused.value,
         )
         for row in rows
     ]
-    return _table(("", "is", *DIALECTS), told)
+    return _table(("", "is", *DIALECTS, "where a target refuses it"), told)
 
 
 def schemas() -> str:

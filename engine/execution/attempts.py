@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
+from typing import Any, assert_never
 
 from engine.budget import (
     Attempt,
@@ -34,11 +34,12 @@ from engine.execution.provider_health import SHORT_PAUSE_S, Admission, HealthTra
 from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_failure
-from engine.execution.target_memory import features_of
+from engine.execution.target_memory import Asked
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Provider, Request, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
 from engine.providers.errors import ProviderError
+from engine.providers.field_table import FIELDS, WhenRefused
 from engine.providers.reply import Chunk, Reply
 
 MOST_ATTEMPTS = 6
@@ -110,7 +111,7 @@ class RequestExecution:
         self._began_at = self._now()
         self._deadline_at = self._began_at + deadline_s
         self._lease_s = ceil(deadline_s) + 2 * LEASE_GRACE_S
-        self._features = features_of(prompt.needs, temperature=prompt.options.temperature)
+        self._asked = Asked(prompt.needs, prompt.expected_tokens, prompt.options)
         self._larger_than = 0
         self._passed_over: dict[str, str] = {}
         self._calls = 0
@@ -141,15 +142,16 @@ class RequestExecution:
         self._shared.retries.deposit()
         tried = 0
         for place, model in enumerate(self._chain):
-            reason = self._unfit(model)
+            is_followed = any(self._unfit(behind) is None for behind in self._chain[place + 1 :])
+            reason = self._unfit(model) or self._lost(model, is_followed)
             if reason is None and (tried == MOST_TARGETS or self._calls >= MOST_ATTEMPTS):
                 reason = "enough others were tried"
             if reason is not None:
                 self._skip(model, reason)
                 continue
             tried += 1
-            is_followed = any(self._unfit(behind) is None for behind in self._chain[place + 1 :])
-            for is_last_try in (False, True):
+            is_last_try = False
+            while True:
                 admission = await self._admitted(model, is_followed)
                 if admission is None:
                     break
@@ -165,10 +167,13 @@ class RequestExecution:
                     return
                 self._failures.append(failure)
                 self._stop_if_final(failure)
+                if self._goes_without(model, failure, is_followed):
+                    continue
                 pause_s = None if is_last_try else self._pause_s(failure, is_followed)
                 if pause_s is None:
                     self._pass_on(model, failure)
                     break
+                is_last_try = True
                 if pause_s > 0:
                     await self._shared.runtime.sleep(pause_s)
         raise self._exhausted()
@@ -185,8 +190,29 @@ class RequestExecution:
             known = self._shared.tracker.models_at(model.provider)
             if known is not None and find_model(known, model.id) is None:
                 return "its provider does not have it"
-        key = model.provider, model.id
-        return self._shared.tracker.why_not(key, self._features, self._prompt.expected_tokens)
+        return self._shared.tracker.why_not((model.provider, model.id), self._asked)
+
+    def _lost(self, model: Model, is_followed: bool) -> str | None:
+        """What this member refuses and the answer cannot do without, as the reason to pass it over; None when
+        there is nothing."""
+        most = self._shared.tracker.most_output((model.provider, model.id))
+        if is_followed and most is not None and most < self._max_tokens:
+            return f"it gives at most {most} tokens of output, as it said before"
+        refused = self._refused(model)
+        for name in refused & set(self._prompt.options.wanted()) if refused else ():
+            match FIELDS[name].when_refused:
+                case WhenRefused.WITHOUT:
+                    continue
+                case WhenRefused.WITHOUT_AS_LAST if not is_followed:
+                    continue
+                case WhenRefused.WITHOUT_AS_LAST | WhenRefused.NEXT:
+                    return f"it does not take {name}, as it said before"
+                case never:
+                    assert_never(never)
+        return None
+
+    def _refused(self, model: Model) -> frozenset[str]:
+        return self._shared.tracker.refused((model.provider, model.id), self._asked)
 
     async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
         """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no
@@ -236,7 +262,8 @@ class RequestExecution:
         )
         is_reported = False
         try:
-            held = await self._holds.reserve(record, self._attempt_of, streamed=streamed)
+            most = shared.tracker.most_output((model.provider, model.id))
+            held = await self._holds.reserve(record, self._attempt_of, most, streamed=streamed)
             call = _Call(held, record)
             failure: ProviderError | None = None
             try:
@@ -260,17 +287,11 @@ class RequestExecution:
             is_reported = True
             if failure is None:
                 assert call.reply is not None, "an answer that ends without an error ends with its reply"
-                shared.tracker.record_success(admission, self._features, self._prompt.expected_tokens)
+                shared.tracker.record_success(admission, self._asked)
                 self._end(call, self._holds.of_reply(call.held, record, call.reply))
                 self._note_answer(record, call.reply)
             else:
-                shared.tracker.record_failure(
-                    admission,
-                    failure,
-                    self._window_over_in_s,
-                    self._features,
-                    self._prompt.expected_tokens,
-                )
+                shared.tracker.record_failure(admission, failure, self._window_over_in_s, self._asked)
                 record.failed_with(failure)
                 record.outcome = "interrupted" if call.pieces else "failed"
                 if failure.kind is ErrorClass.LEAK:
@@ -310,6 +331,7 @@ class RequestExecution:
             deadline_s=max(0.001, self.remaining_s),
             timeouts=self._snapshot.timeouts(model, self._share_s(is_followed), is_followed=is_followed),
             context_tokens=self._prompt.expected_tokens,
+            refused=self._refused(model),
             on_dispatch=on_dispatch,
             turns=self._prompt.turns,
         )
@@ -393,6 +415,15 @@ class RequestExecution:
             raise DeadlineExceeded(self._told(), self._decision_id)
         if failure.conduct.next_target is NextTarget.NO:
             raise failure
+
+    def _goes_without(self, model: Model, failure: BudgetError | ProviderError, is_followed: bool) -> bool:
+        """Whether the same target is asked again at once, without what it has just refused, or for less."""
+        return (
+            isinstance(failure, ProviderError)
+            and (bool(failure.refused) or failure.most_output is not None)
+            and self._calls < MOST_ATTEMPTS
+            and self._lost(model, is_followed) is None
+        )
 
     def _pause_s(self, failure: BudgetError | ProviderError, is_followed: bool) -> float | None:
         """Seconds to wait before the same target is asked again; None when it is not."""

@@ -70,10 +70,12 @@ class Hold:
 
 @dataclass(slots=True)
 class HeldCall:
-    """A reservation, what it is for, and what has come of the answer; it grows while a stream runs."""
+    """A reservation, what it is for, and what has come of the answer; it grows while a stream runs.
+    `asked` is the most output that was asked for, in tokens, whatever the budget allowed of it."""
 
     reservation: Reservation
     hold: Hold
+    asked: int
     is_cut: bool = False
     _settled_bytes: int = 0
     _unseen_bytes: int = 0
@@ -131,11 +133,20 @@ class Holds:
         self._max_tokens, self._remaining_s = max_tokens, remaining_s
 
     async def reserve(
-        self, record: AttemptRecord, attempt_of: Callable[[AttemptRecord, int], Attempt], *, streamed: bool
+        self,
+        record: AttemptRecord,
+        attempt_of: Callable[[AttemptRecord, int], Attempt],
+        most_output: int | None = None,
+        *,
+        streamed: bool,
     ) -> HeldCall:
-        """Hold what the call can cost, of a shorter answer when the budget has less left. Raises
-        BudgetError."""
+        """Hold what the call can cost, of a shorter answer when its model gives no more than `most_output`
+        tokens, or the budget has less left. Raises BudgetError."""
         model, wanted = record.model, self._max_tokens
+        if most_output is not None and most_output < wanted:
+            wanted = most_output
+            record.notes.append(f"max_tokens was sent as {wanted}, the most that the target gives")
+        asked = wanted
         prices = self._snapshot.prices[model.key]
         is_free = prices is not None and prices.free and model.locality == "local"
         while True:
@@ -154,11 +165,9 @@ class Holds:
                 raise LedgerUnavailable("the ledger did not answer in time") from None
             if exceeded is None:
                 record.max_tokens, record.reserved_micro_usd = wanted, amount
-                if wanted < self._max_tokens:
-                    record.notes.append(
-                        f"the budget allowed {wanted} tokens of the {self._max_tokens} asked for"
-                    )
-                return HeldCall(reservation, hold)
+                if wanted < asked:
+                    record.notes.append(f"the budget allowed {wanted} tokens of the {asked} asked for")
+                return HeldCall(reservation, hold, asked)
             assert prices is not None, "the ledger refuses an unknown price before it looks at budgets"
             wanted = affordable_max_tokens(
                 prices,
@@ -167,7 +176,7 @@ class Holds:
                 exceeded.left_micro_usd,
                 writes_cache=self._prompt.writes_cache,
             )
-            if wanted < min(LEAST_TOKENS, ceil(self._max_tokens / LEAST_SHARE)):
+            if wanted < min(LEAST_TOKENS, ceil(asked / LEAST_SHARE)):
                 raise exceeded
 
     def guarded(
@@ -201,7 +210,7 @@ class Holds:
         if held.is_cut and held.used_tokens > hold.output_tokens:
             used = Usage(hold.input_tokens, min(hold.max_tokens, held.used_tokens))
             return Settlement("settle", used, Basis.ESTIMATED, served=True)
-        if reply.finish_reason == "length" and hold.max_tokens < self._max_tokens:
+        if reply.finish_reason == "length" and hold.max_tokens < held.asked:
             record.budget_cut = True
         settled = of_reply(reply, self.terms(held, record))
         return replace(settled, observed=self._observed(record.model, reply, settled))

@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from types import MappingProxyType
 from typing import assert_never
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
-from engine.execution.target_memory import Key, TargetMemory
+from engine.execution.target_memory import Asked, Key, TargetMemory
 from engine.forks import after_fork
 from engine.providers.base import DiscoveredModel, Health
 from engine.providers.conduct import ErrorClass, Fault, HealthMark
@@ -31,7 +30,7 @@ SHORT_PAUSE_S = 1.0
 WARM_S = 240.0
 DISCOVERED_S = 60.0
 
-NO_FEATURES: Mapping[str, str] = MappingProxyType({})
+NOTHING_ASKED = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +76,21 @@ class HealthTracker:
 
     # -- before a call
 
-    def why_not(self, key: Key, features: Mapping[str, str] = NO_FEATURES, tokens: int = 0) -> str | None:
+    def why_not(self, key: Key, asked: Asked = NOTHING_ASKED) -> str | None:
         """Why this member may not be called now, or need not be with such a request; None when it may."""
         with self._lock:
             now = self._runtime.monotonic()
-            return (
-                self._down(key[0], now)
-                or self._resting(key, now)
-                or self._memory.why_not(key, features, tokens)
-            )
+            return self._down(key[0], now) or self._resting(key, now) or self._memory.why_not(key, asked)
+
+    def refused(self, key: Key, asked: Asked) -> frozenset[str]:
+        """The fields of such a request that this member has said it will not take."""
+        with self._lock:
+            return self._memory.refused(key, asked)
+
+    def most_output(self, key: Key) -> int | None:
+        """The most tokens of output that this member has said it gives."""
+        with self._lock:
+            return self._memory.most_output(key)
 
     def admit(self, key: Key, lease_s: float) -> Admission | str:
         """The right to make one call that lasts no longer than `lease_s`, or why there is none."""
@@ -105,12 +110,10 @@ class HealthTracker:
 
     # -- after a call
 
-    def record_success(
-        self, admission: Admission, features: Mapping[str, str] = NO_FEATURES, tokens: int = 0
-    ) -> None:
-        """The call went well, with a request that had these features."""
+    def record_success(self, admission: Admission, asked: Asked = NOTHING_ASKED) -> None:
+        """The call went well, with such a request."""
         with self._lock:
-            self._memory.forget(admission.key, features, tokens)
+            self._memory.forget(admission.key, asked)
             now = self._runtime.monotonic()
             has_changed = self._report(admission, Verdict.WELL, Verdict.WELL, now)
             self._warm_until[admission.key] = now + WARM_S
@@ -123,12 +126,11 @@ class HealthTracker:
         admission: Admission,
         error: ProviderError,
         window_over_in_s: Callable[[], float],
-        features: Mapping[str, str] = NO_FEATURES,
-        tokens: int = 0,
+        asked: Asked = NOTHING_ASKED,
     ) -> None:
         """The call failed; the taxonomy says what that means for its target.
 
-        What the target cannot take is remembered for requests with the same features.
+        What the target cannot take is remembered for requests like this one.
 
         `window_over_in_s` gives the seconds for which a spent quota closes a provider that does not say so
         itself.
@@ -152,7 +154,7 @@ class HealthTracker:
             if closed_s is not None:
                 before, _ = self._closed_until.get(provider, (0.0, ""))
                 self._closed_until[provider] = max(before, now + closed_s), error.sentence
-            self._memory.remember(admission.key, error, features, tokens)
+            self._memory.remember(admission.key, error, asked)
             if error.conduct.health is HealthMark.QUARANTINED:
                 self._quarantined.add(admission.key)
         self._changed()

@@ -1,25 +1,49 @@
-"""What targets have said they cannot take -> why one need not be asked again.
+"""What targets have said they cannot take -> why one need not be asked again, or what to leave out there.
 
-A model that is gone, a key that may not use it, a parameter or part that is not supported, a prompt that was
-too long. Nothing here is about health: the target is well, and takes other requests. It is forgotten
-after five minutes, when the target answers such a request after all, and when its provider lists the model.
+A model that is gone, a key that may not use it, a need that it does not meet and a prompt that was too long
+keep a request away; a field that it refuses is left out. Nothing here is about health: the target is well,
+and takes other requests. It is forgotten after five minutes, when the target answers such a request after
+all, and when its provider lists the model.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from engine.providers.conduct import ErrorClass
 from engine.providers.errors import ContextTruncated, ProviderError
+from engine.providers.options import NO_OPTIONS, RequestOptions
 
 REMEMBERED_S = 300.0
+
+MOST_VALUES = 8
+"""A field of which so many values were refused is refused whatever its value."""
 
 Key: TypeAlias = tuple[str, str]
 """A provider's name and one of its models' ids."""
 
 ANYTHING = "anything"
-"""The feature of every request: what is remembered under it keeps the target from being asked at all."""
+"""What every request needs: what is remembered under it keeps the target from being asked at all."""
 
 _ALWAYS = (ErrorClass.MISSING, ErrorClass.DENIED)
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request bears on whether a target can take it; `tokens` is its expected size."""
+
+    needs: frozenset[str] = _NOTHING
+    tokens: int = 0
+    options: RequestOptions = NO_OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A field is refused until then: these values of it, or any when `values` is None."""
+
+    until: float
+    values: tuple[object, ...] | None
 
 
 class TargetMemory:
@@ -29,24 +53,38 @@ class TargetMemory:
         self._monotonic = monotonic
         self._cannot: dict[tuple[Key, str], tuple[float, str]] = {}
         self._too_long: dict[Key, tuple[float, int]] = {}
+        self._refused: dict[Key, dict[str, _Refusal]] = {}
+        self._most_output: dict[Key, tuple[float, int]] = {}
 
-    def remember(self, key: Key, error: ProviderError, features: Mapping[str, str], tokens: int) -> None:
-        """Keep what a failure said of the target; `features` and `tokens` are those of the request."""
+    def remember(self, key: Key, error: ProviderError, asked: Asked) -> None:
+        """Keep what a failure said of the target."""
         until = self._monotonic() + REMEMBERED_S
         if error.kind in _ALWAYS:
             self._cannot[key, ANYTHING] = until, error.sentence
-        elif error.kind is ErrorClass.UNFIT and (feature := features.get(error.feature or "")):
-            self._cannot[key, feature] = until, f"{error.sentence} with {feature}"
+        elif error.kind is ErrorClass.UNFIT and error.feature in asked.needs:
+            self._cannot[key, error.feature] = until, f"{error.sentence} with {error.feature}"
         elif error.kind is ErrorClass.OVERFLOW and not isinstance(error, ContextTruncated):
-            least = min(tokens, self._too_long.get(key, (0.0, tokens))[1])
+            least = min(asked.tokens, self._too_long.get(key, (0.0, asked.tokens))[1])
             self._too_long[key] = until, least
+        if error.most_output is not None:
+            self._most_output[key] = until, error.most_output
+        for field in error.refused:
+            known = self._refused.setdefault(key, {})
+            values = self._values(known.get(field.name), asked, field.name) if field.only_value else None
+            known[field.name] = _Refusal(until, values)
 
-    def forget(self, key: Key, features: Mapping[str, str], tokens: int) -> None:
-        """The target has answered a request with these features and of this size."""
+    def _values(self, known: _Refusal | None, asked: Asked, name: str) -> tuple[object, ...] | None:
+        before = known.values if known is not None and self._monotonic() < known.until else ()
+        if before is None or len(before) == MOST_VALUES:
+            return None
+        return (*before, getattr(asked.options, name, None))
+
+    def forget(self, key: Key, asked: Asked) -> None:
+        """The target has answered such a request."""
         if self._cannot:
-            for feature in (ANYTHING, *features.values()):
-                self._cannot.pop((key, feature), None)
-        if self._too_long and key in self._too_long and self._too_long[key][1] <= tokens:
+            for need in (ANYTHING, *asked.needs):
+                self._cannot.pop((key, need), None)
+        if self._too_long and key in self._too_long and self._too_long[key][1] <= asked.tokens:
             del self._too_long[key]
 
     def forget_missing(self, provider: str, models: Iterable[str]) -> None:
@@ -56,25 +94,34 @@ class TargetMemory:
                 for name in (model, model.removesuffix(":latest")):
                     self._cannot.pop(((provider, name), ANYTHING), None)
 
-    def why_not(self, key: Key, features: Mapping[str, str], tokens: int) -> str | None:
+    def why_not(self, key: Key, asked: Asked) -> str | None:
         """Why such a request need not be sent there; None when it may."""
         if not self._cannot and not self._too_long:
             return None
         now = self._monotonic()
-        for feature in (ANYTHING, *features.values()):
-            until, said = self._cannot.get((key, feature), (0.0, ""))
+        for need in (ANYTHING, *asked.needs):
+            until, said = self._cannot.get((key, need), (0.0, ""))
             if now < until:
                 return f"it {said}, as it said before; asked again in {round(until - now)} s"
         until, least = self._too_long.get(key, (0.0, 0))
-        if now < until and tokens >= least:
+        if now < until and asked.tokens >= least:
             return f"a prompt of about {least} tokens was too long for it"
         return None
 
+    def most_output(self, key: Key) -> int | None:
+        """The most tokens of output that the target gives; None when it has not said."""
+        until, most = self._most_output.get(key, (0.0, None))
+        return most if self._monotonic() < until else None
 
-def features_of(needs: Iterable[str], **parameters: object) -> dict[str, str]:
-    """What of a request a target may be unable to take: the name an error calls it by -> what is remembered.
-
-    A parameter is remembered with its value: a model that takes only the default takes that.
-    """
-    features = {need: need for need in needs} | {"max_tokens": "max_tokens"}
-    return features | {name: f"{name} {value!r}" for name, value in parameters.items() if value is not None}
+    def refused(self, key: Key, asked: Asked) -> frozenset[str]:
+        """The fields of such a request that the target refuses."""
+        known = self._refused.get(key)
+        if not known:
+            return _NOTHING
+        now = self._monotonic()
+        return frozenset(
+            name
+            for name, refusal in known.items()
+            if now < refusal.until
+            and (refusal.values is None or getattr(asked.options, name, None) in refusal.values)
+        )

@@ -23,7 +23,8 @@ def messages_request(request: Request, *, fetches: bool) -> tuple[dict[str, Any]
     """The body, and notes on what is not in it. `extra_body` holds what the caller wants passed as it is.
     Raises InvalidRequest."""
     options = request.options
-    kept = carried(request.read(), read_tools(request.tools), options, "anthropic", fetches=fetches)
+    tools = read_tools(request.tools)
+    kept = carried(request.read(), tools, options, "anthropic", fetches=fetches, refused=request.refused)
     turns, notes = with_ids(kept.turns, ANTHROPIC), list(kept.notes)
     most = request.max_tokens if request.max_tokens is not None else DEFAULT_MAX_TOKENS
     body: dict[str, Any] = {"model": request.model, "max_tokens": most, "messages": _messages(turns)}

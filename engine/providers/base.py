@@ -100,8 +100,9 @@ class Request:
     have been read already. `max_tokens`
     bounds the output, reasoning included. `deadline_s` is what is left of the deadline of the whole chain, in
     seconds. `context_tokens` is the expected size of the prompt in tokens (a mean, not a bound); None lets
-    the provider estimate it. `on_dispatch` is called once, just before the first byte of the prompt leaves;
-    what it raises keeps the prompt from leaving and comes out of the attempt as it is.
+    the provider estimate it. `refused` are fields that this target has refused: each is left out, and the
+    limit of the output goes by its other name. `on_dispatch` is called once, just before the first byte of
+    the prompt leaves; what it raises keeps the prompt from leaving and comes out of the attempt as it is.
     """
 
     model: str
@@ -113,6 +114,7 @@ class Request:
     deadline_s: float = 120.0
     timeouts: Timeouts = Timeouts()
     context_tokens: int | None = None
+    refused: frozenset[str] = frozenset()
     on_dispatch: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     turns: tuple[Turn, ...] | None = field(default=None, repr=False, compare=False)
 

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 
 _WORD_NAMES = ("error_code", "reason", "code", "type", "status")
 _SENTENCE_NAMES = ("message", "msg", "error_description", "error_message", "reason", "title")
-_INNER = ("error", "innererror", "inner_error", "details", "detail", "errors", "metadata", "raw", "upstream")
+_INNER = (
+    "error",
+    "innererror",
+    "inner_error",
+    "details",
+    "detail",
+    "errors",
+    "metadata",
+    "raw",
+    "upstream",
+    "cause",
+)
 _DEPTH = 6
 _BODY_CHARACTERS = 65_536
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
@@ -27,13 +38,13 @@ _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s")
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """What was said. `words` are its codes and types in one spelling, the most telling first; `sentences` its
-    messages, the outermost first; `status` an HTTP status that the body names; `parameter` what of the
-    request it points at; `retry_after_s` the seconds it asks for."""
+    messages, the outermost first; `status` an HTTP status that the body names; `parameters` are paths
+    to what of the request it points at; `retry_after_s` the seconds it asks for."""
 
     words: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
     status: int | None = None
-    parameter: str | None = None
+    parameters: tuple[str, ...] = ()
     retry_after_s: float | None = None
 
     @property
@@ -61,7 +72,7 @@ def read_error(body: object) -> ErrorBody:
         tuple(dict.fromkeys(found.words)),
         tuple(dict.fromkeys([*found.sentences, *found.codes])),
         found.status,
-        found.parameter,
+        tuple(dict.fromkeys(found.parameters)),
         found.retry_after_s,
     )
 
@@ -139,12 +150,12 @@ class _Found:
     sentences: list[str]
     codes: list[str]
     status: int | None
-    parameter: str | None
+    parameters: list[str]
     retry_after_s: float | None
 
     def __init__(self) -> None:
-        self.words, self.sentences, self.codes = [], [], []
-        self.status, self.parameter, self.retry_after_s = None, None, None
+        self.words, self.sentences, self.codes, self.parameters = [], [], [], []
+        self.status, self.retry_after_s = None, None
 
 
 def _read(body: object, found: _Found, depth: int) -> None:
@@ -197,8 +208,11 @@ def _read_object(body: Mapping[str, object], found: _Found, depth: int) -> None:
         _read(body.get("message"), found, depth - 1)
     for name in ("param", "parameter"):
         value = body.get(name)
-        if found.parameter is None and isinstance(value, str) and value:
-            found.parameter = value
+        if isinstance(value, str) and value:
+            found.parameters.append(value)
+    match body.get("loc"):
+        case ["body", *steps] if steps:
+            found.parameters.append(".".join(map(str, steps)))
     _read_time(body, found)
     for name in _INNER:
         if name != "error" or not isinstance(inner, Mapping):

@@ -23,6 +23,7 @@ from engine.providers.conduct import Billed, ErrorClass
 from engine.providers.error_bodies import ErrorBody, parsed_body, read_error
 from engine.providers.errors import BY_CLASS, ProviderError
 from engine.providers.http_exchange import Call
+from engine.providers.refused_fields import most_output, refused_fields
 from engine.providers.reply import Usage
 from engine.providers.sanitising import sanitise
 from engine.providers.secret import Secret
@@ -126,8 +127,8 @@ def feature_of(kind: ErrorClass, said: ErrorBody) -> str | None:
     if kind not in _MAY_NAME_A_FEATURE:
         return None
     features = _vocabulary().features
-    if set(said.words) & set(_UNSUPPORTED) and said.parameter is not None:
-        parameter = re.split(r"[.\[]", said.parameter)[0]
+    if set(said.words) & set(_UNSUPPORTED) and said.parameters:
+        parameter = re.split(r"[.\[]", said.parameters[0])[0]
         named = next((feature.name for feature in features if parameter in feature.parameters), None)
         if named is not None:
             return named
@@ -157,8 +158,10 @@ def reported(
     body = parsed_body(body)
     status, said = call.status if call.status is not None else 200, read_error(body)
     kind = _class_of(status, said)
-    feature = feature_of(kind, said)
-    if feature is not None:
+    refused = refused_fields(said, request) if request and kind in _MAY_NAME_A_FEATURE else ()
+    most = most_output(said, request) if request and kind is ErrorClass.UNFIT and not refused else None
+    feature = None if refused else feature_of(kind, said)
+    if refused or feature is not None:
         kind = ErrorClass.UNFIT
     return BY_CLASS[kind](
         status=status,
@@ -168,6 +171,8 @@ def reported(
         detail=sanitise(said.sentence, request, key),
         usage=usage,
         feature=feature,
+        refused=refused,
+        most_output=most,
     )
 
 

@@ -32,7 +32,7 @@ that neither `__cause__` nor `__context__` leads back to a request.
 # ruff: noqa: N818  (the names say what happened; `Error` on each would say nothing more)
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from engine.errors import EngineError
@@ -54,14 +54,24 @@ DETAIL_CHARACTERS = 200
 _TIMEOUTS = (408, 504, 524)
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedField:
+    """A field that a target says it will not take: by its row in the field table, or by its name on the wire.
+    `only_value`: another value of it may be taken."""
+
+    name: str
+    only_value: bool = False
+
+
 class ProviderError(EngineError):
     """A provider that failed. Raise one of the classes below, not this one.
 
     `provider` and `model` name the target; `status` is the HTTP status, None when no answer came (an error
     inside a stream has status 200); `code` is the provider's own error type when it is a known word;
     `request_id` is the provider's; `retry_after_s` is in seconds; `dispatched` says whether any byte of the
-    request may have been sent; `usage` is what the provider reported before failing; `feature` is what of the
-    request the target cannot take, when it said so.
+    request may have been sent; `usage` is what the provider reported before failing; `feature` is what the
+    target cannot do at all, `refused` the fields of the request that it will not take, and `most_output` the
+    most tokens of output that it gives, when it said so.
     """
 
     kind: ClassVar[ErrorClass]
@@ -80,6 +90,8 @@ class ProviderError(EngineError):
         dispatched: bool = True,
         usage: Usage | None = None,
         feature: str | None = None,
+        refused: tuple[RefusedField, ...] = (),
+        most_output: int | None = None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -91,6 +103,8 @@ class ProviderError(EngineError):
         self.dispatched = dispatched
         self.usage = usage
         self.feature = feature
+        self.refused = refused
+        self.most_output = most_output
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -146,6 +160,8 @@ class ProviderError(EngineError):
             "dispatched": self.dispatched,
             "usage": self.usage,
             "feature": self.feature,
+            "refused": self.refused,
+            "most_output": self.most_output,
         }
 
 

@@ -7,8 +7,9 @@ the caller gets, and otherwise left out with a note in the attempt. Nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Literal, TypeAlias, assert_never
 
 from engine.providers.messages import cannot_carry
@@ -46,9 +47,18 @@ class LeftOut:
 Fate: TypeAlias = Sent | Refused | LeftOut
 
 
+class WhenRefused(Enum):
+    """What the router does when a target that should take a field says that it will not."""
+
+    WITHOUT = "asked again without it"
+    WITHOUT_AS_LAST = "asked again without it when it is the last"
+    NEXT = "the next member is asked"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One field or part: `meaning` for people, a fate for each dialect."""
+    """One field or part: `meaning` for people, a fate for each dialect, and what is done where a target
+    refuses what its dialect has a place for."""
 
     name: str
     meaning: str
@@ -56,6 +66,7 @@ class Row:
     compatible: Fate
     anthropic: Fate
     ollama: Fate
+    when_refused: WhenRefused = WhenRefused.NEXT
 
     def fate(self, dialect: Dialect) -> Fate:
         """What becomes of it there."""
@@ -63,14 +74,29 @@ class Row:
         return fate
 
 
+LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
+"""What OpenAI's form calls the bound of the output: of the two a target takes one, or both. It is never left
+out, for what is held is by it."""
+
+USAGE_WANTED = "stream_options"
+"""What asks a stream for its usage. Where it is refused, what was used counts as unknown."""
+
 _NO_PLACE = "the API has no place for it"
 _CACHES = "the server caches by itself"
 _OTHER_API = "only the API that wrote it can read it"
+_WILL_NOT = LeftOut("the target refused it")
 _NOT_FETCHED = Refused("is by URL, and a local server is asked to fetch nothing")
 
 
-def _alike(name: str, meaning: str, openai: Fate, anthropic: Fate, ollama: Fate) -> Row:
-    return Row(name, meaning, openai, openai, anthropic, ollama)
+def _alike(
+    name: str,
+    meaning: str,
+    openai: Fate,
+    anthropic: Fate,
+    ollama: Fate,
+    when_refused: WhenRefused = WhenRefused.NEXT,
+) -> Row:
+    return Row(name, meaning, openai, openai, anthropic, ollama, when_refused)
 
 
 _FIELD_ROWS = (
@@ -87,6 +113,7 @@ _FIELD_ROWS = (
         Sent("parallel_tool_calls"),
         Sent("tool_choice.disable_parallel_tool_use", "turned round; left out where no tools are passed"),
         LeftOut(_NO_PLACE),
+        when_refused=WhenRefused.WITHOUT,
     ),
     _alike(
         "response_format",
@@ -95,13 +122,21 @@ _FIELD_ROWS = (
         Sent("output_config.format", "a schema; any JSON at all is refused"),
         Sent("format"),
     ),
-    _alike("stop", "texts that end the answer", Sent("stop"), Sent("stop_sequences"), Sent("options.stop")),
+    _alike(
+        "stop",
+        "texts that end the answer",
+        Sent("stop"),
+        Sent("stop_sequences"),
+        Sent("options.stop"),
+        when_refused=WhenRefused.WITHOUT_AS_LAST,
+    ),
     _alike(
         "top_p",
         "nucleus sampling",
         Sent("top_p"),
         LeftOut("the API does not take one"),
         Sent("options.top_p"),
+        when_refused=WhenRefused.WITHOUT,
     ),
     _alike(
         "temperature",
@@ -109,14 +144,23 @@ _FIELD_ROWS = (
         Sent("temperature"),
         LeftOut("the API does not take one"),
         Sent("options.temperature"),
+        when_refused=WhenRefused.WITHOUT,
     ),
-    _alike("seed", "a seed for sampling", Sent("seed"), LeftOut(_NO_PLACE), Sent("options.seed")),
+    _alike(
+        "seed",
+        "a seed for sampling",
+        Sent("seed"),
+        LeftOut(_NO_PLACE),
+        Sent("options.seed"),
+        when_refused=WhenRefused.WITHOUT,
+    ),
     _alike(
         "reasoning",
         "how much to reason: an effort, or a budget in tokens",
         Sent("reasoning_effort", "a budget as the nearest effort"),
         Sent("thinking", "an effort as adaptive thinking with `output_config.effort`"),
         Sent("think", "low, medium or high; a budget as yes"),
+        when_refused=WhenRefused.WITHOUT,
     ),
     Row(
         "metadata",
@@ -125,6 +169,7 @@ _FIELD_ROWS = (
         Sent("metadata"),
         LeftOut("the API takes a `user` and nothing else"),
         LeftOut(_NO_PLACE),
+        when_refused=WhenRefused.WITHOUT,
     ),
     _alike(
         "user",
@@ -132,6 +177,7 @@ _FIELD_ROWS = (
         Sent("user"),
         Sent("metadata.user_id"),
         LeftOut(_NO_PLACE),
+        when_refused=WhenRefused.WITHOUT,
     ),
     _alike(
         "cache",
@@ -139,6 +185,7 @@ _FIELD_ROWS = (
         LeftOut(_CACHES),
         Sent("cache_control"),
         LeftOut(_CACHES),
+        when_refused=WhenRefused.WITHOUT,
     ),
 )
 
@@ -186,8 +233,7 @@ _PART_ROWS = (
     ),
     _alike(
         "tool call's signature", "`extra_content` of a call", Sent("messages[].tool_calls[].extra_content"),
-        LeftOut(_OTHER_API), LeftOut(_OTHER_API),
-    ),
+        LeftOut(_OTHER_API), LeftOut(_OTHER_API), when_refused=WhenRefused.WITHOUT,),
     _alike(
         "tool result", "the answer of a tool", Sent("messages[].content"),
         Sent("messages[].content[].content"), Sent("messages[].content"),
@@ -206,24 +252,20 @@ _PART_ROWS = (
     Row(
         "reasoning of OpenAI's form", "`reasoning_content`, `reasoning_details`, thought signatures",
         LeftOut("OpenAI's chat completions take no reasoning back"), Sent("messages[]"),
-        LeftOut(_OTHER_API), LeftOut(_OTHER_API),
-    ),
+        LeftOut(_OTHER_API), LeftOut(_OTHER_API), when_refused=WhenRefused.WITHOUT,),
     _alike(
         "reasoning of Anthropic's form", "thinking blocks with their signatures", LeftOut(_OTHER_API),
-        Sent("messages[].content[]"), LeftOut(_OTHER_API),
-    ),
+        Sent("messages[].content[]"), LeftOut(_OTHER_API), when_refused=WhenRefused.WITHOUT,),
     _alike(
         "reasoning of Ollama's form", "`thinking` of a message", LeftOut(_OTHER_API), LeftOut(_OTHER_API),
-        Sent("messages[].thinking"),
-    ),
+        Sent("messages[].thinking"), when_refused=WhenRefused.WITHOUT,),
     _alike(
         "cache_control", "a mark in place: keep the prompt up to here", LeftOut(_CACHES),
-        Sent("messages[].content[].cache_control"), LeftOut(_CACHES),
+        Sent("messages[].content[].cache_control"), LeftOut(_CACHES), when_refused=WhenRefused.WITHOUT,
     ),
     _alike(
         "speaker's name", "`name` of a message", Sent("messages[].name"), LeftOut(_NO_PLACE),
-        LeftOut(_NO_PLACE),
-    ),
+        LeftOut(_NO_PLACE), when_refused=WhenRefused.WITHOUT,),
     _alike(
         "what an answer says of itself", "citations and annotations of an earlier answer",
         LeftOut("it is no part of a request"), LeftOut("it is no part of a request"),
@@ -259,21 +301,23 @@ def carried(
     dialect: Dialect,
     *,
     fetches: bool,
+    refused: frozenset[str] = frozenset(),
 ) -> Carried:
     """What of a request a dialect can carry. `fetches` allows images and documents by URL: only where the
-    vendor fetches them, since a local server told to fetch a URL would carry it out of the house. Raises
-    Unfit for what is refused."""
+    vendor fetches them, since a local server told to fetch a URL would carry it out of the house. `refused`
+    are the rows that this very target has refused. Raises Unfit for what is refused."""
     notes: dict[str, None] = {}
-    kept = tuple(_turn(turn, dialect, notes, fetches=fetches) for turn in turns)
+    sending = _Sending(dialect, fetches, refused)
+    kept = tuple(_turn(turn, sending, notes) for turn in turns)
     wanted = []
     for tool in tools:
-        if tool.cache is not None and isinstance(fate := PARTS["cache_control"].fate(dialect), LeftOut):
+        if tool.cache is not None and isinstance(fate := sending.fate(PARTS["cache_control"]), LeftOut):
             notes[f"{tool.where}.cache_control was not sent: {fate.why}"] = None
     for name in options.wanted():
         if name in ("tool_choice", "parallel_tool_calls") and not tools:
             notes[f"{name} was not sent: no tools were passed"] = None
             continue
-        match FIELDS[name].fate(dialect):
+        match sending.fate(FIELDS[name]):
             case Sent():
                 wanted.append(name)
             case LeftOut(why):
@@ -286,18 +330,37 @@ def carried(
                     raise cannot_carry(name, why)
             case never:
                 assert_never(never)
+    if "cache_control" in refused:
+        tools = tuple(replace(tool, cache=None) for tool in tools)
     return Carried(kept, tools, tuple(wanted), tuple(notes))
 
 
-def _turn(turn: Turn, dialect: Dialect, notes: dict[str, None], *, fetches: bool) -> Turn:
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """To whom a request goes, as far as that changes the table."""
+
+    dialect: Dialect
+    fetches: bool
+    refused: frozenset[str]
+
+    def fate(self, row: Row) -> Fate:
+        """What becomes of a row at this target."""
+        fate = row.fate(self.dialect)
+        if not isinstance(fate, Sent):
+            return fate
+        if row.name.endswith("by URL") and not self.fetches:
+            return _NOT_FETCHED
+        if row.name in self.refused:
+            return Refused("was refused by the target") if row.when_refused is WhenRefused.NEXT else _WILL_NOT
+        return fate
+
+
+def _turn(turn: Turn, sending: _Sending, notes: dict[str, None]) -> Turn:
     parts: list[Part] = []
     for part in turn.parts:
         stays = True
         for name in _rows_of(part, in_tool_result=turn.role == "tool"):
-            fate = PARTS[name].fate(dialect)
-            if name.endswith("by URL") and not fetches and isinstance(fate, Sent):
-                fate = _NOT_FETCHED
-            match fate:
+            match sending.fate(PARTS[name]):
                 case Sent():
                     pass
                 case Refused(why):
@@ -310,11 +373,27 @@ def _turn(turn: Turn, dialect: Dialect, notes: dict[str, None], *, fetches: bool
         if stays:
             parts.append(part)
     for name, is_there in (("speaker's name", turn.name), ("cache_control", turn.cache)):
-        fate = PARTS[name].fate(dialect)
+        fate = sending.fate(PARTS[name])
         if is_there and isinstance(fate, LeftOut):
             field = "name" if name == "speaker's name" else name
             notes[f"{turn.where}.{field} was not sent: {fate.why}"] = None
+    if sending.refused & {"speaker's name", "cache_control"}:
+        turn = replace(
+            turn,
+            name=None if "speaker's name" in sending.refused else turn.name,
+            cache=None if "cache_control" in sending.refused else turn.cache,
+        )
     return turn if len(parts) == len(turn.parts) and tuple(parts) == turn.parts else _with(turn, parts)
+
+
+def rows_of(turns: Iterable[Turn], tools: Iterable[Tool], options: RequestOptions) -> frozenset[str]:
+    """The rows that a request has something of."""
+    found = set(options.wanted())
+    for turn in turns:
+        found |= {name for part in turn.parts for name in _rows_of(part, in_tool_result=turn.role == "tool")}
+        found |= {"speaker's name"} if turn.name is not None else set()
+        found |= {"cache_control"} if turn.cache is not None else set()
+    return frozenset(found | {"cache_control" for tool in tools if tool.cache is not None})
 
 
 def _with(turn: Turn, parts: list[Part]) -> Turn:

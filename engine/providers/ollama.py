@@ -184,7 +184,14 @@ class OllamaProvider(WireProvider):
     async def _prepared(self, attempt: Attempt, *, stream: bool) -> dict[str, Any]:
         """The body of /api/chat, once the daemon has shown that it would run the model itself."""
         request = attempt.request
-        kept = carried(request.read(), read_tools(request.tools), request.options, "ollama", fetches=False)
+        kept = carried(
+            request.read(),
+            read_tools(request.tools),
+            request.options,
+            "ollama",
+            fetches=False,
+            refused=request.refused,
+        )
         checked = await self._checked(attempt)
         num_ctx = window_for(request, window=checked.window, loaded=checked.loaded)
         body, attempt.notes = chat_body(request, kept, model=checked.name, num_ctx=num_ctx, stream=stream)

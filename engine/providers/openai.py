@@ -16,6 +16,7 @@ from engine.providers.attempt import Attempt
 from engine.providers.base import DiscoveredModel, Egress
 from engine.providers.error_mapping import request_id
 from engine.providers.errors import BrokenAnswer, Refused, Truncated
+from engine.providers.field_table import USAGE_WANTED
 from engine.providers.http_exchange import Call
 from engine.providers.importing import imported
 from engine.providers.messages import finish_with
@@ -105,7 +106,7 @@ class OpenAIProvider(WireProvider):
         return _reply(attempt, call, choice.finish_reason, getattr(message, "refusal", None), answer.model)
 
     async def _stream(self, attempt: Attempt) -> AsyncGenerator[Chunk, None]:
-        asked = self._asked(attempt) | {"stream": True, "stream_options": {"include_usage": True}}
+        asked = self._asked(attempt) | {"stream": True} | _usage_wanted(attempt)
         call = attempt.call(carries_prompt=True)
         with call.in_force():
             events = await self._sdk.chat.completions.create(**asked)
@@ -203,6 +204,13 @@ class OpenAIProvider(WireProvider):
                     )
         if error:
             raise self._reported(call, {"error": error}, attempt)
+
+
+def _usage_wanted(attempt: Attempt) -> dict[str, Any]:
+    if USAGE_WANTED not in attempt.request.refused:
+        return {USAGE_WANTED: {"include_usage": True}}
+    attempt.notes.append(f"{USAGE_WANTED} was not sent, and so no usage is told: the target refused it")
+    return {}
 
 
 def _unseen_bytes(event: Any) -> int:

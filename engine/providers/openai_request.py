@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from engine.providers.base import Request
-from engine.providers.field_table import Dialect, carried
-from engine.providers.messages import read_tools
+from engine.providers.field_table import LIMIT_NAMES, Dialect, carried
+from engine.providers.messages import cannot_carry, read_tools
 from engine.providers.options import RequestOptions, ResponseFormat, ToolChoice
 from engine.providers.parts import Aside, Audio, Document, Image, Part, Reasoning, Text, Tool, ToolUse, Turn
 from engine.providers.tool_call_ids import ANY, MISTRAL, with_ids
@@ -23,14 +23,21 @@ def chat_request(
     Raises InvalidRequest."""
     options = request.options
     dialect: Dialect = "openai" if is_vendor else "compatible"
-    kept = carried(request.read(), read_tools(request.tools), options, dialect, fetches=fetches)
+    kept = carried(
+        request.read(),
+        read_tools(request.tools),
+        options,
+        dialect,
+        fetches=fetches,
+        refused=request.refused,
+    )
     turns = with_ids(kept.turns, MISTRAL if host == "api.mistral.ai" else ANY)
     notes = list(kept.notes)
     body: dict[str, Any] = {"model": request.model, "messages": [_written(turn) for turn in turns]}
     if kept.tools:
         body["tools"] = [written_tool(tool) for tool in kept.tools]
     if request.max_tokens is not None:
-        body["max_completion_tokens" if is_vendor else "max_tokens"] = request.max_tokens
+        body[_limit_name(request.refused, notes, is_vendor=is_vendor)] = request.max_tokens
     for name in kept.options:
         key, value = _option(options, name, notes)
         body[key] = value
@@ -39,6 +46,18 @@ def chat_request(
     if extra := options.extra.get("openai"):
         body["extra_body"] = dict(extra)
     return body, notes
+
+
+def _limit_name(refused: frozenset[str], notes: list[str], *, is_vendor: bool) -> str:
+    """What the target calls the bound of the output. Raises Unfit when it has refused both names: what is
+    held is by that bound."""
+    usual, other = reversed(LIMIT_NAMES) if is_vendor else LIMIT_NAMES
+    if usual not in refused:
+        return usual
+    if other in refused:
+        raise cannot_carry("max_tokens", "was refused by the target under both its names")
+    notes.append(f"{usual} was sent as {other}: the target refused the first name")
+    return other
 
 
 def _option(options: RequestOptions, name: str, notes: list[str]) -> tuple[str, Any]:

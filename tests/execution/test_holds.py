@@ -263,7 +263,9 @@ def test_a_stream_in_slices_that_has_no_end_is_charged_as_held(virtually: Virtua
 
 def test_arguments_on_their_way_are_counted_once(virtually: Virtually) -> None:
     """Bytes of a tool call that is still being written are held for, and not again when it is whole."""
-    held = HeldCall(Reservation("a", 1, free_and_local=False, recorded=True), Hold(10, 1_024, LONG, 250_000))
+    held = HeldCall(
+        Reservation("a", 1, free_and_local=False, recorded=True), Hold(10, 1_024, LONG, 250_000), LONG
+    )
     for _ in range(100):
         held.count(Chunk(unseen_bytes=40))
     on_its_way = held.used_tokens

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.execution.provider_health import HealthTracker
+from engine.execution.provider_health import NOTHING_ASKED, HealthTracker
 from engine.execution.runtime import Runtime
 from engine.providers.base import DiscoveredModel, Health
 from engine.providers.errors import Unreachable
@@ -49,6 +49,8 @@ def _admitted(health: HealthTracker) -> Any:
 
 USES: dict[str, Callable[[HealthTracker], object]] = {
     "why_not": lambda health: health.why_not(KEY),
+    "most_output": lambda health: health.most_output(KEY),
+    "refused": lambda health: health.refused(KEY, NOTHING_ASKED),
     "admit": _admitted,
     "record_success": lambda health: health.record_success(_admitted(health)),
     "record_failure": lambda health: health.record_failure(

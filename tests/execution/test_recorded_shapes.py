@@ -3,6 +3,7 @@ sentence that is read. The shapes are data: `tests/providers/wire/recorded`, one
 
 from __future__ import annotations
 
+import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -88,8 +89,9 @@ def _recorded(dialect: Dialect, shape: dict[str, Any]) -> Answer:
     return Answer(shape["status"], shape["body"].encode(), headers)
 
 
-def _served(dialect: Dialect, recorded: Answer) -> Any:
-    """The member p1 answers what was recorded, the others well."""
+def _served(dialect: Dialect, recorded: Answer, refuses: str | None = None) -> Any:
+    """The member p1 answers what was recorded, the others well; p1 too, where it is not sent the field that
+    it refuses."""
     names = [{"name": name, "model": name, "digest": "d"} for name in MEMBERS]
 
     def answer(received: Received) -> Answer:
@@ -100,7 +102,7 @@ def _served(dialect: Dialect, recorded: Answer) -> Any:
             return in_json({"object": "list", "data": data, "has_more": False})
         if received.path != dialect.prompt_path:
             return errand(received)
-        if _asked_for(received) == "p1":
+        if _asked_for(received) == "p1" and (refuses is None or f'"{refuses}"' in json.dumps(received.json)):
             return recorded
         return dialect.streamed() if received.json.get("stream") else dialect.whole()
 
@@ -135,11 +137,10 @@ class Place:
         """The recorded kind of call."""
         for server in self.servers:
             server.received.clear()
-        asked = self.shape.get("asked", {})
-        more: dict[str, Any] = {"max_tokens": MOST_TOKENS}
-        if asked.get("tools"):
+        more: dict[str, Any] = {"max_tokens": MOST_TOKENS} | self.shape.get("asked", {})
+        if more.get("tools"):
             more["tools"] = [TOOL]
-        messages = [{"role": "user", "content": WORDS[self.is_local]}]
+        messages = [*more.pop("messages", ()), {"role": "user", "content": WORDS[self.is_local]}]
         result, error = None, None
         try:
             if self.shape["call"] == "whole":
@@ -174,7 +175,8 @@ class Place:
 
 async def _place(stack: AsyncExitStack, server: dict[str, Any], shape: dict[str, Any]) -> Place:
     dialect, is_local = DIALECTS[server["dialect"]], bool(server["local"])
-    handlers = (_served(dialect, _recorded(dialect, shape)), _served(OPENAI, Answer(500)))
+    recorded = _served(dialect, _recorded(dialect, shape), shape.get("refuses"))
+    handlers = (recorded, _served(OPENAI, Answer(500)))
     served = [await stack.enter_async_context(wire_server(handler)) for handler in handlers]
     at = {"api": dialect.name, "base_url": served[0].url + dialect.base_path}
     price = None if is_local else 1.0

@@ -18,6 +18,7 @@ from engine.providers.errors import (
     Overloaded,
     ProviderError,
     QuotaSpent,
+    RefusedField,
     ServerFailed,
     Throttled,
     Unfit,
@@ -26,9 +27,10 @@ from engine.providers.errors import (
 from engine.providers.scripted import Fault
 
 from .test_provider_health import KEY, tracker
-from .worlds import HELLO, asked, catalogue, cloud, model, policy_of, world
+from .worlds import HELLO, World, asked, catalogue, cloud, model, policy_of, world
 
 Virtually = Callable[[Callable[[Path], Any]], Any]
+_TWO = policy_of(routes='route r: use "east-1", then "west-1"\n')
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
 
 
@@ -62,16 +64,96 @@ def test_a_missing_feature_keeps_from_such_requests_alone(virtually: Virtually) 
     virtually(main)
 
 
-def test_a_value_that_is_not_taken_is_remembered_as_that_value(virtually: Virtually) -> None:
-    """Another temperature, and none, is asked for."""
+def _refusing(name: str, *, only_value: bool = False) -> Fault:
+    return Fault(Unfit(status=400, refused=(RefusedField(name, only_value),)))
+
+
+def _left_out(place: World) -> list[set[str]]:
+    return [set(request.refused) for request in place.providers["east"].calls]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_field_that_is_refused_is_left_out_at_once_and_later(streamed: bool, virtually: Virtually) -> None:
+    """The same member is asked again, without it; the next request is right at once, for five minutes."""
 
     async def main(folder: Path) -> None:
-        place = world(folder, {"east": [Fault(Unfit(status=400, feature="temperature"))]})
-        served = [
-            (await asked(place, streamed=False, **more))["provider"]
-            for more in ({"temperature": 0.2}, {"temperature": 0.2}, {"temperature": 1.0}, {})
-        ]
-        assert served == ["west", "west", "east", "east"]
+        place = world(folder, {"east": [_refusing("temperature")]})
+        for temperature in (0.2, 0.7):
+            result = await asked(place, streamed=streamed, temperature=temperature)
+            assert result["provider"] == "east"
+        await asyncio.sleep(301.0)
+        await asked(place, streamed=streamed, temperature=0.2)
+        assert _left_out(place) == [set(), {"temperature"}, {"temperature"}, set()]
+
+    virtually(main)
+
+
+def test_a_value_that_is_refused_is_left_out_as_that_value(virtually: Virtually) -> None:
+    """Another effort is asked for."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [_refusing("reasoning", only_value=True)]})
+        for effort in ("minimal", "minimal", "low"):
+            await asked(place, streamed=False, reasoning=effort)
+        assert _left_out(place) == [set(), {"reasoning"}, {"reasoning"}, set()]
+
+    virtually(main)
+
+
+def test_what_changes_the_answer_is_left_out_by_the_last_member_alone(virtually: Virtually) -> None:
+    """A text to stop at is another member's to keep; where there is none, the call is answered all the
+    same."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [_refusing("stop")], "west": [_refusing("stop")]}, policy=_TWO)
+        served = [(await asked(place, streamed=False, stop="END"))["provider"] for _ in range(2)]
+        assert served == ["west", "west"]
+        assert place.calls("east") == 1
+        assert place.calls("west") == 3
+
+    virtually(main)
+
+
+def test_a_model_that_gives_less_is_asked_for_that_much_by_the_last_member_alone(
+    virtually: Virtually,
+) -> None:
+    """Another member may give all of it; where there is none the answer is as long as it can be."""
+
+    async def main(folder: Path) -> None:
+        less = Fault(Unfit(status=400, most_output=50))
+        place = world(folder, {"east": [less], "west": [less]}, policy=_TWO)
+        results = [await asked(place, streamed=False, max_tokens=most) for most in (77, 77, 40)]
+        assert [result["provider"] for result in results] == ["west", "west", "east"]
+        assert [request.max_tokens for request in place.providers["west"].calls] == [77, 50, 50]
+        said = "max_tokens was sent as 50, the most that the target gives"
+        assert [said in result["attempts"][-1]["notes"] for result in results] == [True, True, False]
+        assert not any(result["budget_cut"] for result in results)
+
+    virtually(main)
+
+
+def test_a_choice_of_tools_is_never_left_out(virtually: Virtually) -> None:
+    """The next member is asked, and such a request is not sent there again."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [_refusing("tool_choice")]})
+        more = {"tools": TOOLS, "tool_choice": "required"}
+        served = [(await asked(place, streamed=False, **more))["provider"] for _ in range(2)]
+        assert served == ["west", "west"]
+        assert (await asked(place, streamed=False, tools=TOOLS))["provider"] == "east"
+        assert place.calls("east") == 2
+
+    virtually(main)
+
+
+def test_one_that_refuses_everything_is_not_asked_for_ever(virtually: Virtually) -> None:
+    """Six attempts are the most of one request."""
+
+    async def main(folder: Path) -> None:
+        place = world(folder, {"east": [_refusing("seed")] * 20})
+        with pytest.raises(ChainExhausted):
+            await asked(place, streamed=False, seed=7)
+        assert place.calls("east") == 6
 
     virtually(main)
 
