@@ -5,6 +5,7 @@ A witness is its facts, a region the conditions that describe it; either can be 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 
 from engine.analysis.space import Axis, Box, Space
 from engine.decision.condition_text import (
@@ -57,10 +58,13 @@ def facts_to_state(facts: Facts, usual: Facts) -> dict[str, FactValue]:
 
 
 def task_text(given: Mapping[str, FactValue]) -> str:
-    """A task as the command line takes it: `type=planning mode=local-only`."""
-    return " ".join(
-        f"{name.removeprefix('task.')}={visible(format_value(value))}" for name, value in given.items()
-    )
+    """A task as the command line takes it: `type=planning mode=local-only labels=`."""
+    return " ".join(f"{name.removeprefix('task.')}={_argument(value)}" for name, value in given.items())
+
+
+def _argument(value: FactValue) -> str:
+    # An empty set is shown to people as `none`, which the command line would take for a name.
+    return quote(visible(format_value(value))) if value != frozenset() else ""
 
 
 def test_of_proof(proof: Prove, given: Mapping[str, FactValue]) -> str:

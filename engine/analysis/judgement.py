@@ -119,7 +119,8 @@ class _Judge:
         witness = moved_to_cloud(comparison, self._work)
         if witness is not None:
             change = self._shown(*comparison.facts(witness), comparison.domain.defaults)
-            text = f"`{change.after[0]}` instead of `{change.before[0]}` is first for {_task(change)}"
+            firsts = f"`{change.after[0]}` instead of `{change.before[0]}`"
+            text = f"{firsts} is first for {_task(change)}, for example"
             yield Change(text, change.given, change.before, change.after)
 
     def _shown(
@@ -141,7 +142,7 @@ class _Judge:
             modes,
         )
         why = "" if modes is None else f", now that the default mode is {modes[1]} and not {modes[0]}"
-        text = f"{listed([f'`{key}`' for key in joined])} may get {_task(change)}{why}"
+        text = f"{listed([f'`{key}`' for key in joined])} may get {_task(change)}, for example{why}"
         return Change(text, given, change.before, change.after, modes)
 
     # --- Tasks that the old policy does not take ---
@@ -158,7 +159,10 @@ class _Judge:
             if witness is not None:
                 chain = Evaluator(compiled).decide(witness.facts).chain
                 given = facts_to_state(witness.facts, space.domain.defaults)
-                text = f"the {kind} {names} was not known, and its tasks may go to the cloud"
+                text = (
+                    f"the {kind} {names} was not known, and its tasks may go to the cloud, for example "
+                    f"{task_text(given)}"
+                )
                 yield Change(text, given, (), tuple(model.key for model in chain))
 
 

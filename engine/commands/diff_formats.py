@@ -56,14 +56,17 @@ def _region_lines(number: int, region: Region, difference: Difference) -> Iterat
 
     kind = "order only" if region.order_only else _word(region)
     yield f"{number}. {kind}: {visible(_condition(region, difference)) or 'every task'}"
-    yield f"   old: {_side_text(region.old, whole=region.order_only)}"
-    yield f"   new: {_side_text(region.new, whole=region.order_only)}"
     before, after = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
     joined, left = [key for key in after if key not in before], [key for key in before if key not in after]
     for word, keys in (("joins", joined), ("leaves", left)):
         if keys:
             yield f"   {word} the chain: {', '.join(map(visible, keys))}"
+    if region.order_only and before[0] != after[0]:
+        yield f"   comes first: {visible(after[0])} instead of {visible(before[0])}"
+    # The rest of a chain may be another within the region.
     yield f"   for example: {_witness_text(region, difference)}"
+    yield f"      old: {_side_text(region.old, whole=region.order_only)}"
+    yield f"      new: {_side_text(region.new, whole=region.order_only)}"
 
 
 def _word(region: Region) -> str:

@@ -47,7 +47,7 @@ def _mutant_lines(mutant: Mutant) -> list[str]:
     after = visible(edit.after) if edit.after else "(left out)"
     lines = [f"{place} {mutant.fate}", f"    - {visible(edit.before)}", f"    + {after}"]
     if mutant.given is not None:
-        lines.append(f"    for {task_text(mutant.given)}")
+        lines.append(f"    for example {task_text(mutant.given)}")
         lines.append(f"    now {_beginning(mutant.before, mutant.after)}")
         lines.append(f"    changed {_beginning(mutant.after, mutant.before)}")
     return lines

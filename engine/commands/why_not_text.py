@@ -19,7 +19,8 @@ def why_not_text(answer: WhyNot, explanation: Explanation) -> str:
         because = f': "{visible(rule.because)}"' if rule.because else ""
         lines.append(f"  {visible(rule.name)} ({visible(rule.span.source.name)}:{rule.span.line}){because}")
     if answer.change is not None:
-        lines.append(f"it would be chosen with {task_text(answer.change)}")
+        lines.append(f"it would be chosen with {visible(' and '.join(answer.conditions.values()))}")
+        lines.append(f"for example: {task_text(answer.change)}")
     elif answer.is_complete:
         lines.append("no change of the task, the mode or the clock would choose it")
     else:
@@ -30,7 +31,8 @@ def why_not_text(answer: WhyNot, explanation: Explanation) -> str:
 def _reason(answer: WhyNot, explanation: Explanation) -> str:
     candidate = answer.candidate
     if candidate.verdict == "blocked":
-        return f"{len(candidate.blockers)} guard{'s' if len(candidate.blockers) > 1 else ''} block it"
+        count = len(candidate.blockers)
+        return f"{count} guards block it" if count > 1 else "1 guard blocks it"
     if candidate.verdict == "unused":
         assert explanation.route is not None, "only a route leaves an eligible model out"
         return f"no tier of the route {visible(explanation.route.name)} selects it"
@@ -65,5 +67,6 @@ def why_not_json(answer: WhyNot, explanation: Explanation) -> dict[str, Any]:
             for rule in candidate.blockers
         ],
         "change": None if change is None else {fact: json_value(value) for fact, value in change.items()},
+        "conditions": dict(answer.conditions),
         "complete": answer.is_complete,
     }

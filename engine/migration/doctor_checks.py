@@ -215,7 +215,8 @@ def _proofs(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _selection(context: DoctorContext) -> Iterator[Finding]:
-    """First with every provider up and nothing spent, then on this machine now."""
+    """First with every provider up and nothing spent, then on this machine now. An ordinary task is as a test
+    assumes it, but for its type and criticality."""
     policy, router = context.policy, context.router
     types = task_types(policy)
     refused: list[str] = []
@@ -225,18 +226,21 @@ def _selection(context: DoctorContext) -> Iterator[Finding]:
                 refused.append(f"{task_type} of {criticality} criticality")
     if refused:
         yield _fail(
-            f"refused with everything up: {_listed(refused)}",
+            f"ordinary tasks are refused with everything up: {_listed(refused)}",
             f"engine explain type={refused[0].split()[0]} criticality={refused[0].split()[2]}",
         )
     else:
-        yield _ok(f"a model for every task type: {_listed(types, most=12)}")
+        yield _ok(f"a model for an ordinary task of every type: {_listed(types, most=12)}")
     now = [task_type for task_type in types if not router.explain({"task.type": task_type}).chain]
     if now:
         finding = _warn(
-            f"refused on this machine now: {_listed(now)}", f"engine explain --live type={now[0]}"
+            f"ordinary tasks are refused on this machine now: {_listed(now)}",
+            f"engine explain --live type={now[0]}",
         )
     else:
-        finding = _ok("a model for every task type, with this machine's keys, budgets and clock")
+        finding = _ok(
+            "a model for an ordinary task of every type, with this machine's keys, budgets and clock"
+        )
     yield replace(finding, name="selection now")
 
 
@@ -246,11 +250,11 @@ def _fallbacks(context: DoctorContext) -> Iterator[Finding]:
     alone = [task_type for task_type in types if len(_explain(policy, task_type, "high").chain) < 2]
     if alone:
         yield _warn(
-            f"only one model at high criticality: {_listed(alone)}",
+            f"only one model for an ordinary task of high criticality: {_listed(alone)}",
             "list more models, or add a tier to the route: ..., then any",
         )
     else:
-        yield _ok("every task type of high criticality has a second model")
+        yield _ok("an ordinary task of high criticality has a second model, whatever its type")
     lost: dict[str, list[str]] = {}
     for provider in policy.names.providers:
         for task_type in types:
@@ -259,7 +263,7 @@ def _fallbacks(context: DoctorContext) -> Iterator[Finding]:
                 lost.setdefault(provider, []).append(task_type)
     for provider, stranded in lost.items():
         yield _warn(
-            f"without {provider} nobody takes {_listed(stranded)}",
+            f"without {provider} nobody takes an ordinary task of high criticality: {_listed(stranded)}",
             "configure a second provider for them",
         )
 

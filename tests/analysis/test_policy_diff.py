@@ -3,13 +3,15 @@ reference."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from random import Random
 
 import pytest
 
-from engine.analysis.answer_text import conditions
-from engine.analysis.policy_diff import Difference, Region, compare
+from engine.analysis.judgement import Judgement
+from engine.analysis.policy_diff import Difference, compare
+from engine.commands.diff_formats import difference_json, difference_text
 from tests.analysis.small_worlds import SmallWorld, changed_world, facts_of, worlds
 from tests.reference.conditions import meaning
 from tests.reference.interpreter import Policy, all_facts, decide
@@ -21,9 +23,16 @@ def cloud_of(policy: Policy, chain: tuple[str, ...]) -> set[str]:
     }
 
 
-def printed(region: Region, difference: Difference) -> str:
-    """The condition of a region, as text and JSON print it."""
-    return " and ".join(text for _, text in conditions(difference.space, region.box))
+def in_text(difference: Difference) -> list[str]:
+    """The condition of each region, as `engine diff` prints it."""
+    text = difference_text(difference, Judgement((), (), (), 0))
+    found = re.findall(r"^[0-9]+\. [a-z ]+: (.*)$", text, re.MULTILINE)
+    return ["" if condition == "every task" else condition for condition in found]
+
+
+def in_json(difference: Difference) -> list[str]:
+    regions = difference_json(difference, Judgement((), (), (), 0))["regions"]
+    return [" and ".join(region["facts"].values()) for region in regions]
 
 
 def pairs(count: int, seed: int) -> list[tuple[int, SmallWorld, SmallWorld]]:
@@ -41,7 +50,8 @@ def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
     where = f"world {number}\n{old.text()}---\n{new.text()}{old.base}"
     assert difference.is_complete, where
     looser = stricter = False
-    meanings = {id(region): meaning(printed(region, difference)) for region in difference.regions}
+    printed = [[meaning(each) for each in show(difference)] for show in (in_text, in_json)]
+    assert {len(each) for each in printed} == {len(difference.regions)}, where
     for point in old.points:
         chains = [decide(policy, point).chain for policy in naive]
         clouds = [cloud_of(policy, chain) for policy, chain in zip(naive, chains, strict=True)]
@@ -50,11 +60,20 @@ def check_diff(number: int, old: SmallWorld, new: SmallWorld) -> None:
             region for region in difference.regions if difference.space.contains(region.box, facts_of(point))
         ]
         facts = all_facts(naive[0], point)
-        said = [region for region in difference.regions if meanings[id(region)](facts)]
-        assert said == inside, f"{point}\n{[printed(region, difference) for region in said]}\n{where}"
+        for meanings in printed:
+            said = [
+                region for region, holds in zip(difference.regions, meanings, strict=True) if holds(facts)
+            ]
+            assert said == inside, f"{point}\n{in_text(difference)}\n{where}"
         assert bool(inside) == (chains[0] != chains[1]), f"{point} {chains}\n{where}"
         for region in inside:
             assert region.order_only == (set(chains[0]) == set(chains[1])), where
+            # What the text says of the whole region: who joins, who leaves, who comes first.
+            old, new = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
+            assert set(chains[1]) - set(chains[0]) == {*new} - {*old}, where
+            assert set(chains[0]) - set(chains[1]) == {*old} - {*new}, where
+            if region.order_only and old[0] != new[0]:
+                assert (chains[0][0], chains[1][0]) == (old[0], new[0]), where
             assert (region.looser, region.stricter) == (
                 bool(clouds[1] - clouds[0]),
                 bool(clouds[0] - clouds[1]),

@@ -10,6 +10,8 @@ from engine.analysis.why_not import CHANGEABLE, why_not
 from engine.decision.explanation import Explanation
 from engine.decision.facts import INDEX, FactsWithSources
 from tests.analysis.small_worlds import facts_of, worlds
+from tests.reference.conditions import meaning
+from tests.reference.interpreter import all_facts, decide
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -44,3 +46,31 @@ def test_no_smaller_change_would_do(seed: int) -> None:
                         where
                     )
                     assert len(answer.change) == min(changes), where
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_value_that_is_printed_would_do(seed: int) -> None:
+    """The conditions, read back, hold for the change; every task that differs in these facts alone and meets
+    them gets the model. Of a single fact that is not a set they are all the values that do."""
+    for number, world in worlds(20, 700 + seed, cross=seed % 2 == 1):
+        rng, policy, naive = Random(number), world.engine(), world.reference()
+        for point in rng.sample(world.points, min(3, len(world.points))):
+            explanation = policy.explainer.explain(FactsWithSources(facts_of(point), {}))
+            for model in policy.catalogue.models:
+                answer = why_not(policy.explainer, explanation, model.key)
+                if not answer.change:
+                    continue
+                where = f"world {number}, {model.key} at {point}, {answer}\n{world.text()}{world.base}"
+                assert answer.change.keys() == answer.conditions.keys(), where
+                holds = meaning(" and ".join(answer.conditions.values()))
+                assert holds(all_facts(naive, {**point, **answer.change})), where
+                around = [
+                    other
+                    for other in world.points
+                    if all(other[fact] == point[fact] for fact in world.varied if fact not in answer.change)
+                ]
+                said = [other for other in around if holds(all_facts(naive, other))]
+                chosen = [other for other in around if decide(naive, other).chain[:1] == (model.key,)]
+                assert all(other in chosen for other in said), where
+                if len(answer.change) == 1 and not isinstance(next(iter(answer.change.values())), frozenset):
+                    assert said == chosen, where

@@ -68,7 +68,7 @@ def test_money_is_told_apart_from_leaks(
     code, told = diff(capsys, old, new)
     (change,) = told["judgement"]["spending"]
     assert (code, told["judgement"]["lets_more_out"], told["judgement"]["leaks"]) == (0, False, [])
-    assert change["text"] == "`gpt` instead of `small` is first for the task type=code"
+    assert change["text"] == "`gpt` instead of `small` is first for the task type=code, for example"
     assert change["witness"] == {"task.type": "code"}
     assert (change["old_chain"][0], change["new_chain"][0]) == ("small", "gpt")
     assert diff(capsys, old, new, "--fail-on", "costlier")[0] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import combinations, product
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.language.vocabulary import FACTS, GIVEN, Kind, Names
 from engine.policy import Policy, load, load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
 
+ROOT = Path(__file__).parents[2]
 MOST_LINES = 25
 TASK = ("type=planning", "criticality=high")
 
@@ -242,7 +244,8 @@ def test_why_not_names_blockers_and_the_change(shell: Shell) -> None:
     ran = shell("explain", *facts, "--config", str(GUIDE), "--why-not", "claude-3-5-sonnet")
     assert ran.code == 0
     assert "mode-forbids-cloud (base.route:" in ran.out
-    change = ran.out.splitlines()[-1].removeprefix("it would be chosen with ").split()
+    assert ran.out.splitlines()[-2] == ("it would be chosen with mode is performance")
+    change = ran.out.splitlines()[-1].removeprefix("for example: ").split()
     given = {word.partition("=")[0]: word for word in (*facts, *change)}
     changed = shell("explain", *given.values(), "--config", str(GUIDE), "--format", "json").json
     assert changed["model"] == "claude-3-5-sonnet"
@@ -251,6 +254,7 @@ def test_why_not_names_blockers_and_the_change(shell: Shell) -> None:
     )
     answer = valid("why-not", as_json.json)
     assert [blocker["rule"] for blocker in answer["blockers"]] == ["mode-forbids-cloud"]
+    assert answer["reason"] == "1 guard blocks it"
 
 
 def test_why_not_of_the_chosen_model_says_so(shell: Shell) -> None:
@@ -261,6 +265,16 @@ def test_why_not_of_the_chosen_model_says_so(shell: Shell) -> None:
         "explain", "type=qa", "--config", str(GUIDE), "--why-not", "llama3-8b-instruct", "--format", "json"
     )
     assert valid("why-not", as_json.json)["change"] == {}
+
+
+def test_why_not_of_the_readme_shows_a_change(shell: Shell) -> None:
+    """What README.md invites to try says what would choose the model."""
+    (line,) = re.findall(
+        r"^\$ engine (explain .*--why-not \S+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    ran = shell(*line.split())
+    assert ran.code == 0
+    assert "it would be chosen with " in ran.out
 
 
 def test_why_not_of_no_model_offers_the_near_one(shell: Shell) -> None:

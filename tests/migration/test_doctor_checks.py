@@ -151,8 +151,12 @@ def test_fallbacks_are_tried_with_each_provider_down(
     """A route to one provider only."""
     (folder / "main.route").write_text("route only-here: use local when task.type is qa\n")
     _, answer = doctor(folder, capsys=capsys)
-    assert ("warn", "without ollama nobody takes qa") in found(answer, "fallbacks")
-    assert ("warn", "only one model at high criticality: qa") in found(answer, "fallbacks")
+    assert ("warn", "without ollama nobody takes an ordinary task of high criticality: qa") in found(
+        answer, "fallbacks"
+    )
+    assert ("warn", "only one model for an ordinary task of high criticality: qa") in found(
+        answer, "fallbacks"
+    )
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [("10.0", "ok"), ("0", "warn"), (None, "warn")])

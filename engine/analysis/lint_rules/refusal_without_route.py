@@ -24,7 +24,7 @@ def check(context: LintContext) -> Iterator[Finding]:
             yield Finding(
                 mine[0].name_span,
                 f"this {kind} and the other guards refuse tasks though every provider is up and nothing is "
-                f"spent: {context.witness(witness.facts)}",
+                f"spent, for example {context.witness(witness.facts)}",
                 "loosen a guard, or write a test that expects `refused` and allow this finding",
             )
 

@@ -10,13 +10,12 @@ from engine.language.diagnostics import visible
 def check(context: LintContext) -> Iterator[Finding]:
     for answer in context.proofs:
         if answer.counterexample is not None:
-            chain = (
-                ", ".join(visible(model.key) for model in answer.counterexample.decision.chain) or "a refusal"
-            )
+            chain = ", ".join(visible(model.key) for model in answer.counterexample.decision.chain)
+            decided = f"it is given {chain}" if chain else "it is refused"
             facts = context.witness(answer.counterexample.facts)
             yield Finding(
                 answer.proof.name_span,
-                f"`{answer.proof.name}` does not hold: {facts} gives {chain}",
+                f"`{answer.proof.name}` does not hold, for example for {facts}: {decided}",
                 "change the rules, or the proof; `engine prove` prints the task as a test",
             )
 

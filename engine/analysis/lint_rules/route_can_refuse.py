@@ -26,7 +26,7 @@ def check(context: LintContext) -> Iterator[Finding]:
             yield Finding(
                 rule.name_span,
                 f"`{visible(rule.name)}` can end in a refusal though every provider is up and nothing is "
-                f"spent: {context.witness(witness.facts)}",
+                f"spent, for example for {context.witness(witness.facts)}",
                 "add a tier that always has a model, such as `then local`, or loosen the guard",
             )
 

@@ -30,7 +30,7 @@ def check(context: LintContext) -> Iterator[Finding]:
             yield Finding(
                 second.span,
                 f"`{visible(first.key)}` comes before `{visible(second.key)}` only because models.yaml "
-                f"lists it first: {context.witness(witness.facts)}",
+                f"lists it first, for example for {context.witness(witness.facts)}",
                 "a preference or a price that differs says which one is meant",
                 (Note(first.span, "listed first"),),
             )

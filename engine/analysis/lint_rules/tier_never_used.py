@@ -24,7 +24,7 @@ def check(context: LintContext) -> Iterator[Finding]:
             ]
             if members and (not fresh or context.find("tier-never-used", goals) is None):
                 why = (
-                    "a guard blocks its models whenever the route is taken"
+                    "none of its models is selected and allowed when the route is taken"
                     if fresh
                     else "its models stand in earlier tiers already"
                 )
