@@ -39,10 +39,11 @@ _ROUTE_FILE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}\.route")
 class Proposal:
     """A draft and what is said against it.
 
-    `folder` is the folder as it would be, None where the draft has no files that can be read as one;
-    `changed` are the files in which it differs. `findings` are lint's, errors included.
+    `current` is the folder in force, `folder` is it as it would be, None where the draft has no files that
+    can be read as one; `changed` are the files in which it differs. `findings` are lint's, errors included.
     """
 
+    current: PolicyFolder
     folder: PolicyFolder | None
     changed: Draft
     objections: tuple[Objection, ...]
@@ -64,13 +65,13 @@ def propose(current: PolicyFolder, draft: Draft, most_work: int = MOST_WORK) -> 
         *([] if changed else [_objection("draft", "it changes nothing")]),
     )
     if refused:
-        return Proposal(None, changed, refused)
+        return Proposal(current, None, changed, refused)
     problems = Problems()
     old = build(current, problems)
     if old is None:
         first = next(_error(each) for each in problems if each.level is Level.ERROR)
         text = f"the folder itself has errors, and is mended by hand: {first.text}"
-        return Proposal(None, changed, (Objection("policy", text),))
+        return Proposal(current, None, changed, (Objection("policy", text),))
     problems = Problems()
     folder = drafted(current, draft, problems)
     report = lint(folder, problems)
@@ -81,11 +82,11 @@ def propose(current: PolicyFolder, draft: Draft, most_work: int = MOST_WORK) -> 
         if finding.level is Level.ERROR and finding.slug != refuted_proof.RULE.slug
     )
     if report.context is None:
-        return Proposal(folder, changed, errors, report.findings)
+        return Proposal(current, folder, changed, errors, report.findings)
     new = report.context.policy
     judgement = judge(old, new, most_work)
     objections = (*errors, *_judged(judgement), *broken_promises(old, new))
-    return Proposal(folder, changed, objections, report.findings, judgement)
+    return Proposal(current, folder, changed, objections, report.findings, judgement)
 
 
 def texts_of(folder: PolicyFolder) -> dict[str, str]:

@@ -6,7 +6,6 @@ the branch of a stranger can be read like any other text.
 """
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,10 @@ from engine.config.folder import (
 from engine.config.messages import folder as messages
 from engine.config.yaml_source import MOST_BYTES
 from engine.errors import EngineError
+from engine.git import GitFailed, git
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
 from engine.policy import Policy, build, find_folder
-
-_GIT_TIMEOUT_S = 60
-_GIT_ENVIRONMENT = {
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-}
 
 
 class Incomparable(EngineError):  # noqa: N818 - what the user reads is the message
@@ -187,16 +179,6 @@ def _line(inside: Path, *words: str) -> str:
 
 def _git(inside: Path, *words: str) -> bytes:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(inside), *words],
-            capture_output=True,
-            check=False,
-            timeout=_GIT_TIMEOUT_S,
-            env={**os.environ, **_GIT_ENVIRONMENT},
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise Incomparable(f"git could not be asked: {error}") from error
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Incomparable(f"git says: {lines[-1] if lines else 'nothing'}")
-    return done.stdout
+        return git(inside, *words)
+    except GitFailed as error:
+        raise Incomparable(str(error)) from error

@@ -165,7 +165,7 @@ def test_what_the_draft_itself_breaks_is_said() -> None:
         ("A.route", "forbid x: cloud\n"),
         ("models.yml", "x"),
         ("Models.yaml", "x"),
-        ("notes.md", "x"),
+        ("notes.txt", "x"),
         ("a.route\n", "x"),
         ("а.route", "x"),  # a Cyrillic letter
         ("a\0.route", "x"),
