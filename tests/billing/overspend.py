@@ -5,9 +5,10 @@
     python -m tests.billing.overspend --plant all                    planted bugs, each of which must be seen
 
 A schedule is one ledger, one limit and eight worker processes that call through `ModelRouter`, some of them
-killed with SIGKILL in the middle and begun again. The provider (`vendor`) is a process of its own and bills
-before it answers. After a schedule its log is compared with the limit, and call by call with the ledger. The
-last line printed is a JSON object; exit code 1 when anything was violated.
+killed with SIGKILL in the middle and replaced by new ones. The provider (`vendor`) is a process of its own
+and bills before it answers. After a schedule its log is compared with the limit, and call by call with the
+ledger. The last line printed is a JSON object; exit code 1 when anything was violated. A run in which nothing
+was billed ends with an error and says what became of the calls.
 """
 
 from __future__ import annotations
@@ -20,31 +21,40 @@ import logging
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
+from itertools import count
 from math import inf
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from engine import EngineError, ModelRouter, TaskProfile
+from engine.budget import Ledger
 from engine.budget.usage import export_rows, verify
 from engine.execution.runtime import machine_runtime
 from engine.policy import Policy, load_or_raise
 
 from .planted import BUGS, Bug
+from .report import Outcome, Report
 from .vendor import MANNERS
+from .workers import Crew
 
+NO_SUCH_VARIABLES = ("ENGINE_", "MODEL_", "DAILY_", "MONTHLY_", "DRY_RUN", "LOG_LEVEL")
+"""How the names of variables begin that would change what is tried: they are taken away."""
+QUIET_WITHIN_S = 30
+"""How long the provider may still answer callers who have gone; then the run is given up."""
+SAYS_EVERY = 250
+"""After so many schedules the report so far is printed on standard error."""
 DEADLINE_S = 1.5
 LEAVES: tuple[int | None, ...] = (None, None, None, 1, 1, 2, 5)
 """After how many pieces a caller leaves a stream; None: it reads to the end."""
@@ -110,109 +120,45 @@ class Plan:
     calls: int = 4
     ends_at: float = inf
 
-
-@dataclass(slots=True)
-class Report:
-    """What was seen; `violations` must stay empty. Money in micro-dollars."""
-
-    schedules: int = 0
-    calls: int = 0
-    answered: int = 0
-    refused: int = 0
-    closed: int = 0
-    kills: int = 0
-    limits: int = 0
-    billed: float = 0
-    booked: int = 0
-    forfeited: int = 0
-    worst_share_of_a_limit: float = 0
-    violations: list[str] = field(default_factory=list)
-    manners: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Mapping[str, Any]) -> None:
-        """Take in another report, written as JSON."""
-        self.worst_share_of_a_limit = max(self.worst_share_of_a_limit, other["worst_share_of_a_limit"])
-        self.violations += other["violations"]
-        self.manners.update(other["manners"])
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + other[name])
-
-    def told(self) -> dict[str, Any]:
-        """What a reader wants of it."""
-        sums = {name: getattr(self, name) for name in _SUMS}
-        return sums | {
-            "booked_of_billed": round(self.booked / self.billed, 3) if self.billed else None,
-            "forfeited_of_billed": round(self.forfeited / self.billed, 3) if self.billed else None,
-            "billed_of_limits": round(self.billed / self.limits, 3) if self.limits else None,
-            "worst_share_of_a_limit": self.worst_share_of_a_limit,
-            "violations": len(self.violations),
-        }
-
-
-_SUMS = (
-    "schedules", "calls", "answered", "refused", "closed", "kills", "limits", "billed", "booked", "forfeited",
-)  # fmt: skip
+    @property
+    def limits(self) -> tuple[Decimal, ...]:
+        """The limits of its schedules, in dollars a day."""
+        return tuple(map(Decimal, LIMITS_USD)) if self.bug is None else (self.bug.limit_usd,)
 
 
 class Schedule:
-    """One ledger, one limit, eight workers."""
+    """One ledger, one limit, eight workers. The same for the same seed, in every process."""
 
     def __init__(self, plan: Plan, seed: int) -> None:
         self.plan, self.run = plan, f"{seed}"
-        self.dice = random.Random(seed)
-        self.limit = Decimal(self.dice.choice(LIMITS_USD))
-        self.kills = self.dice.choice((0, 0, 1, 3))
-        has_breaches = self.dice.random() < 0.2
+        dice = self.dice = random.Random(seed)
+        self.limit = dice.choice(plan.limits)
+        kills = dice.choice((0, 0, 1, 3))
+        self.kills = sorted(dice.randrange(plan.workers * plan.calls) for _ in range(kills))
+        has_breaches = dice.random() < 0.2
         self.manners = tuple(manner for manner in MANNERS if has_breaches or manner not in BREACHES)
         self.leaves = LEAVES
         if plan.bug is not None:
-            self.limit, self.kills, self.manners = plan.bug.limit_usd, 0, plan.bug.manners
+            self.kills, self.manners = [], plan.bug.manners
             self.leaves = (1,) if plan.bug.leaves else (None,)
         self.state = plan.state / self.run
-        self.state.mkdir(parents=True)
         self.policy = policy_of(plan, self.limit)
 
-    def work(self) -> tuple[int, Counter[str]]:
+    def work(self, crew: Crew) -> tuple[int, list[Outcome]]:
         """All workers to their end; how many were killed, and what became of the calls."""
-        reads, writes = os.pipe()
-        running = {self._fork(number, writes): number for number in range(self.plan.workers)}
-        killed, births = 0, self.plan.workers
-        while running:
-            if killed < self.kills:
-                time.sleep(self.dice.uniform(0.005, 0.15))
-                victim = self.dice.choice(sorted(running))
-                os.kill(victim, signal.SIGKILL)
-                killed += 1
-            pid, status = os.waitpid(-1, 0)
-            number = running.pop(pid)
-            if os.WIFSIGNALED(status) and births < self.plan.workers + self.kills:
-                running[self._fork(births, writes)] = number
-                births += 1
-        os.close(writes)
-        with os.fdopen(reads) as told:
-            return killed, Counter(told.read().split())
+        self.state.mkdir(parents=True)
+        orders = (f"{self.run} {number}" for number in count())
+        killed, told = crew.perform(orders, self.kills, self.dice)
+        return killed, [Outcome(*line.split(" ", 2)) for line in told]
 
-    def _fork(self, number: int, told: int) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        try:
-            os.environ["ENGINE_STATE_DIR"] = str(self.state)
-            if self.plan.bug is not None:
-                self.plan.bug.plant()
-            asyncio.run(self._calls(number, told))
-        except BaseException:
-            (self.state / f"traceback-{os.getpid()}").write_text(traceback.format_exc())
-        finally:
-            os._exit(0)
-
-    async def _calls(self, number: int, told: int) -> None:
+    async def calls(self, number: str, tell: Callable[[str], None]) -> None:
+        """The calls of one worker; `number` says which it is."""
         dice = random.Random(f"{self.run} {number}")
         weights = [SELDOM.get(manner, 1.0) for manner in self.manners]
         call = ""
         # What the router calls its decisions is handed in, so that the rows of a call are known by its name.
         runtime = replace(machine_runtime(None), new_id=lambda: call)
-        async with ModelRouter.of(self.policy, runtime=runtime) as router:
+        async with ModelRouter.of(self.policy, runtime=runtime, dry_run=False) as router:
             for place in range(self.plan.calls):
                 call = f"{self.run}.{number}.{place}"
                 manner = dice.choices(self.manners, weights)[0]
@@ -223,14 +169,16 @@ class Schedule:
                 text += f"{dice.randint(10, size)} " + "x" * size
                 task = TaskProfile(dice.choice(TASKS))
                 outcome = await ask(router, dice, task, manner, text, leaves=leaves)
-                os.write(told, f"{outcome} {manner}\n".encode())
+                tell(f"{outcome.became} {manner} {outcome.message}")
 
-    def judge(self, report: Report, bills: list[dict[str, Any]]) -> None:
+    def judge(self, report: Report, outcomes: list[Outcome], bills: list[dict[str, Any]]) -> None:
         """The provider's books against the limit and the ledger's."""
         billed = sum((Fraction(bill["micro_usd"]) for bill in bills), Fraction(0))
         limit = int(self.limit * 1_000_000)
-        books = self._books()
+        # In this process no bug is ever planted.
+        books = books_of(self.state, self.policy)
         report.schedules += 1
+        report.take(outcomes)
         report.limits += limit
         report.billed += float(billed)
         report.booked += books["used"]
@@ -251,29 +199,9 @@ class Schedule:
             report.violations.append(f"run {self.run}: {books['used']} booked of {limit}")
         if books["findings"]:
             report.violations.append(f"run {self.run}: {books['findings']} findings in the books")
-        for path in self.state.glob("traceback-*"):
-            report.violations.append(f"run {self.run}: {path.read_text().splitlines()[-1]}")
-
-    def _books(self) -> dict[str, Any]:
-        """As `books_of` has them; read by a process of its own, in which no bug is planted."""
-        reads, writes = os.pipe()
-        pid = os.fork()
-        if not pid:
-            try:
-                os.write(writes, json.dumps(books_of(self.state, self.policy)).encode())
-            except BaseException:
-                os.write(writes, traceback.format_exc().encode())
-            finally:
-                os._exit(0)
-        os.close(writes)
-        with os.fdopen(reads) as told:
-            text = told.read()
-        os.waitpid(pid, 0)
-        try:
-            books: dict[str, Any] = json.loads(text)
-        except ValueError:
-            raise RuntimeError(text) from None
-        return books
+        for outcome in outcomes:
+            if outcome.became == "bug":
+                report.violations.append(f"run {self.run}: {outcome.manner} {outcome.message}")
 
 
 async def ask(
@@ -284,7 +212,7 @@ async def ask(
     text: str,
     *,
     leaves: int | None,
-) -> str:
+) -> Outcome:
     """One call, and what became of it."""
     messages = [{"role": "user", "content": text}]
     most = dice.choice((64, 300, 1_000))
@@ -292,19 +220,19 @@ async def ask(
         if manner.startswith("whole"):
             asked = router.select_and_invoke(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
             await (asked if leaves is None else asyncio.wait_for(asked, dice.uniform(0.0005, 0.05)))
-            return "answered"
+            return Outcome("answered", manner)
         shown = 0
         stream = router.stream(task, messages, max_tokens=most, deadline_s=DEADLINE_S)
         async with aclosing(stream) as pieces:
             async for _ in pieces:
                 shown += 1
                 if shown == leaves:
-                    return "left"
-        return "answered"
+                    return Outcome("left", manner)
+        return Outcome("answered", manner)
     except TimeoutError:
-        return "left"
+        return Outcome("left", manner)
     except EngineError as error:
-        return type(error).__name__
+        return Outcome(type(error).__name__, manner, " ".join(str(error).split())[:300])
 
 
 def policy_of(plan: Plan, limit: Decimal) -> Policy:
@@ -328,7 +256,14 @@ def books_of(state: Path, policy: Policy) -> dict[str, Any]:
     """What the ledger in `state` holds against the daily limit and how much of it is forfeits, in
     micro-dollars; what is charged or held for each call; and how many things are wrong in its books."""
     os.environ["ENGINE_STATE_DIR"] = str(state)
-    ledger = ModelRouter.of(policy).ledger
+    ledger = ModelRouter.of(policy, dry_run=False).ledger
+    try:
+        return _books(ledger)
+    finally:
+        ledger.close()
+
+
+def _books(ledger: Ledger) -> dict[str, Any]:
     day = next(one for one in ledger.snapshot().accounts if one.account.account_id == "daily")
     rows = export_rows(ledger)
     of_call: Counter[str] = Counter()
@@ -370,6 +305,8 @@ def _with(plan: Plan, bug: Bug) -> Plan:
 def _plan(*, relaxed: bool, holds: str | None = None) -> Iterator[Plan]:
     """A provider that is up, a folder for all the ledgers, and everything imported and built."""
     logging.getLogger("engine").setLevel(logging.CRITICAL + 1)
+    for name in [name for name in os.environ if name.startswith(NO_SUCH_VARIABLES)]:
+        del os.environ[name]
     os.environ["BILLING_TEST_KEY"] = "k-000-test-000"
     with tempfile.TemporaryDirectory(dir=_memory()) as folder, _vendor(Path(folder) / "bills") as port:
         plan = Plan(port, Path(folder) / "bills", Path(folder) / "state", relaxed, holds=holds)
@@ -378,59 +315,87 @@ def _plan(*, relaxed: bool, holds: str | None = None) -> Iterator[Plan]:
 
 
 def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
-    """Ends early when a planted bug was seen."""
+    """Ends early when a planted bug was seen. Raises RuntimeError when nothing was billed: nothing was tried
+    then."""
     report = Report()
-    read = plan.log.stat().st_size
-    for seed in range(first_seed, first_seed + schedules):
-        if time.monotonic() > plan.ends_at:
-            break
-        schedule = Schedule(plan, seed)
-        kills, outcomes = schedule.work()
-        time.sleep(0.02)  # what a caller left is billed when the vendor sees it
-        bills: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        with plan.log.open("rb") as lines:
-            lines.seek(read)
-            for line in lines:
-                bill = json.loads(line)
-                bills[bill["run"]].append(bill)
-                read += len(line)
-        schedule.judge(report, bills[schedule.run])
-        report.kills += kills
-        report.calls += sum(outcomes[manner] for manner in MANNERS)
-        report.answered += outcomes["answered"]
-        report.refused += outcomes["BudgetExceeded"] + outcomes["NoEligibleModel"]
-        report.closed += outcomes["AccountClosed"]
-        shutil.rmtree(schedule.state)
-        if plan.bug is not None and report.violations:
-            break
+    bills = Bills(plan)
+    for limit in plan.limits:
+        policy_of(plan, limit)  # loaded before the workers are forked
+    crew = Crew(plan.workers, partial(_work, plan), lambda: None if plan.bug is None else plan.bug.plant())
+    try:
+        for seed in range(first_seed, first_seed + schedules):
+            if time.monotonic() > plan.ends_at:
+                break
+            schedule = Schedule(plan, seed)
+            kills, outcomes = schedule.work(crew)
+            schedule.judge(report, outcomes, bills.of(schedule.run))
+            report.kills += kills
+            shutil.rmtree(schedule.state)
+            if plan.bug is not None and report.violations:
+                break
+            if report.schedules % SAYS_EVERY == 0:
+                print(json.dumps(report.told()), file=sys.stderr, flush=True)
+    finally:
+        crew.dismiss()
+    if report.schedules and not report.billed:
+        raise RuntimeError(f"nothing was billed, so nothing was tried:\n{report.what_happened()}")
     return report
+
+
+def _work(plan: Plan, order: str, tell: Callable[[str], None]) -> None:
+    """One worker's calls of a schedule."""
+    run, number = order.split()
+    schedule = Schedule(plan, int(run))
+    os.environ["ENGINE_STATE_DIR"] = str(schedule.state)
+    asyncio.run(schedule.calls(number, tell))
+
+
+class Bills:
+    """The provider's own books, read as they grow."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._read = plan.log.stat().st_size
+
+    def of(self, run: str) -> list[dict[str, Any]]:
+        """All bills of a run whose callers have gone. Raises RuntimeError for a bill of another run."""
+        with urlopen(f"http://127.0.0.1:{self._plan.port}/quiet", timeout=QUIET_WITHIN_S) as quiet:
+            quiet.read()
+        with self._plan.log.open("rb") as lines:
+            lines.seek(self._read)
+            bills = [json.loads(line) for line in lines]
+            self._read = lines.tell()
+        if any(bill["run"] != run for bill in bills):
+            raise RuntimeError(f"billed after its run was judged, in run {run}: {bills}")
+        return bills
 
 
 def _warm_up(plan: Plan) -> None:
     """Have everything imported and built before the workers are forked: their deadlines are for calls.
 
     The SDKs build what they read an answer with when they first see one of its kind, so every manner of both
-    APIs is seen once.
+    APIs is seen once; and every policy makes its first decision. Raises RuntimeError when the calls do not
+    come through.
     """
     os.environ["ENGINE_STATE_DIR"] = str(plan.state / "warm-up")
+    report, bills = Report(), Bills(plan)
 
-    async def call_all() -> None:
-        async with ModelRouter.of(policy_of(plan, Decimal(100))) as router:
-            await asyncio.gather(
-                *(
-                    call(router, TaskProfile(task), manner)
-                    for manner in MANNERS
-                    for task in TASKS
-                    if manner not in SELDOM
-                )
-            )
+    async def call_all(limit: Decimal, manners: Sequence[str]) -> None:
+        async with ModelRouter.of(policy_of(plan, limit), dry_run=False) as router:
+            calls = [call(router, TaskProfile(task), manner) for manner in manners for task in TASKS]
+            report.take(await asyncio.gather(*calls))
 
-    async def call(router: ModelRouter, task: TaskProfile, manner: str) -> None:
+    async def call(router: ModelRouter, task: TaskProfile, manner: str) -> Outcome:
         dice = random.Random(manner)
         text = f"run warm-up call warm-up manner {manner} leaves 0 tokens 10 {'x' * 40}"
-        await ask(router, dice, task, manner, text, leaves=None)
+        return await ask(router, dice, task, manner, text, leaves=None)
 
-    asyncio.run(call_all())
+    asyncio.run(call_all(Decimal(100), [manner for manner in MANNERS if manner not in SELDOM]))
+    asyncio.run(call_all(Decimal(100), ("whole/inside", "stream/inside")))
+    for limit in plan.limits:
+        asyncio.run(call_all(limit, ("stream/inside",)))
+    if not report.outcomes["answered"] or not bills.of("warm-up"):
+        raise RuntimeError(f"no call comes through to the provider:\n{report.what_happened()}")
     gc.collect()
     gc.freeze()
 
@@ -465,7 +430,10 @@ def _side_by_side(jobs: int, asked: argparse.Namespace) -> Report:
         seed += share
     report = Report()
     for process in running:
-        report.add(json.loads(process.communicate()[0].splitlines()[-1]))
+        told = process.communicate()[0].splitlines()
+        if process.returncode not in (0, 1) or not told:
+            raise RuntimeError(f"a process of the run ended with {process.returncode}; see above")
+        report.add(json.loads(told[-1]))
     return report
 
 
@@ -491,7 +459,7 @@ def main() -> int:
             asked.schedules, asked.seed, relaxed=asked.relaxed, holds=asked.holds, minutes=asked.minutes
         )
     if asked.raw:
-        print(json.dumps({each.name: getattr(report, each.name) for each in fields(report)}))
+        print(json.dumps(report.raw()))
     else:
         for violation in report.violations[:20]:
             print(violation)

@@ -346,6 +346,7 @@ class Vendor:
 
     def __init__(self, log: int) -> None:
         self._log = log
+        self._answering = 0
 
     def _bill(self, asked: _Asked, amount: Fraction, reason: str) -> None:
         line = {"run": asked.run, "call": asked.call, "manner": asked.manner}
@@ -365,10 +366,26 @@ class Vendor:
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes
     ) -> bool:
-        """Bill and answer; False when the connection is over."""
+        """Bill and answer; False when the connection is over. What asks for /quiet waits for all others."""
+        if path == "/quiet":
+            await self._quiet()
         if not body:
             return await _send(writer, 200, b'{"object": "list", "data": [{"id": "m"}], "models": []}')
-        asked = read_call(path, body)
+        self._answering += 1
+        try:
+            return await self._bill_and_answer(reader, writer, read_call(path, body))
+        finally:
+            self._answering -= 1
+
+    async def _quiet(self) -> None:
+        """Wait until nothing is answered any more; what was sent before this was asked is read by then."""
+        await asyncio.sleep(0.002)
+        while self._answering:
+            await asyncio.sleep(0.001)
+
+    async def _bill_and_answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: _Asked
+    ) -> bool:
         name = asked.manner.partition("/")[2]
         if name == "throttled":
             return await _send(
@@ -466,7 +483,7 @@ class Vendor:
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:
     """Say nothing more until the caller has gone."""
-    while not reader.at_eof():
+    while not (reader.at_eof() or reader.exception()):
         await asyncio.sleep(0.005)
 
 
