@@ -1,8 +1,8 @@
 """Command-line arguments -> a command and its exit code.
 
-Exit codes: 0 clean, answered, proved; 1 findings, a failed test, a refuted proof, a looser diff; 2 could not
-run (usage, unreadable file, invalid configuration); 3 the decision is a refusal; 4 unknown (a proof reached
-its cap).
+Exit codes: 0 clean, answered, proved; 1 findings, a failed test, a refuted proof, a looser policy; 2 could
+not run (usage, unreadable file, invalid configuration); 3 the decision is a refusal; 4 unknown (a proof
+reached its cap).
 """
 
 import argparse
@@ -22,6 +22,7 @@ COMMANDS = (
     "test",
     "prove",
     "diff",
+    "review",
     "show",
     "tree",
     "models",

@@ -7,7 +7,7 @@ take, or another place that requests go to (`destinations`). Money is judged apa
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.analysis.answer_text import facts_to_state, task_text
 from engine.analysis.destinations import other_destinations
@@ -20,6 +20,7 @@ from engine.decision.cubes import OTHER
 from engine.decision.evaluator import Evaluator
 from engine.decision.facts import INDEX, Facts
 from engine.language.checked_policy import FactValue
+from engine.language.source import Span
 from engine.language.wording import listed
 from engine.policy import Policy
 
@@ -32,7 +33,8 @@ class Change:
     """One way in which the new policy lets more out or spends more. `given` is the plainest task that shows
     it, `before` and `after` are its chains; None and empty where no task is needed to see it.
 
-    `modes` are the modes of the two sides where the task names none and their default is another.
+    `modes` are the modes of the two sides where the task names none and their default is another. `span` is
+    the place in the new YAML files of what needs no task to be seen, where it has one.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Change:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     modes: tuple[str, str] | None = None
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,9 @@ class _Judge:
     def judgement(self) -> Judgement:
         old, new = self._old, self._new
         comparison = Comparison(old, new)
-        leaks = [
-            *map(Change, other_destinations(old.catalogue, new.catalogue)),
-            *map(Change, _other_clock(old, new, comparison.space)),
-        ]
-        spending = [*map(Change, limits_and_prices(old, new))]
+        leaks = [Change(text, span=span) for text, span in other_destinations(old.catalogue, new.catalogue)]
+        leaks += map(Change, _other_clock(old, new, comparison.space))
+        spending = [Change(text, span=span) for text, span in limits_and_prices(old, new)]
         undecided: list[str] = []
         is_leak_undecided = False
         for question, found, answers in (

@@ -68,37 +68,44 @@ class MutationReport:
         return killed / mattering if mattering else 1.0
 
 
-def mutate(policy: Policy, most_work: int = MOST_WORK_A_MUTANT) -> MutationReport:
-    """Tries every change of the author's own rules and lets."""
+def mutate(
+    policy: Policy,
+    most_work: int = MOST_WORK_A_MUTANT,
+    most_together: int | None = None,
+    most_mutants: int = MOST_MUTANTS,
+) -> MutationReport:
+    """Tries every change of the author's own rules and lets. `most_together` are the steps that all questions
+    may take; mutants that it leaves nothing for are undecided."""
     mine = {source.name for source in policy.folder.routes}
     statements = [each for each in policy.statements if each.span.source.name in mine]
     possible = list(changes(statements))
-    step = -(-len(possible) // MOST_MUTANTS) or 1
-    return _Mutation(policy, possible[::step]).report(len(possible), most_work)
+    step = -(-len(possible) // most_mutants) or 1
+    return _Mutation(policy, possible[::step], most_work, most_together).report(len(possible))
 
 
 class _Mutation:
     """One policy and all its mutants; says what becomes of each."""
 
-    def __init__(self, policy: Policy, tried: Sequence[Change]) -> None:
+    def __init__(
+        self, policy: Policy, tried: Sequence[Change], most_work: int, most_together: int | None
+    ) -> None:
         self._policy = policy
         self._mutants = CompiledMutants(policy, tried)
+        self._most, self._left = most_work, most_together
 
-    def report(self, possible: int, most_work: int) -> MutationReport:
+    def report(self, possible: int) -> MutationReport:
         cases = run_tests(self._policy)
         good = [case for case in cases if case.passed]
         lives = [self._mutants.live(case.explanation.facts) for case in good]
         ignored = [f"test {case.test.title!r}" for case in cases if not case.passed]
         proved = []
         for proof in self._policy.checked.proofs:
-            if self._holds(proof, self._mutants.proofs[proof.name], self._mutants.original, most_work):
+            if self._holds(proof, self._mutants.proofs[proof.name], self._mutants.original):
                 proved.append(proof)
             else:
                 ignored.append(f"proof {proof.name}")
         mutants = tuple(
-            self._fate(variant, good, lives, proved, most_work)
-            for variant in self._mutants.variants
-            if variant.is_valid
+            self._fate(variant, good, lives, proved) for variant in self._mutants.variants if variant.is_valid
         )
         return MutationReport(mutants, possible, tuple(dict.fromkeys(ignored)))
 
@@ -108,22 +115,17 @@ class _Mutation:
         cases: Sequence[CaseReport],
         lives: Sequence[int],
         proofs: Sequence[Proof],
-        most_work: int,
     ) -> Mutant:
         for report, live in zip(cases, lives, strict=True):
             if not self._passes(variant, report, live):
                 return Mutant(variant.change, "killed", f"test {report.test.title!r}")
         for proof in proofs:
             asked = variant.proofs.get(proof.name, self._mutants.proofs[proof.name])
-            if self._holds(proof, asked, variant.mask, most_work) is False:
+            if self._holds(proof, asked, variant.mask) is False:
                 return Mutant(variant.change, "killed", f"proof {proof.name}")
         mutants = self._mutants
         try:
-            witness = find(
-                self._mutants.space,
-                difference(mutants.compiled, mutants.chains, mutants.original, variant.mask),
-                Work(most_work),
-            )
+            witness = self._find(difference(mutants.compiled, mutants.chains, mutants.original, variant.mask))
         except OutOfWork:
             return Mutant(variant.change, "undecided")
         if witness is None:
@@ -163,7 +165,7 @@ class _Mutation:
             if model.key in keys
         )
 
-    def _holds(self, proof: Proof, asked: ProofQuestions, mask: int, most_work: int) -> bool | None:
+    def _holds(self, proof: Proof, asked: ProofQuestions, mask: int) -> bool | None:
         """Whether a proof holds with these rules in force; None when the work allowed did not say."""
         condition, shown = self._mutants.asked(asked.condition), self._mutants.asked(asked.broken)
         if condition is None or shown is None:
@@ -184,6 +186,15 @@ class _Mutation:
                 if watched & shown
             ]
         try:
-            return find(self._mutants.space, goals, Work(most_work)) is None
+            return self._find(goals) is None
         except OutOfWork:
             return None
+
+    def _find(self, goals: Sequence[Goal]) -> Witness | None:
+        """Raises OutOfWork, also when all questions together took what they may."""
+        work = Work(self._most if self._left is None else min(self._most, self._left))
+        try:
+            return find(self._mutants.space, goals, work)
+        finally:
+            if self._left is not None:
+                self._left = max(self._left - work.done, 0)

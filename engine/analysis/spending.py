@@ -11,38 +11,46 @@ from engine.config.catalogue import Model
 from engine.config.settings import BudgetLimits
 from engine.decision.compiler import CompiledPolicy
 from engine.decision.partitions import bits_of
+from engine.language.source import Span
 from engine.policy import Policy
 
 
-def limits_and_prices(old: Policy, new: Policy) -> Iterator[str]:
-    """How more may be spent, as far as the two YAML files say it."""
+def limits_and_prices(old: Policy, new: Policy) -> Iterator[tuple[str, Span]]:
+    """How more may be spent, as far as the two YAML files say it, and where they do."""
     budgets, before = new.settings.budgets, old.settings.budgets
-    yield from _raised("daily", before.daily, budgets.daily)
-    yield from _raised("monthly", before.monthly, budgets.monthly)
+    file = (new.folder.policies or new.folder.models).span(0, 0)
+    yield from _raised("daily", before.daily, budgets.daily, file)
+    yield from _raised("monthly", before.monthly, budgets.monthly, file)
     if not before.learns_holds and budgets.learns_holds:
-        yield "holds are made by what was learnt now"
+        yield "holds are made by what was learnt now", file
     if before.time_zone != budgets.time_zone and before.limits:
-        yield f"the days of the budget begin in {budgets.time_zone} now, and began in {before.time_zone}"
+        yield (
+            f"the days of the budget begin in {budgets.time_zone} now, and began in {before.time_zone}",
+            file,
+        )
     if budgets.max_output > before.max_output:
-        yield f"an answer may have {budgets.max_output:,} tokens unasked, and had {before.max_output:,}"
+        yield f"an answer may have {budgets.max_output:,} tokens unasked, and had {before.max_output:,}", file
     known = {(model.provider, model.id): model for model in old.catalogue.models}
     for model in new.catalogue.models:
         namesake = known.get((model.provider, model.id))
         if namesake is not None and namesake.locality == "cloud":
-            yield from _cheaper(namesake, model)
+            yield from ((text, model.span) for text in _cheaper(namesake, model))
     billed = {provider.name: provider.on_abort for provider in old.catalogue.providers}
     for provider in new.catalogue.providers:
         if (billed.get(provider.name), provider.on_abort) == ("whole", "as-shown"):
-            yield f"{provider.name} is booked for what was shown of a stream that is left, no longer for all"
+            text = f"{provider.name} is booked for what was shown of a stream that is left, no longer for all"
+            yield text, provider.span
 
 
-def _raised(period: str, before: BudgetLimits, after: BudgetLimits) -> Iterator[str]:
+def _raised(period: str, before: BudgetLimits, after: BudgetLimits, file: Span) -> Iterator[tuple[str, Span]]:
     if _is_more(before.total_usd, after.total_usd):
-        yield f"the {period} limit is {_change(before.total_usd, after.total_usd)}"
+        place = file if after.total_usd is None else after.total_span
+        yield f"the {period} limit is {_change(before.total_usd, after.total_usd)}", place
     for provider, limit in before.per_provider.items():
         now = after.per_provider.get(provider)
         if _is_more(limit, now):
-            yield f"the {period} limit of {provider} is {_change(limit, now)}"
+            place = after.provider_spans.get(provider, file)
+            yield f"the {period} limit of {provider} is {_change(limit, now)}", place
 
 
 def _is_more(before: Decimal | None, after: Decimal | None) -> bool:

@@ -15,10 +15,8 @@ from engine.commands.replay import add_column_arguments
 from engine.commands.terminal import Terminal
 
 if TYPE_CHECKING:
-    from engine.analysis.judgement import Judgement
-    from engine.analysis.policy_diff import Difference
-    from engine.policy import Policy
-    from engine.replay.report import Report
+    from engine.commands.compared import Compared
+    from engine.commands.revisions import Version
 
 SUMMARY = "show which tasks two versions of a policy decide differently"
 DESCRIPTION = """Compares two policies over all facts there can be: every region of tasks that is decided
@@ -26,14 +24,13 @@ differently, with a condition and an example, and whether the new one lets more 
 NEW are policy folders, or git revisions of the policy folder (HEAD~1, a branch, REV:PATH). With --log also
 which recorded tasks, and how many dollars, go to another model. The exit code is 1 when NEW is looser (see
 --fail-on), 4 when the work allowed did not suffice to know."""
-DIFFERENT, UNKNOWN = 1, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="a policy folder or a git revision")
     parser.add_argument("new", metavar="NEW", help="a policy folder or a git revision")
     add_config_argument(parser)
-    add_format_argument(parser, "text", "json")
+    add_format_argument(parser, "text", "json", "github", "sarif", "markdown")
     parser.add_argument(
         "--fail-on",
         choices=("looser", "costlier", "any", "never"),
@@ -54,48 +51,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    from engine.analysis.judgement import judge
-    from engine.analysis.policy_diff import compare
     from engine.analysis.search import MOST_WORK
+    from engine.commands.compared import compared
     from engine.commands.revisions import Incomparable
 
     if arguments.log is None and (arguments.map or arguments.set):
         raise Incomparable("--map and --set say something of a log: give it with --log")
-    old, new = (
-        _policy(name, other, arguments, terminal)
-        for name, other in ((arguments.old, arguments.new), (arguments.new, arguments.old))
-    )
-    if old is None or new is None:
+    old = _version(arguments.old, arguments.new, arguments, terminal)
+    new = _version(arguments.new, arguments.old, arguments, terminal)
+    if old.policy is None or new.policy is None:
         return COULD_NOT_RUN
-    # Before the search, so that an error in the log is reported at once.
-    report = None if arguments.log is None else replayed([old, new], arguments)
-    most_work = arguments.max_work or MOST_WORK
-    difference, judgement = compare(old, new, most_work), judge(old, new, most_work)
-    _say(difference, judgement, report, arguments, terminal)
-    return exit_code(difference, judgement, arguments.fail_on)
+    sides = [(old.name, old.policy), (new.name, new.policy)]
+    result = compared(sides, arguments, arguments.max_work or MOST_WORK)
+    if text := _formatted(result, new.path, arguments.format):
+        terminal.say(text)
+    return result.exit_code(arguments.fail_on)
 
 
-def _say(
-    difference: "Difference",
-    judgement: "Judgement",
-    report: "Report | None",
-    arguments: argparse.Namespace,
-    terminal: Terminal,
-) -> None:
-    from engine.commands.diff_formats import difference_json, difference_text, log_json, log_text
-
-    if arguments.format == "json":
-        answer = difference_json(difference, judgement)
-        if report is not None:
-            answer["log"] = log_json(report)
-        terminal.say(json.dumps(answer, indent=1))
-    else:
-        terminal.say(difference_text(difference, judgement))
-        if report is not None:
-            terminal.say("\n" + log_text(report))
-
-
-def _policy(name: str, other: str, arguments: argparse.Namespace, terminal: Terminal) -> "Policy | None":
+def _version(name: str, other: str, arguments: argparse.Namespace, terminal: Terminal) -> "Version":
     from engine.commands.revisions import Incomparable, read_version
 
     version = read_version(name, other, arguments.config)
@@ -104,29 +77,27 @@ def _policy(name: str, other: str, arguments: argparse.Namespace, terminal: Term
     if version.policy is None:
         terminal.note(f"engine diff: the policy of {name!r} has errors")
         tell(version.problems, terminal)
-    return version.policy
+    return version
 
 
-def replayed(sides: "list[Policy]", arguments: argparse.Namespace) -> "Report":
-    """The log under both policies. Raises UnreadableLog, InvalidFact."""
-    from engine.commands.replay import column_options
-    from engine.replay.report import replay
+def _formatted(result: "Compared", folder: Path, format: str) -> str:
+    from engine.commands import diff_findings, diff_formats, diff_markdown
+    from engine.commands.findings import github_lines, sarif
 
-    named = list(zip((arguments.old, arguments.new), sides, strict=True))
-    return replay(Path(arguments.log), named, column_options(arguments, sides[0]))
-
-
-def exit_code(difference: "Difference", judgement: "Judgement", fail_on: str) -> int:
-    if fail_on != "never" and (difference.looser or judgement.lets_more_out):
-        return DIFFERENT
-    if fail_on in ("costlier", "any") and judgement.spending:
-        return DIFFERENT
-    if fail_on == "any" and (difference.regions or difference.one_sided):
-        return DIFFERENT
-    if difference.looser is None or judgement.lets_more_out is None:
-        return UNKNOWN
-    if fail_on in ("costlier", "any") and judgement.undecided:
-        return UNKNOWN
-    if fail_on == "any" and not difference.is_complete:
-        return UNKNOWN
-    return 0
+    difference, judgement, report = result.difference, result.judgement, result.report
+    match format:
+        case "json":
+            answer = diff_formats.difference_json(difference, judgement)
+            if report is not None:
+                answer["log"] = diff_formats.log_json(report)
+            return json.dumps(answer, indent=1)
+        case "markdown":
+            return diff_markdown.difference_markdown(result, folder).rstrip("\n")
+        case "github" | "sarif":
+            findings = diff_findings.diff_findings(difference, judgement, result.old, result.new)
+            if format == "github":
+                return "\n".join(github_lines(findings, folder))
+            return json.dumps(sarif(findings, folder, "engine diff", diff_findings.KINDS), indent=1)
+        case _:
+            log = "" if report is None else f"\n\n{diff_formats.log_text(report)}"
+            return diff_formats.difference_text(difference, judgement) + log

@@ -25,7 +25,6 @@ _HEADLINES = {
 def difference_text(difference: Difference, judgement: Judgement) -> str:
     """The verdict, what lets more out or spends more, then every region with its condition, both decisions
     and an example."""
-
     lines = [_HEADLINES[difference.exposure]]
     for word, texts in (
         ("lets more out", [change.text for change in judgement.leaks]),
@@ -53,9 +52,8 @@ def difference_text(difference: Difference, judgement: Judgement) -> str:
 
 
 def _region_lines(number: int, region: Region, difference: Difference) -> Iterator[str]:
-
     kind = "order only" if region.order_only else _word(region)
-    yield f"{number}. {kind}: {visible(_condition(region, difference)) or 'every task'}"
+    yield f"{number}. {kind}: {visible(condition_text(region, difference)) or 'every task'}"
     before, after = ([model.key for model in side.decision.chain] for side in (region.old, region.new))
     joined, left = [key for key in after if key not in before], [key for key in before if key not in after]
     for word, keys in (("joins", joined), ("leaves", left)):
@@ -75,9 +73,8 @@ def _word(region: Region) -> str:
     return "stricter" if region.stricter else "local models only"
 
 
-def _condition(region: Region, difference: Difference) -> str:
+def condition_text(region: Region, difference: Difference) -> str:
     """The tasks of a region and no others, to be pasted behind `when`; what is unusual about them first."""
-
     space = difference.space
     unusual = {
         GIVEN[axis.fact].name
@@ -90,7 +87,6 @@ def _condition(region: Region, difference: Difference) -> str:
 
 def _side_text(side: Side, *, whole: bool) -> str:
     """The chosen model and how many fallbacks (or the whole chain), and the rule to look at."""
-
     chain = [visible(model.key) for model in side.decision.chain]
     shown = chain if whole else chain[:1]
     more = f" and {len(chain) - len(shown)} more" if len(chain) > len(shown) else ""
@@ -99,19 +95,16 @@ def _side_text(side: Side, *, whole: bool) -> str:
     return (", ".join(shown) or "refused") + more + place
 
 
-def _given(region: Region, difference: Difference) -> dict[str, Any]:
-
+def given_of(region: Region, difference: Difference) -> dict[str, Any]:
     return facts_to_state(region.facts, difference.space.domain.defaults)
 
 
 def _witness_text(region: Region, difference: Difference) -> str:
-
-    return task_text(_given(region, difference))
+    return task_text(given_of(region, difference))
 
 
 def difference_json(difference: Difference, judgement: Judgement) -> dict[str, Any]:
     """Everything as plain values (schemas/diff.schema.json)."""
-
     return {
         "version": 1,
         "different": bool(difference.regions) or (None if not difference.is_complete else False),
@@ -125,7 +118,7 @@ def difference_json(difference: Difference, judgement: Judgement) -> dict[str, A
         "regions": [
             {
                 "facts": dict(conditions(difference.space, region.box)),
-                "witness": {name: json_value(value) for name, value in _given(region, difference).items()},
+                "witness": {name: json_value(value) for name, value in given_of(region, difference).items()},
                 "old": _side_json(region.old),
                 "new": _side_json(region.new),
                 "order_only": region.order_only,
@@ -146,7 +139,6 @@ def difference_json(difference: Difference, judgement: Judgement) -> dict[str, A
 
 
 def _change_json(change: Change) -> dict[str, Any]:
-
     given = change.given
     return {
         "text": change.text,

@@ -7,7 +7,7 @@ Strangers write the policies of a pull request, so every text of theirs is escap
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from engine.analysis.lint_rules import RULES
@@ -52,9 +52,27 @@ def _finding(problem: Diagnostic) -> dict[str, Any]:
 # --- SARIF ----------------------------------------------------------------------------------------------
 
 
-def sarif(findings: Sequence[Diagnostic], folder: Path) -> dict[str, Any]:
+class FindingKind(Protocol):
+    """What a kind of finding says of itself; a lint rule is one."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def level(self) -> Level: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+
+
+def sarif(
+    findings: Sequence[Diagnostic],
+    folder: Path,
+    tool_name: str = "engine lint",
+    kinds: Iterable[FindingKind] = RULES,
+) -> dict[str, Any]:
     """One run with every finding. Columns count code points, as they do everywhere here."""
-    about = {rule.slug: rule for rule in RULES}
+    about = {kind.slug: kind for kind in kinds}
     slugs = sorted({finding.slug for finding in findings} | about.keys())
     rules: list[dict[str, Any]] = []
     for slug in slugs:
@@ -66,13 +84,13 @@ def sarif(findings: Sequence[Diagnostic], folder: Path) -> dict[str, Any]:
         rules.append(rule)
     index = {slug: number for number, slug in enumerate(slugs)}
     results = [_result(finding, index[finding.slug], folder) for finding in findings]
-    tool = {"driver": {"name": "engine lint", "rules": rules}}
+    tool = {"driver": {"name": tool_name, "rules": rules}}
     run = {"tool": tool, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _result(finding: Diagnostic, rule: int, folder: Path) -> dict[str, Any]:
-    text = "\n".join(visible(each) for each in (finding.message, finding.help) if each is not None)
+    text = "\n".join(_unlinked(each) for each in (finding.message, finding.help) if each is not None)
     result: dict[str, Any] = {
         "ruleId": finding.slug,
         "ruleIndex": rule,
@@ -86,6 +104,11 @@ def _result(finding: Diagnostic, rule: int, folder: Path) -> dict[str, Any]:
             for number, note in enumerate(finding.notes)
         ]
     return result
+
+
+def _unlinked(text: str) -> str:
+    """A message without links: `[text](target)` would be one."""
+    return visible(text).replace("](", "\\](")
 
 
 def _location(finding: Diagnostic, folder: Path) -> dict[str, Any]:

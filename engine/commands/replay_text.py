@@ -154,7 +154,7 @@ def moved_text(report: "Report") -> str:
     for move in report.moves[:MOST_MOVES]:
         lines.append(
             f"{move.rows:>9,}  {visible(move.before or 'refused')} -> {visible(move.after or 'refused')}, "
-            f"{_difference(move)}, first in row {move.first_row:,}"
+            f"{difference_text(move)}, first in row {move.first_row:,}"
         )
         lines += [f"{'':>11}{_because(reason.did, reason.rule, reason.place)}" for reason in move.reasons]
     if len(report.moves) > MOST_MOVES:
@@ -165,7 +165,8 @@ def moved_text(report: "Report") -> str:
     return "\n".join(lines)
 
 
-def _difference(move: "Move") -> str:
+def difference_text(move: "Move") -> str:
+    """What a move costs more or less: `-$2.58`."""
     difference = move.exact_after - move.exact_before
     return f"{'+' if difference >= 0 else '-'}{dollars(Decimal(abs(difference)).scaleb(-12))}"
 

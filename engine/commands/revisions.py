@@ -63,13 +63,13 @@ def read_version(name: str, other: str, config: str | None) -> Version:
         files = read_folder(name, problems)
         policy = None if files is None else build(files, problems)
         return Version(name, None, Path(name), files, policy, problems)
-    return _at_revision(name, _folder_of(other, config), problems)
+    return _at_revision(name, _folder_of(name, other, config), problems)
 
 
 def _refuse_revision_of_that_name(name: str, other: str, config: str | None) -> None:
     """Whoever writes a branch can name a folder in it like the revision that it is compared with."""
     try:
-        inside = _nearest(_folder_of(other, config))
+        inside = _nearest(_folder_of(name, other, config))
         _git(inside, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except Incomparable:
         return
@@ -79,11 +79,13 @@ def _refuse_revision_of_that_name(name: str, other: str, config: str | None) -> 
     )
 
 
-def _folder_of(other: str, config: str | None) -> Path:
+def _folder_of(name: str, other: str, config: str | None) -> Path:
     if config is None and Path(other).is_dir():
         return Path(other)
     folder = find_folder(config, os.environ.get("ENGINE_CONFIG_DIR"))
     if folder == bundled_path("policies", "default"):
+        if ":" in name:
+            return Path()
         raise Incomparable("there is no policy folder here that a revision could be of: name it by --config")
     return folder
 

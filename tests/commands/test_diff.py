@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -318,3 +319,111 @@ def test_the_schema_of_moves_is_that_of_replay() -> None:
         other["moved"]["properties"],
         other["moved"]["required"],
     )
+
+
+# --- Formats for a code host -------------------------------------------------------------------------------
+
+
+def annotations(out: str) -> list[tuple[str, str, int, str, str]]:
+    """Level, file, line, title and text of each workflow command."""
+    found = re.findall(
+        r"^::(\w+) file=([^,]*),line=(\d+),endLine=\d+,col=\d+,endColumn=\d+,title=([\w-]+)::(.*)$",
+        out,
+        re.MULTILINE,
+    )
+    assert len(found) == len(out.splitlines())
+    return [(level, file, int(line), title, text) for level, file, line, title, text in found]
+
+
+LINES = {
+    "guard-weakened": (
+        OLD.replace("has pii", "has all [pii, secret]"),
+        [("error", "new/main.route", 1, "looser", "`pii` was changed: more tasks may go to gpt")],
+    ),
+    "guard-removed": (
+        OLD.partition("\n")[2],
+        [("error", "new/main.route", 1, "looser", "`pii` was removed: more tasks may go to gpt")],
+    ),
+    "guard-added": (
+        OLD + "\nforbid late: cloud when clock.hour in 22..6\n",
+        [("notice", "new/main.route", 4, "stricter", "`late` was added: fewer tasks go to gpt")],
+    ),
+    "route-turned": (
+        OLD.replace("use local, then cloud", "use cloud, then local"),
+        [
+            ("warning", "new/main.route", 2, "costlier", "`gpt` instead of `small` is first"),
+            ("notice", "new/main.route", 2, "decided-otherwise", "`r` was changed: the order is now gpt"),
+        ],
+    ),
+    "comment": (OLD + "# nothing\n", []),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), LINES.values(), ids=LINES.keys())
+def test_annotations_stand_at_the_changed_lines(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    old: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    expected: list[tuple[str, str, int, str, str]],
+) -> None:
+    """Each with the kind of change, at the rule in the new file, or where it stood; SARIF has the same."""
+    written(tmp_path / "new", text)
+    monkeypatch.chdir(tmp_path)
+    main(["diff", "old", "new", "--format", "github"])
+    told = annotations(capsys.readouterr().out)
+    assert [
+        (*one[:4], one[4][: len(wanted[4])]) for one, wanted in zip(told, expected, strict=True)
+    ] == expected
+    main(["diff", "old", "new", "--format", "sarif"])
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert [
+        (
+            result["ruleId"],
+            (place := result["locations"][0]["physicalLocation"])["artifactLocation"]["uri"],
+            place["region"]["startLine"],
+        )
+        for result in run["results"]
+    ] == [(title, file, line) for _, file, line, title, _ in told]
+
+
+def test_limits_places_and_models_have_their_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the two YAML files of the new policy."""
+    budgets = POLICIES + "budgets:\n  daily:\n    total_usd: 10\n"
+    written(tmp_path / "old", OLD, policies=budgets)
+    models = MODELS.replace("openai:", "openai:\n    base_url: https://elsewhere.example", 1).replace(
+        "max_context: 128000", "max_context: 256000"
+    )
+    new = written(tmp_path / "new", OLD, models, budgets.replace("10", "20"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["diff", "old", "new", "--format", "github"]) == 1
+    told = {(file, line, title): text for _, file, line, title, text in annotations(capsys.readouterr().out)}
+    limit = budgets.split("\n").index("    total_usd: 10") + 1
+    assert told["new/policies.yaml", limit, "costlier"] == "the daily limit is higher, $20 instead of $10"
+    lines = (new / "models.yaml").read_text().split("\n")
+    words = ("openai:", "id: gpt")
+    provider, model = (next(at for at, line in enumerate(lines, 1) if word in line) for word in words)
+    places = [line for file, line, title in told if (file, title) == ("new/models.yaml", "looser")]
+    assert places[0] >= provider
+    assert "gpt` was changed or added" in told["new/models.yaml", model, "looser"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_lines_of_a_revision_are_those_of_its_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a code host finds them, whichever way the revision was named."""
+    folder = written(tmp_path / "repo" / "team" / "config", OLD)
+    repo = tmp_path / "repo"
+    git(repo, "init", "-q", "-b", "main")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "one")
+    (folder / "main.route").write_text(OLD.replace("has pii", "has all [pii, secret]"))
+    git(repo, "commit", "-qam", "two")
+    monkeypatch.chdir(repo)
+    for words in (("HEAD^1", "HEAD", "--config", "team/config"), ("HEAD^1:team/config", "HEAD:team/config")):
+        assert main(["diff", *words, "--format", "github"]) == 1
+        assert {one[1] for one in annotations(capsys.readouterr().out)} == {"team/config/main.route"}

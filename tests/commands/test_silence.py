@@ -48,6 +48,7 @@ COMMANDS = (
     ("test", "{folder}"),
     ("prove", "{folder}"),
     ("diff", "{folder}", "{folder}"),
+    ("review", "{folder}", "{folder}"),
     ("usage", *CONFIG),
     ("invoke", "hello", "type=qa", *CONFIG),
     ("replay", "{folder}/log.jsonl", *CONFIG),
