@@ -12,7 +12,7 @@ def admit(session: Session, account: Account, window: Window, amount_micro_usd: 
     """Hold the amount on one account, if it is open and has that much left."""
     if hold(session, account, window, amount_micro_usd):
         return
-    ensure_window(session, account.account_id, account.provider, window)
+    ensure_window(session, account.account_id, window)
     if hold(session, account, window, amount_micro_usd):
         return
     limit = account.limit_micro_usd
@@ -39,7 +39,7 @@ def hold(session: Session, account: Account, window: Window, amount_micro_usd: i
     return held == 1
 
 
-def ensure_window(session: Session, name: str, provider: str | None, window: Window) -> None:
+def ensure_window(session: Session, name: str, window: Window) -> None:
     """The account's row for this window. A new window begins empty; nothing else ever resets usage."""
     key = (name, window.time_zone, window.start_s)
     inserted = session.run(
@@ -51,7 +51,7 @@ def ensure_window(session: Session, name: str, provider: str | None, window: Win
         "SELECT 1 FROM ledger_windows WHERE account_id = ? AND time_zone <> ? AND end_s > ? LIMIT 1", key
     )
     if elsewhere:
-        opening = carried(session, provider, window.time_zone, window.start_s, window.end_s)
+        opening = carried(session, name, window.time_zone, window.start_s, window.end_s)
         session.run(
             "UPDATE ledger_windows SET opening_micro_usd = ? WHERE account_id = ? AND time_zone = ? "
             "AND start_s = ?",
@@ -59,14 +59,19 @@ def ensure_window(session: Session, name: str, provider: str | None, window: Win
         )
 
 
-def carried(session: Session, provider: str | None, time_zone: str, start_s: int, end_s: int) -> int:
-    """What was reserved within the window under another time zone, by its charge, or its hold while it is
-    open."""
+# Accounts with windows that follow the time zone, by the first word of their ids.
+_COLUMNS = {"provider": "provider", "group": "group_name"}
+
+
+def carried(session: Session, name: str, time_zone: str, start_s: int, end_s: int) -> int:
+    """What was reserved for the account within the window under another time zone, by its charge, or its hold
+    while it is open."""
     chosen = "a.time_zone <> ? AND a.reserved_us >= ? AND a.reserved_us < ?"
     parameters: tuple[Value, ...] = (time_zone, start_s * 1_000_000, end_s * 1_000_000)
-    if provider is not None:
-        chosen += " AND a.provider = ?"
-        parameters = (*parameters, provider)
+    kind, _, rest = name.partition("/")
+    if rest:
+        chosen += f" AND a.{_COLUMNS[kind]} = ?"
+        parameters = (*parameters, rest.rpartition("/")[0])
     ((charged,),) = session.rows(
         f"SELECT CAST(COALESCE(SUM(CASE WHEN a.state IN {OPEN_STATES} THEN a.reserved_micro_usd ELSE "
         "a.charge_micro_usd END), 0) "
@@ -106,11 +111,11 @@ def adopt_zone(session: Session, time_zone: str) -> None:
         (time_zone,),
     )
     for name, start_s, end_s in session.rows(
-        "SELECT account_id, start_s, end_s FROM ledger_windows WHERE time_zone = ? AND end_s > ?",
-        (time_zone, session.now_us // 1_000_000),
+        "SELECT account_id, start_s, end_s FROM ledger_windows WHERE time_zone = ? AND end_s > ? "
+        "AND account_id NOT LIKE ? AND account_id NOT LIKE ?",
+        (time_zone, session.now_us // 1_000_000, "session/%", "agent/%"),
     ):
-        provider = str(name).split("/", 1)[1].rsplit("/", 1)[0] if "/" in str(name) else None
-        opening = carried(session, provider, time_zone, integer(start_s), integer(end_s))
+        opening = carried(session, str(name), time_zone, integer(start_s), integer(end_s))
         session.run(
             "UPDATE ledger_windows SET opening_micro_usd = ?, admitted_limit_micro_usd = NULL "
             "WHERE account_id = ? AND time_zone = ? AND start_s = ?",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.budget.accounts import NOBODY, Owner
 from engine.budget.money import LARGEST_MICRO_USD, TokenPrices
 
 # The states of an attempt that has not ended, for SQL.
@@ -35,8 +36,8 @@ class Attempt:
 
     `amount_micro_usd` is the worst case (`estimate.worst_case_micro_usd`). `prices` None is an unknown price,
     which is refused; a free model has `money.FREE`. `alternative_*` is the dearest cloud model that this task
-    was allowed to use, for showing what was saved. `lease_s` is the time, in seconds, after which the attempt
-    counts as lost: the total deadline plus twice the grace for settling.
+    was allowed to use, for showing what was saved. `owner` is whose it is. `lease_s` is the time, in seconds,
+    after which the attempt counts as lost: the total deadline plus twice the grace for settling.
     """
 
     attempt_id: str
@@ -50,6 +51,7 @@ class Attempt:
     alternative_model: str | None = None
     alternative_prices: TokenPrices | None = None
     policy_digest: str = ""
+    owner: Owner = NOBODY
 
     def __post_init__(self) -> None:
         if not self.attempt_id or not self.provider or not self.model:

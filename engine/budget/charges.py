@@ -1,18 +1,25 @@
 """How an attempt grows and ends: its row, its charge, and the totals of the windows it was reserved in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
 from engine.budget.account_states import USED
-from engine.budget.accounts import Account, account_id
+from engine.budget.accounts import (
+    Account,
+    Owner,
+    account_id,
+    agent_account,
+    group_account,
+    session_account,
+)
 from engine.budget.admission import admit, ensure_window
 from engine.budget.attempts import OPEN_STATES, Basis, Outcome, State
 from engine.budget.errors import AttemptConflict, UnknownAttempt
 from engine.budget.learning import Observation, observe
 from engine.budget.money import TokenPrices, Usage, cost_micro_usd, prices_from_text
-from engine.budget.store import Session, integer
-from engine.budget.windows import Period, window_at
+from engine.budget.store import Session, Value, integer
+from engine.budget.windows import ALWAYS, Period, Window, window_at
 
 _LATE_SETTLE = "late-settle"
 _LATE_RELEASE = "late-release"
@@ -35,10 +42,27 @@ class AttemptRow:
     time_zone: str
     starts_s: dict[Period, int]
     lease_until_us: int
+    owner: Owner
 
     @property
     def open(self) -> bool:
         return self.state in (State.RESERVED, State.DISPATCHED)
+
+    def window(self, period: Period) -> Window:
+        return window_at(period, self.time_zone, self.starts_s[period])
+
+    def accounts(self) -> Iterator[tuple[Window, list[str]]]:
+        """The accounts it is booked on, by window."""
+        owner = self.owner
+        for period in Period:
+            names = [account_id(period, None), account_id(period, self.provider)]
+            if owner.group is not None:
+                names.append(group_account(owner.group, period))
+            yield self.window(period), names
+        mine = [] if owner.session is None else [session_account(owner.session)]
+        mine += [agent_account(agent) for agent in owner.agents]
+        if mine:
+            yield ALWAYS, mine
 
 
 def load(session: Session, attempt_id: str) -> AttemptRow:
@@ -47,7 +71,8 @@ def load(session: Session, attempt_id: str) -> AttemptRow:
         "basis, input_tokens, "
         "output_tokens, cached_input_tokens, cache_write_tokens, prices, alternative_prices, "
         "time_zone, day_start_s, "
-        "month_start_s, lease_until_us FROM ledger_attempts WHERE attempt_id = ?",
+        "month_start_s, lease_until_us, session_key, agent_keys, group_name "
+        "FROM ledger_attempts WHERE attempt_id = ?",
         (attempt_id,),
     )
     if not rows:
@@ -69,13 +94,23 @@ def load(session: Session, attempt_id: str) -> AttemptRow:
         time_zone=str(row[14]),
         starts_s={Period.DAILY: integer(row[15]), Period.MONTHLY: integer(row[16])},
         lease_until_us=integer(row[17]),
+        owner=owner_of(*row[18:21]),
+    )
+
+
+def owner_of(session_key: Value, agent_keys: Value, group_name: Value) -> Owner:
+    """The owner as the columns of an attempt have it."""
+    return Owner(
+        None if session_key is None else str(session_key),
+        tuple(str(agent_keys or "").split()),
+        None if group_name is None else str(group_name),
     )
 
 
 def grow(session: Session, row: AttemptRow, accounts: Iterable[Account], amount_micro_usd: int) -> None:
     """Hold so much in all, in the windows the attempt was reserved in. Raises as `admit`."""
     for account in accounts:
-        window = window_at(account.period, row.time_zone, row.starts_s[account.period])
+        window = ALWAYS if account.period is None else row.window(account.period)
         admit(session, account, window, amount_micro_usd - row.amount_micro_usd)
     session.run(
         "UPDATE ledger_attempts SET reserved_micro_usd = ? WHERE attempt_id = ?",
@@ -256,24 +291,23 @@ def book(
         return
     grows = reserved + settled + forfeited + corrected
     over = f"(? > 0 AND admitted_limit_micro_usd IS NOT NULL AND {USED} + ? > admitted_limit_micro_usd)"
-    for period, start_s in row.starts_s.items():
-        names = (account_id(period, None), account_id(period, row.provider))
+    for window, names in row.accounts():
         if row.amount_micro_usd == 0:  # nothing was held, so the window may be new
-            for name, provider in zip(names, (None, row.provider), strict=True):
-                ensure_window(session, name, provider, window_at(period, row.time_zone, start_s))
+            for name in names:
+                ensure_window(session, name, window)
         session.run(
             "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
             "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
             "corrected_micro_usd = corrected_micro_usd + ?, "
             f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
             f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
-            "WHERE account_id IN (?, ?) AND time_zone = ? AND start_s = ?",
+            f"WHERE account_id IN ({', '.join('?' * len(names))}) AND time_zone = ? AND start_s = ?",
             (
                 *(reserved, settled, forfeited, corrected),
                 *(int(breach), grows, grows) * 2,
                 *names,
-                row.time_zone,
-                start_s,
+                window.time_zone,
+                window.start_s,
             ),
         )
 

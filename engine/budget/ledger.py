@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from engine.budget import admission, charges, learning
 from engine.budget.account_states import AccountState, Snapshot, account_state, snapshot_of
-from engine.budget.accounts import Limits
+from engine.budget.accounts import NOBODY, Limits, Owner
 from engine.budget.attempts import OPEN_STATES, Attempt, Basis, Outcome, Reservation, State
 from engine.budget.clock import Clock
 from engine.budget.clock_guard import ClockGuard
@@ -34,7 +34,7 @@ from engine.budget.identity import Identity
 from engine.budget.money import Usage, prices_to_text
 from engine.budget.reconciliation import Difference, ReportRow, reconcile_row
 from engine.budget.store import Session, Store, Value, integer
-from engine.budget.windows import Period, Window
+from engine.budget.windows import ALWAYS, Period, Window
 
 T = TypeVar("T")
 
@@ -133,7 +133,8 @@ class Ledger:
             if not row.open:
                 raise AttemptConflict(f"attempt {row.attempt_id} has ended, and holds nothing more")
             if amount_micro_usd > row.amount_micro_usd:
-                charges.grow(session, row, self._limits.accounts_of(row.provider), amount_micro_usd)
+                accounts = self._limits.accounts_of(row.provider, row.owner)
+                charges.grow(session, row, accounts, amount_micro_usd)
 
         self._fresh_until_us = None
         self._store.write(grow, durable=True)
@@ -268,16 +269,16 @@ class Ledger:
     def _read_snapshot(self, session: Session) -> Snapshot:
         return snapshot_of(self.account_states(session), learning.read_all(session))
 
-    def left_micro_usd(self, provider: str) -> int | None:
-        """What an attempt at `provider` may reserve at most right now, read fresh; None when nothing limits
-        it.
+    def left_micro_usd(self, provider: str, owner: Owner = NOBODY) -> int | None:
+        """What an attempt of `owner` at `provider` may reserve at most right now, read fresh; None when
+        nothing limits it.
 
         For `estimate.affordable_max_tokens`. Raises LedgerUnavailable.
         """
 
         def left(session: Session) -> int | None:
             windows = self.windows(session)
-            accounts = self._limits.accounts_of(provider)
+            accounts = self._limits.accounts_of(provider, owner)
             states = [account_state(session, account, windows[account.period]) for account in accounts]
             return min(
                 (state.left_micro_usd for state in states if state.left_micro_usd is not None), default=None
@@ -304,11 +305,12 @@ class Ledger:
             attempt_id, row.amount_micro_usd, row.local and row.amount_micro_usd == 0, recorded=True
         )
 
-    def windows(self, session: Session) -> dict[Period, Window]:
+    def windows(self, session: Session) -> dict[Period | None, Window]:
         """The windows a charge made now falls into. They never go back, even when the clock does."""
-        return {
-            period: admission.current_window(session, period, self._limits.time_zone) for period in Period
-        }
+        windows: dict[Period | None, Window] = {None: ALWAYS}
+        for period in Period:
+            windows[period] = admission.current_window(session, period, self._limits.time_zone)
+        return windows
 
     # -- what only a person decides; each is written down
 
@@ -394,15 +396,15 @@ class Ledger:
         windows = self.windows(session)
         if attempt.amount_micro_usd > 0:
             admission.adopt_zone(session, self._limits.time_zone)
-            for account in self._limits.accounts_of(attempt.provider):
+            for account in self._limits.accounts_of(attempt.provider, attempt.owner):
                 admission.admit(session, account, windows[account.period], attempt.amount_micro_usd)
         session.run(
             "INSERT INTO ledger_attempts (attempt_id, decision_id, provider, model, is_local, state, "
             "strict_dispatch, "
             "reserved_micro_usd, prices, alternative_model, alternative_prices, policy_digest, "
             "time_zone, day_start_s, "
-            "month_start_s, reserved_us, lease_until_us, boot_id) "
-            "VALUES (?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "month_start_s, reserved_us, lease_until_us, boot_id, session_key, agent_keys, group_name) "
+            "VALUES (?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 attempt.attempt_id,
                 attempt.decision_id,
@@ -421,6 +423,9 @@ class Ledger:
                 session.now_us,
                 session.now_us + attempt.lease_s * 1_000_000,
                 self._clock.boot_id,
+                attempt.owner.session,
+                " ".join(attempt.owner.agents) or None,
+                attempt.owner.group,
             ),
         )
 

@@ -7,7 +7,8 @@ step is never edited: a change is a further step, run forward only, in one trans
 `ledger_corrections` holds what was learnt after an attempt had ended. `ledger_windows` holds the sums of both
 by account and window, which is what admission reads; they can be recomputed from the rows at any time
 (`usage.verify`). `ledger_events` holds what a person decided about the ledger, `ledger_densities` how many
-tokens a byte models were seen to count (`learning`).
+tokens a byte models were seen to count (`learning`), and the `session_` tables what earlier calls of a
+session left behind (`sessions`): keys of sessions and agents, never their names.
 """
 
 APPLICATION_ID = 0x4C5F4C44
@@ -129,6 +130,50 @@ STEPS: tuple[tuple[str, ...], ...] = (
             seen {integer} NOT NULL CHECK (seen >= 0),
             largest_ppm {integer} NOT NULL CHECK (largest_ppm >= 0),
             PRIMARY KEY (provider, model, direction)
+        ) {strict}
+        """,
+    ),
+    (
+        "ALTER TABLE ledger_attempts ADD COLUMN session_key TEXT",
+        "ALTER TABLE ledger_attempts ADD COLUMN agent_keys TEXT",
+        "ALTER TABLE ledger_attempts ADD COLUMN group_name TEXT",
+        """
+        CREATE INDEX ledger_attempts_by_session ON ledger_attempts (session_key)
+        WHERE session_key IS NOT NULL
+        """,
+        """
+        CREATE TABLE session_records (
+            session_key TEXT NOT NULL PRIMARY KEY,
+            calls {integer} NOT NULL CHECK (calls >= 0),
+            first_us {integer} NOT NULL,
+            last_us {integer} NOT NULL
+        ) {strict}
+        """,
+        "CREATE INDEX session_records_by_last_use ON session_records (last_us)",
+        """
+        CREATE TABLE session_labels (
+            session_key TEXT NOT NULL,
+            label TEXT NOT NULL,
+            at_us {integer} NOT NULL,
+            decision_id TEXT,
+            PRIMARY KEY (session_key, label)
+        ) {strict}
+        """,
+        """
+        CREATE TABLE session_agents (
+            agent_key TEXT NOT NULL PRIMARY KEY,
+            session_key TEXT NOT NULL,
+            parent_key TEXT
+        ) {strict}
+        """,
+        "CREATE INDEX session_agents_by_session ON session_agents (session_key)",
+        """
+        CREATE TABLE session_caches (
+            session_key TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            used_us {integer} NOT NULL,
+            PRIMARY KEY (session_key, provider, model)
         ) {strict}
         """,
     ),

@@ -7,19 +7,19 @@ import csv
 import datetime
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from functools import lru_cache
 from typing import TextIO
 
 from engine.budget.account_states import AccountState
-from engine.budget.accounts import account_id
+from engine.budget.accounts import account_id, agent_account, group_account, session_account
 from engine.budget.attempts import Basis, State
 from engine.budget.ledger import Ledger
 from engine.budget.money import Usage, cost_micro_usd, prices_from_text, usd
 from engine.budget.store import Row, Session, Value, integer
-from engine.budget.windows import Period, Window
+from engine.budget.windows import ALWAYS, Period, Window
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -282,14 +282,13 @@ def _verify(session: Session) -> Verification:
     attempts = session.rows(
         "SELECT attempt_id, provider, state, basis, reserved_micro_usd, charge_micro_usd, "
         "input_tokens, output_tokens, "
-        "cached_input_tokens, cache_write_tokens, prices, time_zone, day_start_s, month_start_s, reason "
-        "FROM ledger_attempts"
+        "cached_input_tokens, cache_write_tokens, prices, time_zone, day_start_s, month_start_s, "
+        "session_key, agent_keys, group_name, reason FROM ledger_attempts"
     )
     corrections = session.rows(
-        "SELECT a.attempt_id, a.provider, a.time_zone, a.day_start_s, a.month_start_s, c.delta_micro_usd, "
-        "c.charge_micro_usd FROM ledger_corrections AS c JOIN ledger_attempts AS a ON a.attempt_id = "
-        "c.attempt_id "
-        "ORDER BY c.corrected_us"
+        "SELECT a.attempt_id, a.provider, a.time_zone, a.day_start_s, a.month_start_s, a.session_key, "
+        "a.agent_keys, a.group_name, c.delta_micro_usd FROM ledger_corrections AS c "
+        "JOIN ledger_attempts AS a ON a.attempt_id = c.attempt_id ORDER BY c.corrected_us"
     )
     windows = session.rows(
         "SELECT account_id, time_zone, start_s, reserved_micro_usd, settled_micro_usd, forfeited_micro_usd, "
@@ -300,16 +299,16 @@ def _verify(session: Session) -> Verification:
     for attempt in attempts:
         findings += _wrong_charge(attempt)
         state, reserved, charge = attempt[2], integer(attempt[4]), integer(attempt[5])
-        for key in _keys(attempt[1], *attempt[11:14]):
+        for key in _keys(attempt[1], *attempt[11:17]):
             total = totals[key]
             total[0] += reserved if state in (State.RESERVED, State.DISPATCHED) else 0
             total[1] += charge if state == State.SETTLED else 0
             total[2] += charge if state == State.FORFEITED else 0
     effective = {attempt[0]: integer(attempt[5]) for attempt in attempts}
     for correction in corrections:
-        effective[correction[0]] += integer(correction[5])
-        for key in _keys(*correction[1:5]):
-            totals[key][3] += integer(correction[5])
+        effective[correction[0]] += integer(correction[8])
+        for key in _keys(*correction[1:8]):
+            totals[key][3] += integer(correction[8])
     for name, micro_usd in effective.items():
         if micro_usd < 0:
             findings.append(Finding(f"attempt {name}", "corrected below zero", ">= 0", str(micro_usd)))
@@ -351,14 +350,24 @@ def _wrong_window(window: Row, expected: list[int]) -> list[Finding]:
 
 
 def _keys(
-    provider: Value, time_zone: Value, day_start_s: Value, month_start_s: Value
-) -> list[tuple[Value, ...]]:
-    starts = {Period.DAILY: day_start_s, Period.MONTHLY: month_start_s}
-    return [
-        (account_id(period, name), time_zone, start_s)
-        for period, start_s in starts.items()
-        for name in (None, str(provider))
-    ]
+    provider: Value,
+    time_zone: Value,
+    day_start_s: Value,
+    month_start_s: Value,
+    session_key: Value,
+    agent_keys: Value,
+    group: Value,
+) -> Iterator[tuple[Value, ...]]:
+    """The windows that an attempt is booked in."""
+    for period, start_s in ((Period.DAILY, day_start_s), (Period.MONTHLY, month_start_s)):
+        yield account_id(period, None), time_zone, start_s
+        yield account_id(period, str(provider)), time_zone, start_s
+        if group is not None:
+            yield group_account(str(group), period), time_zone, start_s
+    if session_key is not None:
+        yield session_account(str(session_key)), ALWAYS.time_zone, ALWAYS.start_s
+    for agent in str(agent_keys or "").split():
+        yield agent_account(agent), ALWAYS.time_zone, ALWAYS.start_s
 
 
 def _shown(key: tuple[Value, ...]) -> str:

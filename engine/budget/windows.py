@@ -27,9 +27,10 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The half-open interval [start_s, end_s) in seconds since the epoch, and the zone that drew it."""
+    """The half-open interval [start_s, end_s) in seconds since the epoch, and the zone that drew it; `ALWAYS`
+    has no period."""
 
-    period: Period
+    period: Period | None
     time_zone: str
     start_s: int
     end_s: int
@@ -39,8 +40,14 @@ class Window:
         return (_EPOCH + self.end_s * _SECOND).astimezone(ZoneInfo(self.time_zone))
 
 
-def window_at(period: Period, time_zone: str, at_s: int) -> Window:
+ALWAYS = Window(None, "UTC", 0, 4_000_000_000)
+"""The window of an account that never begins anew; it ends in the year 2096."""
+
+
+def window_at(period: Period | None, time_zone: str, at_s: int) -> Window:
     """The window that holds `at_s`. Raises ZoneInfoNotFoundError for a zone that does not exist."""
+    if period is None:
+        return ALWAYS
     zone = ZoneInfo(time_zone)
     first = _first_day(period, (_EPOCH + at_s * _SECOND).astimezone(zone).date())
     # Clocks that fall back over midnight show yesterday's date again inside today's window.

@@ -161,7 +161,7 @@ def _budget_sources(snapshot: PolicySnapshot, budgets: Snapshot) -> dict[str, st
     }
     for state in budgets.accounts:
         period = state.account.period
-        if state.account.provider is None and state.used_percent > 0:
+        if period is not None and state.account.provider is None and state.used_percent > 0:
             by = variables[period] if environment[period] is not None else "policies.yaml"
             sources[f"budget.{period.value}.used"] = f"ledger, {_of_limit(state)} ({by}); see `engine usage`"
     if budgets.exhausted_providers:

@@ -271,15 +271,14 @@ def _books(policy: Policy, last: Mapping[str, Column], unit: int) -> list[_Book]
     )
     books = []
     for account in limits.limited_accounts():
-        limit = account.limit_micro_usd
+        limit, period = account.limit_micro_usd, account.period
         assert limit is not None
+        assert period is not None
         cuts = {limit * unit} if limit else set()
-        column = last.get(f"budget.{account.period.value}.used")
+        column = last.get(f"budget.{period.value}.used")
         if account.provider is None and limit and isinstance(column, NumberColumn):
             cuts |= {_amount_at(Fraction(value), side, limit * unit) for value, side in column.edges}
-        books.append(
-            _Book(account.account_id, account.period, account.provider, limit * unit, sorted(cuts), unit)
-        )
+        books.append(_Book(account.account_id, period, account.provider, limit * unit, sorted(cuts), unit))
     return books
 
 

@@ -211,7 +211,7 @@ def charge_moves_with_the_clock() -> None:
         now = {period: window_at(period, row.time_zone, session.now_us // 1_000_000) for period in Period}
         for period, window in now.items():
             for provider in (None, row.provider):
-                _original["ensure_window"](session, account_id(period, provider), provider, window)
+                _original["ensure_window"](session, account_id(period, provider), window)
         starts = {period: window.start_s for period, window in now.items()}
         _original["book"](session, replace(row, starts_s=starts), **moves)
 
