@@ -18,7 +18,7 @@ USED = (
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """An account in its current window; amounts in micro-dollars, `used_percent` exact and floored at six
-    places."""
+    places. `closed` by a breach; without a limit it never is."""
 
     account: Account
     window: Window
@@ -50,7 +50,7 @@ class AccountState:
     @property
     def used_up(self) -> bool:
         """True when nothing more will be admitted in this window."""
-        return self.used_percent >= 100 or (self.closed and self.account.limit_micro_usd is not None)
+        return self.used_percent >= 100 or self.closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def account_state(session: Session, account: Account, window: Window) -> Account
         (account.account_id, window.time_zone, window.start_s),
     )
     spent, held, closed = rows[0] if rows else (0, 0, 0)
-    return AccountState(account, window, integer(spent), integer(held), closed == 1)
+    is_closed = closed == 1 and account.limit_micro_usd is not None
+    return AccountState(account, window, integer(spent), integer(held), is_closed)
 
 
 def snapshot_of(states: tuple[AccountState, ...], learnt: AllLearnt) -> Snapshot:

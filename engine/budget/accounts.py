@@ -110,6 +110,14 @@ class Limits:
             amount = self._per_provider(period).get(provider)
         return Account(account_id(period, provider), period, provider, _micro(amount))
 
+    def closed_by_breach(self, provider: str, owner: Owner = NOBODY) -> str | None:
+        """The account that closes when `provider` bills more than was held: the first with a limit.
+
+        None where none has one: then no promise was broken, and nothing is refused.
+        """
+        limits = {each.account_id: each.limit_micro_usd for each in self.accounts_of(provider, owner)}
+        return next((name for _, name in breach_order(provider, owner) if limits[name] is not None), None)
+
     def _per_provider(self, period: Period) -> Mapping[str, Decimal | int]:
         return self.per_provider_daily if period is Period.DAILY else self.per_provider_monthly
 
@@ -136,3 +144,22 @@ def group_account(group: str, period: Period) -> str:
 
 def _micro(usd: Decimal | int | None) -> int | None:
     return None if usd is None else limit_from_usd(usd)
+
+
+def breach_order(provider: str, owner: Owner = NOBODY) -> Iterator[tuple[Period | None, str]]:
+    """The accounts of an attempt, in the order in which a breach looks for one with a limit.
+
+    The provider is at fault, so it is stopped alone where that is possible, and everybody else goes on; else
+    all that could reach it are stopped; the attempt's owner only where nothing wider has a limit. A day comes
+    before a month, and a whole life last.
+    """
+    for name in (provider, None):
+        for period in Period:
+            yield period, account_id(period, name)
+    if owner.group is not None:
+        for period in Period:
+            yield period, group_account(owner.group, period)
+    if owner.session is not None:
+        yield None, session_account(owner.session)
+    for agent in owner.agents:
+        yield None, agent_account(agent)

@@ -10,6 +10,7 @@ from engine.budget.accounts import (
     Owner,
     account_id,
     agent_account,
+    breach_order,
     group_account,
     session_account,
 )
@@ -286,10 +287,15 @@ def book(
     corrected: int = 0,
     breach: bool,
 ) -> None:
-    """Move the four totals of the windows the attempt was reserved in, whatever the time is now."""
+    """Move the four totals of the windows the attempt was reserved in, whatever the time is now.
+
+    A breach closes one account for its window. One that is over its limit is not closed by that: it has
+    nothing left, and admits again when its limit is raised.
+    """
     if not (reserved or settled or forfeited or corrected):
         return
     grows = reserved + settled + forfeited + corrected
+    closing = _closing(session, row) if breach else ""
     over = f"(? > 0 AND admitted_limit_micro_usd IS NOT NULL AND {USED} + ? > admitted_limit_micro_usd)"
     for window, names in row.accounts():
         if row.amount_micro_usd == 0:  # nothing was held, so the window may be new
@@ -299,17 +305,35 @@ def book(
             "UPDATE ledger_windows SET reserved_micro_usd = reserved_micro_usd + ?, "
             "settled_micro_usd = settled_micro_usd + ?, forfeited_micro_usd = forfeited_micro_usd + ?, "
             "corrected_micro_usd = corrected_micro_usd + ?, "
-            f"breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE breached END, "
-            f"ever_breached = CASE WHEN ? = 1 OR {over} THEN 1 ELSE ever_breached END "
+            "breached = CASE WHEN account_id = ? THEN 1 ELSE breached END, "
+            f"ever_breached = CASE WHEN account_id = ? OR {over} THEN 1 ELSE ever_breached END "
             f"WHERE account_id IN ({', '.join('?' * len(names))}) AND time_zone = ? AND start_s = ?",
             (
                 *(reserved, settled, forfeited, corrected),
-                *(int(breach), grows, grows) * 2,
+                *(closing, closing, grows, grows),
                 *names,
                 window.time_zone,
                 window.start_s,
             ),
         )
+
+
+def _closing(session: Session, row: AttemptRow) -> str:
+    """The account that a breach closes: the first that the attempt was admitted to under a limit.
+
+    Where none has a limit it is the provider's day, which refuses nothing until it is given one.
+    """
+    order = list(breach_order(row.provider, row.owner))
+    for period, name in order:
+        window = ALWAYS if period is None else row.window(period)
+        limited = session.rows(
+            "SELECT 1 FROM ledger_windows WHERE account_id = ? AND time_zone = ? AND start_s = ? "
+            "AND admitted_limit_micro_usd IS NOT NULL",
+            (name, window.time_zone, window.start_s),
+        )
+        if limited:
+            return name
+    return order[0][1]
 
 
 def _alternative(row: AttemptRow, usage: Usage, *, served: bool) -> int | None:

@@ -70,7 +70,7 @@ class AsyncLedger:
     @property
     def limits(self) -> Limits:
         """The limits in force."""
-        return self._limits
+        return self._limits if self._ledger is None else self._ledger.limits
 
     def use_limits(self, limits: Limits) -> None:
         """Other limits from now on; usage stays."""

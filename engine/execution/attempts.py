@@ -377,16 +377,13 @@ class RequestExecution:
         record.charge_micro_usd = settlement.expected_charge(reservation.amount_micro_usd, prices)
         if settlement.note is not None and reservation.amount_micro_usd:
             record.notes.append(settlement.note)
-        record.breach = settlement.over_report is not None
-        if record.charge_micro_usd > reservation.amount_micro_usd:
-            record.notes.append(
-                "it cost more than its reservation; its budgets are closed until somebody looks"
-            )
+        is_over = record.charge_micro_usd > reservation.amount_micro_usd
+        if is_over or settlement.over_report is not None:
             record.breach = True
-            log_events.breached(record)
-        elif settlement.over_report is not None:
-            record.notes.append("its budgets are closed until somebody looks")
-            log_events.over_reported(record, settlement.over_report)
+            what = "it cost more than its reservation" if is_over else settlement.over_report
+            closed = _closed(self._shared.async_ledger.limits.closed_by_breach(record.model.provider))
+            record.notes.append(closed if not is_over else f"{what}; {closed}")
+            log_events.breached(record, f"{what}; {closed}")
         self._shared.async_ledger.post(
             lambda ledger: settlement.apply(ledger, reservation),
             # The reservation stays held then, and is charged when its lease ends.
@@ -464,6 +461,13 @@ class RequestExecution:
             named = [failure for failure in self._failures if isinstance(failure, BudgetExceeded)]
             return (named or self._failures)[0].with_traceback(None)
         return ChainExhausted(self._told(), self._decision_id)
+
+
+def _closed(account: str | None) -> str:
+    """What a breach comes to."""
+    if account is None:
+        return "no budget of its provider has a limit, so none is closed"
+    return f"budget {account} is closed until somebody looks and runs `engine ledger reopen {account}`"
 
 
 async def _answers(provider: Provider, request: Request, *, streamed: bool) -> AsyncGenerator[Chunk, None]:

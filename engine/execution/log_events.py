@@ -56,23 +56,9 @@ def unsettled(record: AttemptRecord, why: str) -> None:
     LOGGER.error("attempt %s: its charge is not written down (%s); it stays reserved", record.attempt_id, why)
 
 
-def breached(record: AttemptRecord) -> None:
-    """An attempt cost more than was held for it."""
-    LOGGER.critical(
-        "attempt %s at %s cost more than its reservation: its budgets are closed until somebody looks",
-        record.attempt_id,
-        record.model.provider,
-    )
-
-
-def over_reported(record: AttemptRecord, what: str) -> None:
-    """An attempt reported more than it can have used."""
-    LOGGER.critical(
-        "attempt %s at %s: %s, and its budgets are closed until somebody looks",
-        record.attempt_id,
-        record.model.provider,
-        what,
-    )
+def breached(record: AttemptRecord, what: str) -> None:
+    """An attempt cost more than was held for it, or reported more than it can have used."""
+    LOGGER.critical("attempt %s at %s: %s", record.attempt_id, record.model.provider, what)
 
 
 def quarantined(record: AttemptRecord) -> None:

@@ -421,6 +421,43 @@ def test_a_breach_is_booked_whole_and_closes_the_account(open_ledger: OpenLedger
     ledger.reserve(attempt("b", 1))
 
 
+@pytest.mark.parametrize(
+    ("closed", "limits"),
+    [
+        ("provider/north/daily", Limits(1, 1, {"north": 1}, {"north": 1})),
+        ("provider/north/monthly", Limits(1, 1, {"south": 1}, {"north": 1})),
+        ("daily", Limits(1, 1, {"south": 1}, {"south": 1})),
+        ("monthly", Limits(None, 1)),
+        (None, Limits()),
+    ],
+)
+def test_a_breach_closes_the_narrowest_account_with_a_limit(
+    closed: str | None, limits: Limits, open_ledger: OpenLedger
+) -> None:
+    """That one and no other; reopened, all admit again. Where nothing has a limit nothing is refused."""
+    ledger = open_ledger(limits)
+    ledger.settle(ledger.reserve(attempt("a", 1_000)), Usage(1_500))
+    states = ledger.snapshot().accounts
+    assert [state.account.account_id for state in states if state.closed] == ([closed] if closed else [])
+    assert closed == limits.closed_by_breach("north")
+    if closed is not None:
+        with pytest.raises(AccountClosed, match=f"engine ledger reopen {closed}"):
+            ledger.reserve(attempt("b", 1))
+        assert ledger.reopen(closed)
+    ledger.reserve(attempt("b", 1))
+
+
+def test_an_account_over_its_limit_is_spent_and_not_closed(open_ledger: OpenLedger) -> None:
+    """It goes on when its limit is raised; the provider's own account is what a breach closes."""
+    limits = Limits(daily_usd=1, per_provider_daily={"north": 1})
+    ledger = open_ledger(limits)
+    ledger.settle(ledger.reserve(attempt("a", DOLLAR)), Usage(3 * DOLLAR))
+    assert ledger.reopen("provider/north/daily")
+    assert not ledger.reopen("daily")
+    ledger.use_limits(Limits(daily_usd=4, per_provider_daily={"north": 4}))
+    ledger.reserve(attempt("b", DOLLAR))
+
+
 def test_a_breach_over_the_limit_is_booked_whole(open_ledger: OpenLedger) -> None:
     ledger = open_ledger(Limits(daily_usd=1))
     ledger.settle(ledger.reserve(attempt("a", DOLLAR)), Usage(3 * DOLLAR))

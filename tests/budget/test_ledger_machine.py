@@ -425,20 +425,23 @@ class LedgerMachine(RuleBasedStateMachine):
         if known.open:
             known.state, known.charge = "settled", charge
             if charge > known.attempt.amount_micro_usd:
-                self.closed.update(known.windows())
+                self._close(known)
         elif known.state in ("released", "forfeited") and "settle" not in known.late:
             self._correct(known, charge)
             known.late["settle"] = charge
 
     def _correct(self, known: Known, charge: int) -> None:
         delta = charge - known.charge
-        breach = charge > (0 if known.state == "released" else known.attempt.amount_micro_usd)
-        for name, window in known.windows():
-            limit = self.admitted[name, window]
-            over = delta > 0 and limit is not None and self._used(name, window) + delta > limit
-            if delta and (breach or over):
-                self.closed.add((name, window))
+        if delta and charge > (0 if known.state == "released" else known.attempt.amount_micro_usd):
+            self._close(known)
         known.charge = charge
+
+    def _close(self, known: Known) -> None:
+        """One account: the provider's before everybody's, the day's before the month's, if it has a
+        limit."""
+        day, month, own_day, own_month = known.windows()
+        order = (own_day, own_month, day, month)
+        self.closed.add(next((each for each in order if self.admitted[each] is not None), own_day))
 
     def _forfeit(self, known: Known) -> None:
         known.state, known.charge = "forfeited", known.attempt.amount_micro_usd

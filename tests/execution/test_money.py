@@ -230,6 +230,7 @@ def test_a_report_beyond_what_was_asked_is_charged_at_the_bound(told: Usage, vir
         assert row.charge_micro_usd <= row.reserved_micro_usd < 1_200
         assert "where at most" in (row.reason or "")
         assert "the most is charged" in " ".join(result["attempts"][0]["notes"])
+        assert "`engine ledger reopen daily`" in " ".join(result["attempts"][0]["notes"])
         with pytest.raises((BudgetError, NoEligibleModel)):
             await asked(place, streamed=False)
 
