@@ -35,6 +35,7 @@ COMMANDS = (
     "scan",
     "doctor",
     "lsp",
+    "mcp",
     "completion",
     "init",
 )

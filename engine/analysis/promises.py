@@ -22,9 +22,9 @@ from engine.policy import Policy
 
 def broken_promises(old: Policy, new: Policy, most_work: int = MOST_WORK) -> Iterator[Objection]:
     """What fails of the draft's own tests and proofs, and of the policy's; then what is dropped."""
-    yield from _failing_tests(new, "the draft's")
+    yield from _failing_tests(new, "the")
     yield from _failing_tests(_with_tests_of(old, new), "the folder's")
-    yield from _failing_proofs(prove(new, most_work), "the draft's")
+    yield from _failing_proofs(prove(new, most_work), "the")
     yield from _failing_proofs(_held(old, new, most_work), "the folder's")
     yield from _dropped_cases(old, new)
     yield from _dropped_proofs(old, new, most_work)

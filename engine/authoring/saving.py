@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.analysis.proposal import Proposal
+from engine.analysis.proposal import Draft, Proposal, propose
 from engine.authoring import branches, draft_folders
 from engine.authoring.errors import CannotSave
+from engine.config.folder import read_folder
+from engine.language.diagnostics import Level, Problems
+from engine.policy import ConfigurationError
 
 MOST_TITLE, MOST_REASON = 100, 10_000
 """Characters of the first line of a commit message, and of the rest."""
@@ -25,6 +28,19 @@ class Saved:
     kind: Literal["branch", "folder"]
     name: str
     commit: str | None = None
+
+
+def judged(folder: Path, draft: Draft) -> Proposal:
+    """The judgement of a draft against the folder as it is now. Raises ConfigurationError for a folder that
+    cannot be read whole: a guard in a file that is passed over would count for nothing."""
+    problems = Problems()
+    current = read_folder(folder, problems)
+    for problem in problems:
+        if problem.level is Level.ERROR:
+            place = f"{problem.span.source.name}:{problem.span.line}"
+            raise ConfigurationError(f"the folder cannot be read whole: {place}: {problem.message}", problems)
+    assert current is not None, "there is no folder, and no error"
+    return propose(current, draft)
 
 
 def save(folder: Path, proposal: Proposal, title: str, reason: str = "") -> Saved:

@@ -128,7 +128,8 @@ def _batch(policy: "Policy", arguments: argparse.Namespace, terminal: Terminal) 
 
 
 def _answer_lines(policy: "Policy", lines: Iterable[bytes], terminal: Terminal) -> int:
-    from engine.decision.facts import InvalidFact, fact_named, read_json
+    from engine.commands.fact_arguments import facts_of_json
+    from engine.decision.facts import InvalidFact
 
     code = 0
     dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
@@ -140,12 +141,7 @@ def _answer_lines(policy: "Policy", lines: Iterable[bytes], terminal: Terminal) 
             written = json.loads(line)
             if not isinstance(written, dict):
                 raise InvalidFact("a line is a JSON object of facts")
-            given: Mapping[str, FactValue] = {
-                (fact := fact_named(name)).name: read_json(fact, value, names)
-                for name, value in written.items()
-            }
-            if len(given) < len(written):
-                raise InvalidFact("a fact is given twice, with `task.` and without")
+            given = facts_of_json(written, names)
             answer = policy.explain(given, dict.fromkeys(given, "batch")).to_json()
         except InvalidFact as error:
             code, answer = COULD_NOT_RUN, {"version": 1, "error": f"line {number}: {error}"}
