@@ -118,6 +118,16 @@ def commands() -> str:
     return _table(("command", "does"), rows)
 
 
+def mcp_tools() -> str:
+    """The tools of `engine mcp`, and what each is for."""
+    from engine.commands.mcp_tools import TOOLS
+
+    rows = [
+        (f"`{tool.name}`", ", ".join(f"`{name}`" for name in tool.properties), tool.about) for tool in TOOLS
+    ]
+    return _table(("tool", "arguments", "does"), rows)
+
+
 def provider_apis() -> str:
     """The APIs a provider can speak, and what a provider of each gets when nothing is written."""
     from engine.provider_apis import APIS
@@ -219,6 +229,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "base-route": base_route,
     "lint-rules": lint_rules,
     "commands": commands,
+    "mcp-tools": mcp_tools,
     "provider-apis": provider_apis,
     "request-fields": request_fields,
     "message-parts": message_parts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -32,7 +33,7 @@ GUIDE = ROOT / "tests" / "conformance" / "guide"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
 BLOCK = re.compile(r"^```(?P<language>[a-z-]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 GENERATED = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
-LANGUAGES = {"console", "python", "yaml", "route", "route-part", "sh", "text"}
+LANGUAGES = {"console", "json", "python", "yaml", "route", "route-part", "sh", "text"}
 
 
 def _generator() -> ModuleType:
@@ -169,6 +170,13 @@ def test_every_yaml_reads(page: Path, tmp_path: Path) -> None:
         else:  # somebody else's file
             yaml.safe_load(text)
         assert not problems.has_errors, [problem.message for problem in problems]
+
+
+@each_page
+def test_every_json_reads(page: Path) -> None:
+    """Somebody else's file."""
+    for text in blocks(page, "json"):
+        assert json.loads(text)
 
 
 def _document(text: str) -> Any:
