@@ -222,6 +222,13 @@ def run(*words: str) -> str:
     return _fenced("console", "\n".join([f"$ {shlex.join(words)}", *lines]))
 
 
+def review(*words: str) -> str:
+    """The comment of `engine review`, as Markdown, without the conditions that are folded away."""
+    text = run("engine", "review", *words).partition("\n")[2].partition("\n")[2].rpartition("```")[0]
+    shown = re.sub(r"(</summary>\n).*?(\n</details>)", r"\1\n...\n\2", text, flags=re.DOTALL)
+    return f"~~~~markdown\n{shown}~~~~\n"
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "facts": facts,
     "attributes": attributes,
@@ -236,6 +243,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "schemas": schemas,
     "policy": policy,
     "run": run,
+    "review": review,
 }
 
 

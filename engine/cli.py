@@ -23,6 +23,7 @@ COMMANDS = (
     "prove",
     "diff",
     "review",
+    "comment",
     "show",
     "tree",
     "models",

@@ -146,7 +146,7 @@ def _log(result: Compared) -> Iterator[str]:
     yield table(rows)
     yield from _moves(result)
     if report.notes:
-        yield "\n".join(f"- {code(note)}" for note in report.notes)
+        yield f"Note: {', '.join(whole_code(note) for note in report.notes)}."
 
 
 def table(rows: Sequence[tuple[str, str, str]]) -> str:

@@ -46,9 +46,9 @@ def review_markdown(review: Review) -> str:
 def marker(folder: Path) -> str:
     """The first line of the comment on one policy folder."""
     shown = "".join(
-        char if char.isalnum() or char in "/._" else f"%{ord(char):x}" for char in path_in(folder, "")
+        char if char.isalnum() or char in "/._-" else f"%{ord(char):x}" for char in path_in(folder, "")
     )
-    return f"{MARKER} {shown[:200]} -->"
+    return f"{MARKER} {shown[:200].replace('--', '%2d%2d')} -->"
 
 
 def _parts(review: Review) -> Iterator[str]:

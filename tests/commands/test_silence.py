@@ -49,6 +49,7 @@ COMMANDS = (
     ("prove", "{folder}"),
     ("diff", "{folder}", "{folder}"),
     ("review", "{folder}", "{folder}"),
+    ("comment", "{folder}/log.jsonl", "--pull-request", "1"),
     ("usage", *CONFIG),
     ("invoke", "hello", "type=qa", *CONFIG),
     ("replay", "{folder}/log.jsonl", *CONFIG),
