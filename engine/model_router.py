@@ -6,7 +6,7 @@ It reads the environment once, at construction; clock and chance come from `engi
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +35,7 @@ from engine.execution.requests import Order, dry_run, execute, log_refusal
 from engine.execution.retries import RetryBudget
 from engine.execution.runtime import Runtime, ledger_clock, machine_runtime
 from engine.execution.runtime_facts import RuntimeFacts, RuntimeFactsCache
+from engine.execution.session_calls import SessionBooks
 from engine.execution.telemetry import open_telemetry
 from engine.language.checked_policy import FactValue
 from engine.policy import Policy, find_folder, load_or_raise
@@ -45,6 +46,7 @@ from engine.task_profiles import InvalidTask, TaskProfile
 __all__ = ["Choice", "ModelRouter", "NoEligibleModel", "PlannedModel"]
 
 LONGEST_DEADLINE_S = 86_400
+_MONEY = ("budget.", "session.used", "agent.used", "group.")
 
 
 class NoEligibleModel(EngineError):  # noqa: N818
@@ -55,7 +57,7 @@ class NoEligibleModel(EngineError):  # noqa: N818
         money = [
             f"{name:10}{value}: {source}"
             for name, value, source in explanation.stated_facts
-            if name.startswith("budget.") and "ledger" in source
+            if name.startswith(_MONEY) and "ledger" in source
         ]
         super().__init__("\n".join([str(explanation), *money]))
         self.explanation = explanation
@@ -136,6 +138,7 @@ class ModelRouter:
         self._reloader = Reloader(policy, self._planner_of, world.now, self._policy_changed)
         tracker, slots = HealthTracker(world, self._moved), Slots(self._moved)
         async_ledger = AsyncLedger(self._open_ledger, self._reloader.planner.snapshot.limits())
+        self._sessions = SessionBooks(async_ledger)
         self._runtime_facts = RuntimeFactsCache(async_ledger, tracker, slots, world.monotonic)
         retries = RetryBudget(world.monotonic)
         self._shared = SharedState(tracker, slots, async_ledger, retries, open_telemetry(), world)
@@ -158,8 +161,9 @@ class ModelRouter:
         """
         planner = self._reloader.planner
         runtime_facts = self._runtime_facts.known(planner.snapshot) or self._current_facts(planner.snapshot)
+        call = self._sessions.call_now(planner.snapshot, task, frozenset())
         explanation = planner.explainer.explain(
-            planner.facts_of(task, runtime_facts, self._shared.tracker.models_at)
+            planner.facts_of(call.task, runtime_facts, self._shared.tracker.models_at, call.facts)
         )
         chain = explanation.decision.chain
         if not chain:
@@ -263,11 +267,14 @@ class ModelRouter:
             )
             if prompt.needs and not self.dry_run:
                 await self._checks.ask_what_models_do(snapshot, prompt.needs)
+            call = await self._sessions.call(snapshot, task, prompt.labels)
             explanation = planner.explainer.explain(
-                planner.facts_of_request(task, runtime_facts, prompt, max_tokens, shared.tracker.models_at)
+                planner.facts_of_request(
+                    call.task, runtime_facts, prompt, max_tokens, shared.tracker.models_at, call.facts
+                )
             )
             limit_s = snapshot.deadline_s(task.latency_sensitivity) if deadline_s is None else deadline_s
-            order = Order(prompt, max_tokens, float(limit_s), streamed)
+            order = Order(prompt, max_tokens, float(limit_s), streamed, call)
             if not self.dry_run:
                 self._checks.start_due(
                     snapshot, runtime_facts.provider_down, needs_warm=planner.asks_what_is_warm
@@ -295,6 +302,15 @@ class ModelRouter:
                 await self._reloader.close_retired()
 
     # -- looking around
+
+    def label_session(self, session: str, labels: Iterable[str]) -> None:
+        """Mark a session with labels for all its later calls; on disk when this returns, in milliseconds.
+
+        Raises InvalidTask for a label that the policy does not know, LedgerUnavailable.
+        """
+        names = frozenset(labels)
+        self._reloader.planner.check_names("labels", names)
+        self._sessions.book().label(session, names)
 
     async def health_check(self, *, probe_cloud: bool = False) -> dict[str, dict[str, Any]]:
         """Every provider's `status` (up, down, misconfigured; unknown when it is not asked), `latency_s`,

@@ -6,7 +6,7 @@ a field and a row do not match.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 
 from engine.errors import EngineError
 from engine.language.vocabulary import HIGHEST, LOWEST, MOST, NOBODY, Fact, FactOrigin, Kind, given_by
@@ -48,23 +48,23 @@ class TaskProfile:
     avoid_models: Iterable[str] = frozenset()
     group: str = NOBODY
     asked_model: str = NOBODY
-    session: str | None = None
-    agent: str | None = None
-    parent_agent: str | None = None
+    session: str | None = field(default=None, repr=False)
+    agent: str | None = field(default=None, repr=False)
+    parent_agent: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for field in _SETS:
-            if type(value := getattr(self, field)) is not frozenset or value:
-                object.__setattr__(self, field, _set_of_names(field, value))
-        for field, is_possible, fact in _CHECKS:
-            if not is_possible(value := getattr(self, field)):
-                raise InvalidTask(f"{field} is {_wanted(fact)}, not {_short(value)}")
+        for name in _SETS:
+            if type(value := getattr(self, name)) is not frozenset or value:
+                object.__setattr__(self, name, _set_of_names(name, value))
+        for name, is_possible, fact in _CHECKS:
+            if not is_possible(value := getattr(self, name)):
+                raise InvalidTask(f"{name} is {_wanted(fact)}, not {_short(value)}")
         if self.key is not None and not isinstance(self.key, str):
             raise InvalidTask(f"key is text, such as a tenant or a session, not {_short(self.key)}")
-        for field in ("session", "agent", "parent_agent"):
-            value = getattr(self, field)
+        for name in ("session", "agent", "parent_agent"):
+            value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
-                raise InvalidTask(f"{field} is text that names it, not {_short(value)}")
+                raise InvalidTask(f"{name} is text that names it, not {_short(value)}")
         if self.parent_agent is not None and self.agent is None:
             raise InvalidTask("parent_agent is the agent that started `agent`, and no agent is named")
 

@@ -48,7 +48,8 @@ class Prices:
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of one provider. `key` is how it is written everywhere: its id, or "PROVIDER/ID" when two
-    providers have that id."""
+    providers have that id. `cache_ttl_s` is how long its provider keeps the beginning of a prompt, in
+    seconds; None where it keeps none."""
 
     key: str
     id: str
@@ -64,6 +65,7 @@ class Model:
     tags: tuple[str, ...]
     relative_cost: Decimal
     prices: Prices | None
+    cache_ttl_s: int | None
     span: Span = span_field()
 
     @property
@@ -294,6 +296,7 @@ def _model(
         tags=tuple(dict.fromkeys(tags)),
         relative_cost=_or(costs.decimal("relative_cost"), Decimal(1)),
         prices=_prices(id, locality, section, costs, problems),
+        cache_ttl_s=section.whole("cache_ttl_s"),
         span=section.at("id"),
     )
 

@@ -150,6 +150,21 @@ class AsyncLedger:
             asked.add_done_callback(self._give_back)
             raise
 
+    async def ask(self, work: Callable[[], T]) -> T:
+        """What `work` gives on the ledger's thread, after all that was asked before. Raises what it raises,
+        and LedgerUnavailable when there is no answer in time."""
+        if time.monotonic() < self._silent_until:
+            raise LedgerUnavailable("the ledger did not answer a moment ago")
+        asked = self._submit(work)
+        try:
+            return await self._result(asked, PATIENCE_S)
+        except TimeoutError:
+            self._silent_until = time.monotonic() + SILENT_S
+        except LedgerUnavailable:
+            self._silent_until = time.monotonic() + SILENT_S
+            raise
+        raise LedgerUnavailable("the ledger did not answer in time")
+
     async def grow(self, reservation: Reservation, amount_micro_usd: int, within_s: float) -> Reservation:
         """Hold so much in all. Raises what `Ledger.grow` raises, TimeoutError when there is no time: then
         more may be held than is known here."""

@@ -21,6 +21,7 @@ from engine.budget import (
     BudgetExceeded,
     Reservation,
 )
+from engine.budget.accounts import NOBODY, Owner
 from engine.config.catalogue import Model
 from engine.execution import log_events
 from engine.execution.async_ledger import AsyncLedger
@@ -100,12 +101,14 @@ class RequestExecution:
         decision_id: str,
         deadline_s: float,
         max_tokens: int,
+        owner: Owner = NOBODY,
     ) -> None:
         self._shared, self._snapshot, self._prompt = shared, snapshot, prompt
         self._chain = tuple(chain)
         self._alternative = snapshot.alternative(self._chain)
         self._decision_id = decision_id
         self._max_tokens = max_tokens
+        self._owner = owner
         self._holds = Holds(shared.async_ledger, snapshot, prompt, max_tokens, lambda: self.remaining_s)
         self._now = shared.runtime.monotonic
         self._began_at = self._now()
@@ -365,6 +368,7 @@ class RequestExecution:
             alternative_model=None if alternative is None else alternative.key,
             alternative_prices=None if alternative is None else self._snapshot.prices[alternative.key],
             policy_digest=self._snapshot.policy.folder.policy_digest,
+            owner=self._owner,
         )
 
     def _end(self, call: _Call, settlement: Settlement) -> None:

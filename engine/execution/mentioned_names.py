@@ -13,19 +13,19 @@ class MentionedNames:
     """The elements of `subject`, a set fact, that the conditions of these rules speak of."""
 
     def __init__(self, rules: Iterable[Rule], subject: str) -> None:
-        self._names = frozenset(
+        self.names = frozenset(
             node.element
             for node in walk(rule.condition for rule in rules)
             if isinstance(node, Has) and node.subject == subject
         )
-        self._by_look = {look: name for name in sorted(self._names) for look in looks(name)}
+        self._by_look = {look: name for name in sorted(self.names) for look in looks(name)}
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self.names)
 
     def misspelt(self, names: frozenset[str]) -> tuple[str, str] | None:
         """The first name that is none of these and looks like one of them, with that one."""
-        for name in sorted(names - self._names):
+        for name in sorted(names - self.names):
             like = next((self._by_look[look] for look in sorted(looks(name)) if look in self._by_look), None)
             if like is not None:
                 return name, like

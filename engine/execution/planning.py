@@ -20,6 +20,7 @@ from engine.language.wording import listed, nearest
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
 
+_SETS = tuple(fact.field for fact in given_by(FactOrigin.PROFILE) if fact.kind is Kind.SET)
 _of_profile = attrgetter(*(fact.field for fact in given_by(FactOrigin.PROFILE)))
 _RUNTIME = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
 _SESSION = tuple(fact.name for fact in given_by(FactOrigin.SESSION))
@@ -70,16 +71,16 @@ class Planner:
         self._closed_names = [
             (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is not Kind.SET
         ]
-        self._closed_sets = [
-            (fact.field, frozenset(known), fact) for fact, known in closed if fact.kind is Kind.SET
-        ]
-        self._open_sets = [
-            (fact.field, mentioned, fact)
+        self._closed_sets = {
+            fact.field: (frozenset(known), fact) for fact, known in closed if fact.kind is Kind.SET
+        }
+        self._open_sets = {
+            fact.field: (mentioned, fact)
             for fact in given_by(FactOrigin.PROFILE)
             if fact.kind is Kind.SET
             and policy.names.known_values(fact) is None
             and (mentioned := MentionedNames(policy.checked.rules, fact.name))
-        ]
+        }
         self._sources = dict.fromkeys(_ALWAYS_STATED, "task") | {
             "mode": mode_source,
             **dict.fromkeys(_CLOCK, "clock"),
@@ -178,15 +179,9 @@ class Planner:
         for field, known, fact in self._closed_names:
             if (name := getattr(task, field)) not in known:
                 raise InvalidTask(self._unknown_name(fact, name))
-        for field, known, fact in self._closed_sets:
-            if not (names := getattr(task, field)) <= known:
-                raise InvalidTask(self._unknown_name(fact, min(names - known)))
-        for field, mentioned, fact in self._open_sets:
-            if (names := getattr(task, field)) and (found := mentioned.misspelt(names)):
-                written, meant = found
-                raise InvalidTask(
-                    f"{_what(fact)} {written!r} only looks like one of the policy's: write {meant!r}"
-                )
+        for field in _SETS:
+            if names := getattr(task, field):
+                self.check_names(field, names)
         # In the order of `GIVEN`: profile, mode, runtime and session (whose last field is no fact), clock.
         values = [
             *_of_profile(task),
@@ -200,6 +195,16 @@ class Planner:
         if context_size is not None:
             values[_CONTEXT_SIZE], values[_TOOL_USE_REQUIRED] = context_size, uses_tools
         return tuple.__new__(Facts, values)
+
+    def check_names(self, field: str, names: frozenset[str]) -> None:
+        """Raises InvalidTask when the policy does not know one of the names of a profile's set."""
+        if (closed := self._closed_sets.get(field)) is not None and not names <= closed[0]:
+            raise InvalidTask(self._unknown_name(closed[1], min(names - closed[0])))
+        if (mentioned := self._open_sets.get(field)) is not None and (found := mentioned[0].misspelt(names)):
+            written, meant = found
+            raise InvalidTask(
+                f"{_what(mentioned[1])} {written!r} only looks like one of the policy's: write {meant!r}"
+            )
 
     def _unknown_name(self, fact: Fact, name: str) -> str:
         """`task.type` and `task.labels` name a task type and a label."""

@@ -16,6 +16,7 @@ from engine.config.catalogue import Model
 from engine.config.catalogue import Provider as Configured
 from engine.config.settings import SMALL_LIMIT_USD
 from engine.environment import Environment
+from engine.execution.mentioned_names import MentionedNames
 from engine.execution.provider_factory import (
     Given,
     address_text,
@@ -30,6 +31,7 @@ from engine.providers.base import Permit, Provider, Target, Timeouts
 DEADLINE_S = 120.0
 
 _USUAL = Timeouts()
+_LABELS = ("task.labels", "session.labels")
 CONNECT_S, FIRST_TOKEN_S, IDLE_S, LOAD_S = (
     _USUAL.connect_s,
     _USUAL.first_token_s,
@@ -185,7 +187,25 @@ class PolicySnapshot:
             per_provider_daily=dict(budgets.daily.per_provider),
             per_provider_monthly=dict(budgets.monthly.per_provider),
             time_zone=budgets.time_zone,
+            session_usd=None if budgets.session is None else budgets.session.total_usd,
+            agent_usd=None if budgets.agent is None else budgets.agent.total_usd,
+            per_group_daily={
+                name: limits.daily_usd
+                for name, limits in budgets.groups.items()
+                if limits.daily_usd is not None
+            },
+            per_group_monthly={
+                name: limits.monthly_usd
+                for name, limits in budgets.groups.items()
+                if limits.monthly_usd is not None
+            },
         )
+
+    @cached_property
+    def mentioned_labels(self) -> frozenset[str]:
+        """The labels that rules speak of."""
+        rules = self.policy.checked.rules
+        return frozenset().union(*(MentionedNames(rules, fact).names for fact in _LABELS))
 
     @cached_property
     def default_max_output(self) -> int:

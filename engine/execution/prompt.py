@@ -2,7 +2,7 @@
 sizes and needs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,7 @@ class Prompt:
         self.tools = tools or None
         self.turns: tuple[Turn, ...] = ()
         self.options: RequestOptions = NO_OPTIONS
+        self.labels: frozenset[str] = frozenset()
         self._fields = fields or {}
 
     def check(self) -> None:
@@ -58,6 +59,7 @@ class Prompt:
                 raise InvalidRequest(dispatched=False, detail=problem)
         self.options = read_options(self._fields)
         self.turns = read_messages(self.messages)
+        self.labels = _labels(self.messages)
         system = self._fields.get("system")
         if system is not None:
             said = {"role": "system", "content": system}
@@ -140,6 +142,21 @@ class Prompt:
         """Tokens the exchange needs in the window, prompt and reply, with a quarter to spare for the
         prompt."""
         return self.expected_tokens * 5 // 4 + max_tokens
+
+
+def _labels(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """What messages and answers of tools say that the task is to be marked with."""
+    found: set[str] = set()
+    for place, message in enumerate(messages):
+        labels = message.get("labels")
+        if labels is None:
+            continue
+        is_list = isinstance(labels, Iterable) and not isinstance(labels, str | bytes | Mapping)
+        named: list[Any] = list(labels) if is_list else [None]
+        if not all(isinstance(label, str) and label for label in named):
+            raise refusal(f"messages[{place}].labels", "is not a list of names")
+        found.update(named)
+    return frozenset(found)
 
 
 def _system(said: Mapping[str, Any]) -> tuple[Turn, ...]:

@@ -21,6 +21,7 @@ from engine.execution.decision_log import DecisionLog, decision_json
 from engine.execution.holds import worst_case
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
+from engine.execution.session_calls import SessionCall
 from engine.providers.reply import Chunk, Reply
 from engine.providers.reply import Usage as Reported
 
@@ -33,6 +34,7 @@ class Order:
     max_tokens: int
     deadline_s: float
     streamed: bool
+    session: SessionCall
 
 
 async def execute(
@@ -57,9 +59,11 @@ async def execute(
         decision_id=decision_id,
         deadline_s=order.deadline_s,
         max_tokens=order.max_tokens,
+        owner=order.session.owner,
     )
     ended_by: BaseException | None = None
     try:
+        await order.session.begin(decision_id)
         async with aclosing(exchange.run(streamed=order.streamed)) as pieces:
             async for piece in pieces:
                 if piece.reply is None:
@@ -76,6 +80,7 @@ async def execute(
         )
     assert exchange.reply is not None
     assert exchange.served_by is not None
+    order.session.answered(exchange.served_by)
     yield piece_of(Chunk(), result_of(exchange, exchange.reply, exchange.served_by, decision_id))
 
 
@@ -237,6 +242,9 @@ def log_decision(
             "attempts": [_attempt_json(attempt) for attempt in attempts],
             "charge_micro_usd": sum(attempt.charge_micro_usd for attempt in attempts),
         }
+        owner = order.session.owner
+        if owner.session is not None:
+            record["session"] = {"key": owner.session, "agents": list(owner.agents)}
         try:
             log.append(record)
         except OSError as error:

@@ -22,7 +22,7 @@ _DATA_URL = re.compile(r"data:(?P<type>[a-z]+/[A-Za-z0-9.+-]+);base64,(?P<data>[
 _FIELD_NAME = re.compile(r"[a-z][a-z_]{0,30}")
 
 _MESSAGE_KEYS = frozenset(
-    {"role", "content", "name", "tool_calls", "tool_call_id", "is_error", "cache_control"}
+    {"role", "content", "name", "tool_calls", "tool_call_id", "is_error", "cache_control", "labels"}
 )
 _PART_KEYS = frozenset(
     {
