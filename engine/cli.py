@@ -30,6 +30,7 @@ COMMANDS = (
     "health",
     "usage",
     "ledger",
+    "sessions",
     "invoke",
     "replay",
     "tune",

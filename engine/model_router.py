@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from engine.budget import Ledger, LedgerUnavailable, Limits, open_ledger
+from engine.budget.sessions import SessionBook
 from engine.decision.explanation import Explanation
 from engine.environment import Environment
 from engine.errors import EngineError
@@ -309,8 +310,17 @@ class ModelRouter:
         Raises InvalidTask for a label that the policy does not know, LedgerUnavailable.
         """
         names = frozenset(labels)
-        self._reloader.planner.check_names("labels", names)
-        self._sessions.book().label(session, names)
+        self.check_labels(names)
+        self.sessions.label(session, names)
+
+    def check_labels(self, labels: Iterable[str]) -> None:
+        """Raises InvalidTask for a label that the policy does not know."""
+        self._reloader.planner.check_names("labels", frozenset(labels))
+
+    @property
+    def sessions(self) -> SessionBook:
+        """What is known of sessions. Raises LedgerUnavailable."""
+        return self._sessions.book()
 
     async def health_check(self, *, probe_cloud: bool = False) -> dict[str, dict[str, Any]]:
         """Every provider's `status` (up, down, misconfigured; unknown when it is not asked), `latency_s`,

@@ -7,23 +7,32 @@ import csv
 import datetime
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from functools import lru_cache
 from typing import TextIO
 
-from engine.budget.account_states import AccountState
-from engine.budget.accounts import account_id, agent_account, group_account, session_account
+from engine.budget.account_states import USED, AccountState, account_state
+from engine.budget.accounts import (
+    Account,
+    Limits,
+    Owner,
+    account_id,
+    agent_account,
+    group_account,
+    session_account,
+)
 from engine.budget.attempts import Basis, State
 from engine.budget.ledger import Ledger
-from engine.budget.money import Usage, cost_micro_usd, prices_from_text, usd
+from engine.budget.money import Usage, cost_micro_usd, limit_from_usd, prices_from_text, usd
 from engine.budget.store import Row, Session, Value, integer
 from engine.budget.windows import ALWAYS, Period, Window
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _LONGEST_MONTH_S = 33 * 24 * 3600
+_MOST_OWNERS = 10
 # How an attempt's charge is known by now: its last correction knows best.
 _KNOWN_BY = (
     "COALESCE((SELECT k.basis FROM ledger_corrections AS k WHERE k.attempt_id = a.attempt_id "
@@ -188,10 +197,31 @@ def summarise(ledger: Ledger) -> UsageSummary:
             time_zone=ledger.limits.time_zone,
             daily=_period(session, windows[Period.DAILY]),
             monthly=_period(session, windows[Period.MONTHLY]),
-            accounts=ledger.account_states(session),
+            accounts=(*ledger.account_states(session), *_owners(session, ledger.limits, windows)),
         )
 
     return ledger.store.read(summary)
+
+
+def _owners(
+    session: Session, limits: Limits, windows: Mapping[Period | None, Window]
+) -> Iterator[AccountState]:
+    """Every group with a limit; the sessions and agents that are closed or have nothing left, the largest."""
+    for group in sorted({*limits.per_group_daily, *limits.per_group_monthly}):
+        for account in limits.accounts_of_owner(Owner(group=group)):
+            if account.limit_micro_usd is not None:
+                yield account_state(session, account, windows[account.period])
+    for kind, usd_limit in (("session", limits.session_usd), ("agent", limits.agent_usd)):
+        limit = None if usd_limit is None else limit_from_usd(usd_limit)
+        if limit is None:
+            continue
+        rows = session.rows(
+            f"SELECT account_id FROM ledger_windows WHERE account_id LIKE ? AND start_s = ? "
+            f"AND (breached = 1 OR {USED} >= ?) ORDER BY {USED} DESC, account_id LIMIT ?",
+            (f"{kind}/%", ALWAYS.start_s, limit, _MOST_OWNERS),
+        )
+        for (name,) in rows:
+            yield account_state(session, Account(str(name), None, None, limit), ALWAYS)
 
 
 def _period(session: Session, window: Window) -> PeriodUsage:

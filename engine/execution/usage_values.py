@@ -69,7 +69,7 @@ def _limit(state: AccountState) -> dict[str, Any]:
         "left_usd": None if left is None else _text(left),
         "used_percent": float(state.used_percent),
         "closed": state.closed,
-        "resets_at": state.window.resets_at().isoformat(),
+        "resets_at": None if state.account.period is None else state.window.resets_at().isoformat(),
     }
 
 

@@ -286,7 +286,7 @@ def test_agents_share_the_money_of_who_started_them(virtually: Virtually) -> Non
     async def main(folder: Path) -> None:
         routes = "language 1.1\nroute cloud-only: use cloud\n"
         place = world(folder, LONG, policy=policy_of(MODELS, routes, POLICIES), limits=LIMITS)
-        await served(place, task(agent="root"), max_tokens=10)
+        await served(place, task(agent="root"), max_tokens=1_000)
         ends: list[str] = []
         for number in range(12):
             who = task(agent=f"child-{number}", parent_agent="root")
