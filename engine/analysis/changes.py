@@ -13,7 +13,7 @@ from typing import assert_never
 from engine.language import syntax_tree as tree
 from engine.language.formatter import print_expression, print_value
 from engine.language.source import Span
-from engine.language.vocabulary import TERMS, WEEKDAYS
+from engine.language.vocabulary import TERMS, WEEKDAYS, Day
 
 Changed = tuple["Edit", tree.Expression]
 
@@ -265,11 +265,15 @@ def _scale(node: tree.Comparison) -> tuple[str, ...]:
     return term.scale if term is not None and ordered else ()
 
 
+_MOMENT = re.compile("[-:]")
 _NUMBER = re.compile(r"(\$?)([0-9]+)(?:\.([0-9]+))?([kM%]?)")
 
 
 def _shifted(text: str) -> Iterator[str]:
     """A number one less and one more in its last written place: `31k` and `33k`, `$0.04` and `$0.06`."""
+    if _MOMENT.search(text):
+        yield from _shifted_moment(text)
+        return
     match = _NUMBER.fullmatch(text)
     assert match is not None, "the parser read it"
     dollar, whole, decimals, unit = match[1], match[2], match[3] or "", match[4]
@@ -282,12 +286,32 @@ def _shifted(text: str) -> Iterator[str]:
             yield f"{dollar}{written}{unit}"
 
 
+def _shifted_moment(text: str) -> Iterator[str]:
+    """A date a day earlier and later, a time a minute; none where there is no such date or time."""
+    for step in (-1, 1):
+        try:
+            if ":" in text:
+                hour, minute = map(int, text.split(":"))
+                moved = (60 * hour + minute + step) % (24 * 60)
+                yield f"{moved // 60:02}:{moved % 60:02}"
+            else:
+                yield str(Day(Day.read(text) + step))
+        except ValueError:
+            return
+
+
 def _ranges(written: tree.Range) -> Iterator[tree.Range]:
     """Each end one earlier and one later, an hour or a day on."""
     for end in ("low", "high"):
         bound = written.low if end == "low" else written.high
         if isinstance(bound, tree.Number):
-            names = [str((int(bound.text) + step) % 24) for step in (-1, 1)] if bound.text.isdecimal() else []
+            names = (
+                [str((int(bound.text) + step) % 24) for step in (-1, 1)]
+                if bound.text.isdecimal()
+                else [*_shifted_moment(bound.text)]
+                if _MOMENT.search(bound.text)
+                else []
+            )
         else:
             place = WEEKDAYS.index(bound.text) if bound.text in WEEKDAYS else None
             names = [] if place is None else [WEEKDAYS[(place + step) % 7] for step in (-1, 1)]

@@ -19,6 +19,7 @@ from engine.language.checked_policy import (
     Constant,
     CrossCompare,
     CrossName,
+    CrossSets,
     Has,
     In,
     IsEmpty,
@@ -48,6 +49,17 @@ def holds(condition: Condition, facts: Facts, model: Model | None = None) -> boo
             return not _names(subject, facts, model)
         case CrossName(fact, attribute):
             return not _names(fact, facts, model).isdisjoint(_names(attribute, facts, model))
+        case CrossSets(fact, relation, attribute):
+            mine, models = _names(fact, facts, model), _names(attribute, facts, model)
+            match relation:
+                case "within":
+                    return mine <= models
+                case "covers":
+                    return models <= mine
+                case "meets":
+                    return not mine.isdisjoint(models)
+                case _:
+                    assert_never(relation)
         case Compare(subject, order, value):
             number = _number(subject, facts, model)
             return number is not None and in_order(number, order, Fraction(value))

@@ -21,6 +21,7 @@ from engine.decision.evaluator import Evaluator
 from engine.decision.facts import INDEX, Facts
 from engine.language.checked_policy import FactValue
 from engine.language.source import Span
+from engine.language.vocabulary import FactOrigin, given_by
 from engine.language.wording import listed
 from engine.policy import Policy
 
@@ -183,7 +184,7 @@ def _as_limited(old: Policy, new: Policy, space: Space) -> Box:
 def _other_clock(old: Policy, new: Policy, space: Space) -> Iterator[str]:
     """The rules' clock in another time zone: an hour that they keep home is another instant."""
     before, after = old.settings.budgets.time_zone, new.settings.budgets.time_zone
-    clock = {INDEX["clock.hour"], INDEX["clock.weekday"]}
+    clock = {INDEX[fact.name] for fact in given_by(FactOrigin.CLOCK)}
     if before != after and any(axis.fact in clock for axis in space.axes):
         yield f"the clock of the rules is {after}'s now, and was {before}'s"
 

@@ -94,11 +94,14 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
     while queue:
         cost, _, number, box = heappop(queue)
         work.spend(price, cost)
-        live = space.live(box)
-        obstacle = goals[number](live)
-        if obstacle is None:
-            return Witness(space, box, live, number)
-        for child in _ways_out(space, box, obstacle, live):
+        children: Iterable[Box] | None = space.unreal(box)
+        if children is None:
+            live = space.live(box)
+            obstacle = goals[number](live)
+            if obstacle is None:
+                return Witness(space, box, live, number)
+            children = _ways_out(space, box, obstacle, live)
+        for child in children:
             key = number, frozenset(child.items())
             if key not in seen:
                 seen.add(key)

@@ -9,13 +9,15 @@ models or questions.
 from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from engine.analysis.calendar import Calendar, samples_of
 from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
 from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.decision.partitions import mask_of
-from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, Fact, Kind, Names
+from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, WEEKDAYS, Day, Fact, Kind, Names
 from engine.language.vocabulary import LOWEST as LOWEST_OF_KIND
 
 Box: TypeAlias = dict[int, int]
@@ -110,6 +112,7 @@ class Space:
             (0 if axis.usual is None else 1 << axis.usual, axis.fact, axis.element is not None)
             for axis in self.axes
         )
+        self.calendar = self._calendar()
         self._rests: dict[int, int] = {}
         self._unions: dict[tuple[int, int], int] = {}
 
@@ -117,6 +120,19 @@ class Space:
     def is_empty(self) -> bool:
         """Whether there is no task at all: of two policies that have no mode in common."""
         return any(not axis.domain for axis in self.axes)
+
+    def _calendar(self) -> Calendar | None:
+        """What of the date, the day and the weekday goes together, where rules ask for the date and more."""
+        dates, days, weekdays = (self.number.get(f"clock.{fact}") for fact in ("date", "day", "weekday"))
+        if dates is None or (days is None and weekdays is None):
+            return None
+        cells: dict[str, int] = {}
+        if weekdays is not None:
+            axis = self.axes[weekdays]
+            cells = {name: axis.cell(name) for name in WEEKDAYS}
+        edges = () if days is None else self.axes[days].edges
+        usual = self.domain.defaults.clock_date
+        return Calendar(dates, days, weekdays, samples_of(self.axes[dates].edges, edges, cells, usual))
 
     # --- Points ---
 
@@ -152,6 +168,34 @@ class Space:
             self._rests[unusual] = rest
         return rest
 
+    def unreal(self, box: Box) -> list[Box] | None:
+        """Where no calendar has the plainest point of a box: the parts of it that one has."""
+        calendar = self.calendar
+        if calendar is None or self._combination(calendar, box) in calendar.samples:
+            return None
+        numbers = (calendar.dates, calendar.days, calendar.weekdays)
+        cells = (1 if each is None else box.get(each, self.axes[each].domain) for each in numbers)
+        return [
+            {
+                **box,
+                **{
+                    each: 1 << cell
+                    for each, cell in zip(numbers, combination, strict=True)
+                    if each is not None
+                },
+            }
+            for combination in calendar.within(*cells)
+        ]
+
+    def _combination(self, calendar: Calendar, box: Box) -> tuple[int, int, int]:
+        def plainest(number: int | None) -> int:
+            if number is None:
+                return 0
+            axis = self.axes[number]
+            return axis.plainest(box.get(number, axis.domain))
+
+        return plainest(calendar.dates), plainest(calendar.days), plainest(calendar.weekdays)
+
     def facts(self, box: Box) -> Facts:
         """The plainest point of a box as facts."""
         values: list[Any] = list(self.domain.defaults)
@@ -159,6 +203,14 @@ class Space:
         for number in self._single:
             axis = self.axes[number]
             values[axis.fact] = axis.values[axis.plainest(box.get(number, axis.domain))]
+        if self.calendar is not None:
+            day = self.calendar.samples[self._combination(self.calendar, box)]
+            moment = date.fromordinal(day)
+            values[INDEX["clock.date"]] = day
+            if self.calendar.days is not None:
+                values[INDEX["clock.day"]] = moment.day
+            if self.calendar.weekdays is not None:
+                values[INDEX["clock.weekday"]] = WEEKDAYS[moment.weekday()]
         for fact, elements in self._sets(box).items():
             values[fact] = self._set(values[fact], GIVEN[fact].name, elements)
         return Facts(*values)
@@ -345,6 +397,8 @@ class Space:
         values = [_sample(edge, following) for edge, following in zip(edges, [*edges[1:], None], strict=True)]
         if fact.kind is Kind.PERCENT:
             values = [Decimal(value) for value in values]
+        if fact.kind is Kind.DATE:
+            values = [Day(value) for value in values]
         values[usual] = default
         axis = self._cut(fact.name, None, tuple(values), (1 << len(edges)) - 1, usual, allowed)
         return replace(axis, edges=tuple(edges))

@@ -55,6 +55,7 @@ def lower(settings: Settings) -> tuple[Rule, ...]:
 def names_of(catalogue: Catalogue, settings: Settings) -> Names:
     """Every name a policy may use, and where it is declared."""
     models = catalogue.models
+    stay = settings.sessions.labels_stay
     limited = {**settings.budgets.daily.per_provider, **settings.budgets.monthly.per_provider}
     places = {
         **{("modes", mode.name): mode.span for mode in settings.modes.values()},
@@ -78,6 +79,7 @@ def names_of(catalogue: Catalogue, settings: Settings) -> Names:
         tags=tuple(dict.fromkeys(name for model in models for name in model.tags)),
         limited_providers=tuple(p.name for p in catalogue.providers if p.name in limited),
         groups=tuple(placed.name for placed in settings.groups),
+        staying=None if stay is None else frozenset(placed.name for placed in stay),
         unlimited=SESSION_SHARES - set(_limited_shares(settings.budgets)),
         places=places,
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from engine.decision.cubes import OTHER, Edge
 from engine.decision.facts import format_value
-from engine.language.vocabulary import TERMS, WEEKDAYS, Fact, Kind
+from engine.language.vocabulary import TERMS, WEEKDAYS, Day, Fact, Kind
 from engine.language.wording import quoted, written_name
 
 _NEVER_BARE = {"not", "any", "all", "empty", *TERMS}
@@ -128,23 +128,29 @@ def _ends(fact: Fact, stretch: Stretch) -> list[str]:
     if stretch.low is not None:
         value, side = stretch.low
         # Whoever wrote `> 32k` meant 32,001 and up.
-        if is_whole and value % 1000 == 1 and value > 1:
-            parts.append(f"> {_number(value - 1, is_whole)}")
+        if fact.kind is Kind.TOKENS and value % 1000 == 1 and value > 1:
+            parts.append(f"> {_number(fact, value - 1)}")
         else:
-            parts.append(f"{'>' if side else '>='} {_number(value, is_whole)}")
+            parts.append(f"{'>' if side else '>='} {_number(fact, value)}")
     if stretch.high is not None:
         value, side = stretch.high
-        if is_whole and value % 1000:
-            parts.append(f"<= {_number(value - 1, is_whole)}")
+        if is_whole and fact.kind is not Kind.DATE and value % 1000:
+            parts.append(f"<= {_number(fact, value - 1)}")
         else:
-            parts.append(f"{'<=' if side else '<'} {_number(value, is_whole)}")
+            parts.append(f"{'<=' if side else '<'} {_number(fact, value)}")
     return parts
 
 
-def _number(value: int | Decimal, is_whole: bool) -> str:
-    if not is_whole:
-        return format_value(Decimal(value))
-    return f"{value // 1000}k" if value and value % 1000 == 0 else str(value)
+def _number(fact: Fact, value: int | Decimal) -> str:
+    match fact.kind:
+        case Kind.PERCENT:
+            return format_value(Decimal(value))
+        case Kind.DATE:
+            return str(Day(value))
+        case Kind.TOKENS if value and value % 1000 == 0:
+            return f"{value // 1000}k"
+        case _:
+            return str(value)
 
 
 # --- Sets -----------------------------------------------------------------------------------------------

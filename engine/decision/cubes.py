@@ -6,7 +6,7 @@ at hand, tests of its attributes are constants and comparisons of a fact with an
 with a constant: that is what keeps every question about a policy exactly answerable.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
@@ -22,6 +22,7 @@ from engine.language.checked_policy import (
     Constant,
     CrossCompare,
     CrossName,
+    CrossSets,
     Has,
     In,
     IsEmpty,
@@ -29,7 +30,6 @@ from engine.language.checked_policy import (
     Order,
     PriceUnknown,
     SubjectTest,
-    Test,
     children,
     subjects,
     walk,
@@ -102,7 +102,7 @@ def mention_elements(
         match node:
             case Has(subject, element):
                 elements.mention(subject, (element,))
-            case CrossName(fact, attribute):
+            case CrossName(fact, attribute) | CrossSets(fact, _, attribute):
                 elements.mention(fact, (name for model in models for name in names_of(model, attribute)))
             case _:
                 pass
@@ -126,6 +126,9 @@ class Distributor:
         Raises TooManyCubes."""
         if isinstance(condition, Not):
             return self.cubes(condition.part, model, negated=not negated)
+        if isinstance(condition, CrossSets):
+            assert model is not None, "a condition on models is asked with a model"
+            return self._sets(condition, frozenset(names_of(model, condition.attribute)), negated)
         if not isinstance(condition, All | Any):
             return self._turn(with_model(condition, model), negated)
         # Only what combines is remembered: it may stand in many places (a let), and for many models.
@@ -137,6 +140,16 @@ class Distributor:
             self._known[key] = found
             self._kept.append(condition)
         return found
+
+    def _sets(self, test: CrossSets, names: frozenset[str], negated: bool) -> tuple[Cube, ...]:
+        """A set fact against the names that the model has there."""
+        fact = test.fact
+        if test.relation == "meets":
+            return _some_or_none(fact, sorted(names), present=True, all_of=negated)
+        if test.relation == "covers":
+            return _some_or_none(fact, sorted(names), present=False, all_of=not negated)
+        others = [element for element in self._elements.all_of(fact) if element not in names]
+        return _some_or_none(fact, others, present=True, all_of=not negated)
 
     def speaks_of_model(self, condition: Condition) -> bool:
         """Whether the cubes differ from model to model."""
@@ -171,7 +184,16 @@ class Distributor:
 # --- Tests once the model is known --------------------------------------------------------------------
 
 
-def with_model(test: Test, model: Model | None) -> SubjectTest | Constant:
+def _some_or_none(fact: str, elements: Sequence[str], *, present: bool, all_of: bool) -> tuple[Cube, ...]:
+    """Some element of these is there (or is not, when not `present`); with `all_of` the opposite: none is."""
+    if all_of:
+        return ({(fact, element): not present for element in elements},) if elements else ALWAYS
+    return tuple({(fact, element): present} for element in elements)
+
+
+def with_model(
+    test: Constant | SubjectTest | PriceUnknown | CrossCompare | CrossName, model: Model | None
+) -> SubjectTest | Constant:
     """The same test with the model's own values put in: a test of a fact, or a constant."""
     match test:
         case Constant():

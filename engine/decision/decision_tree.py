@@ -20,7 +20,7 @@ from engine.decision.cubes import OTHER
 from engine.decision.evaluator import rank
 from engine.decision.facts import INDEX, Facts
 from engine.decision.partitions import Branch, Question, bits_of, set_reading
-from engine.language.vocabulary import FACTS, Kind
+from engine.language.vocabulary import FACTS, WHOLE, Kind
 
 MOST_NODES = 50_000
 """Nodes that are kept; a path beyond them is still found, but not remembered."""
@@ -243,7 +243,7 @@ class _Drawing:
         return self._unique.setdefault(key, drawn_node)
 
 
-_NUMBERS = (Kind.TOKENS, Kind.PERCENT, Kind.HOUR, Kind.BUCKET)
+_NUMBERS = WHOLE | {Kind.PERCENT}
 
 
 def _rank(question: Question) -> tuple[int, int, int, bool, str]:

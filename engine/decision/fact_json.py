@@ -7,7 +7,17 @@ Schema of both logs.
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, assert_never
 
-from engine.language.vocabulary import GIVEN, HIGHEST, LOWEST, Fact, FactOrigin, FactValue, Kind, given_by
+from engine.language.vocabulary import (
+    GIVEN,
+    HIGHEST,
+    LOWEST,
+    Day,
+    Fact,
+    FactOrigin,
+    FactValue,
+    Kind,
+    given_by,
+)
 
 FOUR_PLACES = Decimal("0.0001")
 
@@ -19,6 +29,8 @@ def exact_json(value: FactValue) -> Any:
             return sorted(value)
         case Decimal():
             return f"{value:f}%"
+        case Day():
+            return str(value)
         case _:
             return value
 
@@ -30,6 +42,8 @@ def json_value(value: FactValue) -> Any:
             return sorted(value)
         case Decimal():
             return json_number(value)
+        case Day():
+            return str(value)
         case _:
             return value
 
@@ -70,9 +84,11 @@ def _schema(fact: Fact) -> dict[str, Any]:
             return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}
         case Kind.TOKENS | Kind.COUNT:
             return {"type": "integer", "minimum": 0}
-        case Kind.HOUR | Kind.DAY | Kind.BUCKET:
+        case Kind.DATE:
+            return {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+        case Kind.HOUR | Kind.MINUTE | Kind.DAY | Kind.BUCKET:
             return {"type": "integer", "minimum": LOWEST.get(fact.kind, 0), "maximum": HIGHEST[fact.kind]}
-        case Kind.PRICE | Kind.DOLLARS:
+        case Kind.PRICE | Kind.DOLLARS | Kind.TIME:
             raise ValueError(f"{fact.name}: no fact is {fact.kind.value}")
         case _:
             assert_never(fact.kind)

@@ -8,6 +8,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -19,7 +20,9 @@ from engine.language.vocabulary import (
     HIGHEST,
     LOWEST,
     MOST,
+    WEEKDAYS,
     WHOLE,
+    Day,
     Fact,
     FactOrigin,
     FactValue,
@@ -106,7 +109,9 @@ def read_text(fact: Fact, text: str, names: Names) -> FactValue:
             return text.lower() in ("yes", "true")
         case Kind.PERCENT:
             return _percentage(fact, text.removesuffix("%").strip())
-        case Kind.TOKENS | Kind.COUNT | Kind.HOUR | Kind.DAY | Kind.BUCKET:
+        case Kind.DATE:
+            return _date(fact, text)
+        case _ if fact.kind in WHOLE:
             return _checked(fact, _whole(fact, text), names)
         case _:
             return _checked(fact, text, names)
@@ -123,7 +128,9 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
             return _percentage(fact, str(value))
         case Kind.PERCENT, str() if value.endswith("%"):
             return _percentage(fact, value.removesuffix("%"))
-        case (kind, int()) if kind in WHOLE and not isinstance(value, bool):
+        case Kind.DATE, str():
+            return _date(fact, value)
+        case (kind, int()) if kind in WHOLE and kind is not Kind.DATE and not isinstance(value, bool):
             return _checked(fact, value, names)
         case ((Kind.NAME | Kind.ORDERED), str()):
             return _checked(fact, value, names)
@@ -133,6 +140,7 @@ def read_json(fact: Fact, value: object, names: Names) -> FactValue:
         Kind.PERCENT: "a number such as 85",
         Kind.NAME: "a name in quotes",
         Kind.ORDERED: "a name in quotes",
+        Kind.DATE: "a date such as 2027-03-01",
     }
     raise InvalidFact(f"{fact.name} is {wanted.get(fact.kind, 'a whole number')}, not {_quoted(value)}")
 
@@ -145,11 +153,20 @@ def facts_from(given: Mapping[str, FactValue], names: Names, assumed: Facts | No
     if "task.type" not in given:
         types = f": one of {listed(names.task_types)}" if names.task_types else ""
         raise InvalidFact(f"task.type must be given{types}")
+    if "clock.date" in given:
+        given = {**_read_off(given["clock.date"]), **given}
     # A dictionary keeps the order in which its keys first came, which is that of `Facts`.
     values = {**(_defaults(names.default_mode) if assumed is None else _by_name(assumed)), **given}
     if len(values) != len(INDEX):
         raise InvalidFact(f"there is no fact {_quoted(next(iter(given.keys() - INDEX.keys())))}")
     return tuple.__new__(Facts, values.values())
+
+
+def _read_off(day: FactValue) -> dict[str, FactValue]:
+    """What a given date says of the day of the month and the weekday."""
+    assert isinstance(day, Day)
+    moment = date.fromordinal(day)
+    return {"clock.weekday": WEEKDAYS[moment.weekday()], "clock.day": moment.day}
 
 
 def format_value(value: FactValue) -> str:
@@ -191,6 +208,13 @@ def _whole(fact: Fact, text: str) -> int:
     if not _PLAIN_NUMBER.fullmatch(digits) or (value := Decimal(digits) * scale) != value.to_integral_value():
         raise InvalidFact(f"{fact.name} is {fact.kind.value}, not {_quoted(text)}")
     return int(value)
+
+
+def _date(fact: Fact, text: str) -> Day:
+    try:
+        return Day.read(text)
+    except ValueError:
+        raise InvalidFact(f"{fact.name} is a date such as 2027-03-01, not {_quoted(text)}") from None
 
 
 def _percentage(fact: Fact, text: str) -> Decimal:

@@ -80,6 +80,7 @@ class RouteLexer(RegexLexer):
             (_words(*_CONSTANTS), Name.Constant),
             (rf"(?:{'|'.join(WEEKDAYS)})(?=\.\.)", Name.Constant),
             (_words(*WEEKDAYS), Name.Constant),
+            (r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}", Number),
             (r"\$?[0-9]+(?:\.[0-9]+)?[kM%]?", Number),
             (r"<=|>=|<|>|=(?!=)|\.\.\.?", Operator),
             (r"[\[\](),:]", Punctuation),

@@ -15,7 +15,7 @@ from engine.execution.runtime import Runtime
 from engine.execution.runtime_facts import RuntimeFacts
 from engine.execution.session_facts import NO_SESSION, SessionFacts
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import WEEKDAYS, Fact, FactOrigin, Kind, given_by
+from engine.language.vocabulary import WEEKDAYS, Day, Fact, FactOrigin, Kind, given_by
 from engine.language.wording import listed, nearest
 from engine.policy import Policy
 from engine.task_profiles import InvalidTask, TaskProfile
@@ -24,7 +24,7 @@ _SETS = tuple(fact.field for fact in given_by(FactOrigin.PROFILE) if fact.kind i
 _of_profile = attrgetter(*(fact.field for fact in given_by(FactOrigin.PROFILE)))
 _RUNTIME = tuple(fact.name for fact in given_by(FactOrigin.RUNTIME))
 _SESSION = tuple(fact.name for fact in given_by(FactOrigin.SESSION))
-_CLOCK = ("clock.hour", "clock.weekday", "clock.day")
+_CLOCK = ("clock.hour", "clock.weekday", "clock.day", "clock.date", "clock.minute")
 """What `_read_clock` gives, in the order of the fact table."""
 for _name in {fact.name for fact in given_by(FactOrigin.CLOCK)} ^ {*_CLOCK}:
     raise TypeError(f"{_name}: the planner and the fact table differ in what is read off the clock")
@@ -210,9 +210,9 @@ class Planner:
         """`task.type` and `task.labels` name a task type and a label."""
         return _unknown(_what(fact), name, self.snapshot.policy.names.known_values(fact) or ())
 
-    def _read_clock(self) -> tuple[int, str, int]:
+    def _read_clock(self) -> tuple[int, str, int, Day, int]:
         now = self._runtime.now().astimezone(self._zone)
-        return now.hour, WEEKDAYS[now.weekday()], now.day
+        return now.hour, WEEKDAYS[now.weekday()], now.day, Day(now.toordinal()), now.minute
 
     def _sources_with(self, runtime_facts: RuntimeFacts, session_facts: SessionFacts) -> Mapping[str, str]:
         merged = self._merged

@@ -20,6 +20,7 @@ from engine.language.syntax_tree import span_field
 from engine.language.vocabulary import FactValue as FactValue
 
 Order: TypeAlias = Literal["<", "<=", ">", ">=", "is"]
+Relation: TypeAlias = Literal["within", "covers", "meets"]
 
 # --- Conditions -------------------------------------------------------------------------------------
 
@@ -121,10 +122,21 @@ class CrossName:
     span: Span = span_field()
 
 
+@dataclass(frozen=True, slots=True)
+class CrossSets:
+    """A set fact and a set attribute of the model: the fact's members are all the model's (`within`), the
+    model's are all the fact's (`covers`), or they have one in common (`meets`)."""
+
+    fact: str
+    relation: Relation
+    attribute: str
+    span: Span = span_field()
+
+
 SubjectTest: TypeAlias = In | Compare | Has | IsEmpty
 """A test of one subject: of a fact, or of an attribute of the model."""
 
-CrossTest: TypeAlias = CrossCompare | CrossName
+CrossTest: TypeAlias = CrossCompare | CrossName | CrossSets
 """A test of a fact against an attribute of the model."""
 
 Test: TypeAlias = Constant | SubjectTest | PriceUnknown | CrossTest
@@ -147,7 +159,7 @@ def subjects(condition: Condition) -> tuple[str, ...]:
     match condition:
         case In(subject) | Compare(subject) | Has(subject) | IsEmpty(subject):
             return (subject,)
-        case CrossCompare(fact, _, attribute) | CrossName(fact, attribute):
+        case CrossCompare(fact, _, attribute) | CrossName(fact, attribute) | CrossSets(fact, _, attribute):
             return fact, attribute
         case PriceUnknown():
             return ("model.price",)

@@ -46,7 +46,9 @@ class ComparisonChecker:
             self.problems.add(messages.set_is_single(node.span, term.name, node.operator, right))
             return None
         element = self.constants.element(term, node.right)
-        return None if element is None else Has(term.name, element, node.span)
+        if element is None:
+            return None
+        return self.constants.staying.of(Has(term.name, element, node.span))
 
     def _of_name(self, term: Term, node: tree.Comparison) -> Condition | None:
         operator, span = node.operator, node.span
@@ -122,7 +124,7 @@ class ComparisonChecker:
                 self.problems.add(messages.set_is_single(span, left.name, operator, right.name))
                 return None
             if _can_hold(left, right):
-                condition = CrossName(fact.name, attribute.name, span)
+                condition = self.constants.staying.of(CrossName(fact.name, attribute.name, span))
         elif right.kind is Kind.SET and _holds_names(left) and _can_hold(right, left):
             self.problems.add(messages.set_on_the_right(span, left.name, right.name))
             return None

@@ -12,7 +12,17 @@ from typing import Literal, TypeAlias, assert_never
 
 from engine.language import condition_nodes as nodes
 from engine.language import syntax_tree as tree
-from engine.language.checked_policy import All, Any, Condition, Constant, Has, In, IsEmpty, Not
+from engine.language.checked_policy import (
+    All,
+    Any,
+    Condition,
+    Constant,
+    CrossSets,
+    In,
+    IsEmpty,
+    Not,
+    Relation,
+)
 from engine.language.comparison_checker import ComparisonChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
@@ -316,26 +326,33 @@ class ConditionChecker:
             self.problems.add(type_messages.has_some_on_single(node.span, term.name, node.right.span.text))
             return None
         other = TERMS.get(node.right.text) if isinstance(node.right, tree.Word) else None
-        if other is not None and node.quantifier == "all" and isinstance(other, Fact):
+        if other is not None and other.kind is Kind.SET:
             self.constants.versions.term(node.right.span, other)
-            return self._has_all_of_fact(term, other, node.span)
+            return self._set_with_set(term, node.quantifier, other, node.span)
         condition = self.lists.of_list(term, node.right, node.quantifier, node.span)
         if condition is not None:
             self._mention(term, node.span)
         return condition
 
-    def _has_all_of_fact(self, attribute: Term, fact: Fact, span: Span) -> Condition | None:
-        """`model.offers has all task.needs`: whatever of the closed list the fact has, the model has."""
-        listed = self.constants.names.known_values(fact)
-        if isinstance(attribute, Fact) or fact.kind is not Kind.SET or listed is None:
-            self.problems.add(type_messages.cannot_be_compared(span, attribute, "has all", fact))
+    def _set_with_set(
+        self, left: Term, quantifier: Literal["any", "all"], right: Term, span: Span
+    ) -> Condition | None:
+        """A set of the task against a set of the model, either way round: `model.offers has all task.needs`,
+        `task.labels has any model.tags`."""
+        if isinstance(left, Fact) == isinstance(right, Fact):
+            self.problems.add(type_messages.same_side(span, left, right, isinstance(left, Fact)))
+            return None
+        fact, attribute = (left, right) if isinstance(left, Fact) else (right, left)
+        if fact.universe in ("providers", "models"):
+            self.problems.add(type_messages.set_within_set(span, left, right))
+            return None
+        is_closed = self.constants.names.known_values(fact) is not None
+        is_old = left is attribute and quantifier == "all" and is_closed
+        if not is_old and not self.constants.versions.need(span, f"`has {quantifier}` with two sets"):
             return None
         self._mentions.setdefault("cross", Mention(span))
-        parts: list[Condition] = [
-            Any((Not(Has(fact.name, name, span), span), Has(attribute.name, name, span)), span)
-            for name in listed
-        ]
-        return All(tuple(parts), span)
+        relation: Relation = "meets" if quantifier == "any" else "within" if fact is right else "covers"
+        return self.constants.staying.of(CrossSets(fact.name, relation, attribute.name, span))
 
     def _is_empty(self, node: tree.IsEmpty) -> Condition | None:
         term = self._subject(node.left)
@@ -346,7 +363,7 @@ class ConditionChecker:
             operator: tree.Operator = "is not" if node.negated else "is"
             return self._comparison(tree.Comparison(node.left, operator, node.word, node.span))
         self._mention(term, node.span)
-        condition = IsEmpty(term.name, node.span)
+        condition = self.constants.staying.of(IsEmpty(term.name, node.span))
         return Not(condition, node.span) if node.negated else condition
 
     # --- The subjects of the expression at hand ---

@@ -6,6 +6,7 @@ A test that nothing can pass is the constant it is, so that no later phase meets
 
 from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
+from typing import assert_never
 
 from engine.language.checked_policy import (
     All,
@@ -47,11 +48,30 @@ def flag(term: Term, modes: Mapping[str, ModeMeaning], wanted: bool, span: Span)
 def compare(
     term: Term, unlimited: Container[str], order: Order, value: int | Decimal, span: Span
 ) -> Condition:
-    """The number stands so to the constant. A budget without a limit is never used: its share is 0%."""
+    """The number stands so to the constant. A time of the day is an hour and a minute; a budget without a
+    limit is never used: its share is 0%."""
+    if term.kind is Kind.TIME:
+        return _time(order, int(value), span)
     if term.name not in unlimited:
         return Compare(term.name, order, value, span)
     stands = {"<": value > 0, "<=": True, ">": False, ">=": value == 0, "is": value == 0}
     return Constant(stands[order], span)
+
+
+def _time(order: Order, minutes: int, span: Span) -> Condition:
+    """`clock.time < 22:30` is an hour before 22, or 22 and a minute before 30."""
+    hour, minute = divmod(minutes, 60)
+    same_hour = Compare("clock.hour", "is", hour, span)
+    within = All((same_hour, Compare("clock.minute", order, minute, span)), span)
+    match order:
+        case "is":
+            return within
+        case "<" | "<=":
+            return Any((Compare("clock.hour", "<", hour, span), within), span)
+        case ">" | ">=":
+            return Any((Compare("clock.hour", ">", hour, span), within), span)
+        case _:
+            assert_never(order)
 
 
 def _in(subject: str, names: Iterable[str], span: Span) -> Condition:

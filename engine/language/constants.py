@@ -14,11 +14,15 @@ from engine.language.diagnostics import Problems
 from engine.language.messages import names as name_messages
 from engine.language.messages import types as type_messages
 from engine.language.source import Span
+from engine.language.staying import StayingLabels
 from engine.language.versions import Versions
 from engine.language.vocabulary import (
+    HIGHEST,
+    LOWEST,
     NOBODY,
     TERMS,
     WHOLE,
+    Day,
     Kind,
     KnownModel,
     Names,
@@ -32,7 +36,10 @@ BOUNDS: Mapping[Kind, tuple[int, int | None]] = {
     Kind.PERCENT: (0, None),
     Kind.COUNT: (0, None),
     Kind.HOUR: (0, 23),
+    Kind.MINUTE: (0, 59),
+    Kind.TIME: (0, 24 * 60 - 1),
     Kind.DAY: (1, 31),
+    Kind.DATE: (LOWEST[Kind.DATE], HIGHEST[Kind.DATE]),
     Kind.BUCKET: (0, 99),
     Kind.PRICE: (0, None),
     Kind.DOLLARS: (0, None),
@@ -44,12 +51,14 @@ _UNITS: Mapping[Kind, frozenset[str]] = {
     Kind.PERCENT: frozenset({"%"}),
     Kind.COUNT: frozenset({""}),
     Kind.HOUR: frozenset({""}),
+    Kind.MINUTE: frozenset({""}),
     Kind.DAY: frozenset({""}),
     Kind.BUCKET: frozenset({""}),
     Kind.PRICE: frozenset({"", "$"}),
     Kind.DOLLARS: frozenset({"", "$"}),
 }
 _THOUSANDS = {"k": 1_000, "M": 1_000_000}
+_IS_MOMENT = re.compile("[-:]")
 _NUMBER = re.compile(r"(\$?)([0-9]+(?:\.[0-9]+)?)([kM%]?)")
 # Enough for any price, share or count of tokens, and so few that sums and products of these stay exact
 # everywhere.
@@ -74,6 +83,7 @@ class Constants:
         self.names = names
         self.problems = problems
         self.versions = versions
+        self.staying = StayingLabels(names)
         self.forgiving = False
         self.providers = frozenset(names.providers)
         self.limited_providers = frozenset(names.limited_providers)
@@ -204,6 +214,11 @@ class Constants:
         known = self._good.get((kind, value.text))
         if known is not None:
             return known
+        if kind in (Kind.DATE, Kind.TIME):
+            return self._moment(term, value)
+        if _IS_MOMENT.search(value.text):
+            self.problems.add(type_messages.moment_for_number(value.span, value.text, term.name, kind))
+            return None
         read = self._unit_and_amount(value)
         if read is None:
             return None
@@ -224,6 +239,19 @@ class Constants:
             return None
         self._good[kind, value.text] = whole.numerator
         return whole.numerator
+
+    def _moment(self, term: Term, value: tree.Number) -> int | None:
+        """A date as its day, a time as its minute of the day."""
+        try:
+            if term.kind is Kind.DATE:
+                return Day.read(value.text)
+            hour, minute = map(int, value.text.split(":"))
+            if hour < 24 and minute < 60:
+                return 60 * hour + minute
+        except ValueError:
+            pass
+        self.problems.add(type_messages.no_such_moment(value.span, value.text, term.name, term.kind))
+        return None
 
     def plain(self, value: tree.Number, what: str) -> Decimal | None:
         """A decimal without a unit: points, weights."""

@@ -51,7 +51,7 @@ class ListChecker:
         tests: tuple[Condition, ...]
         if term.kind is Kind.SET:
             elements = self._members(written, partial(self.constants.element, term))
-            tests = tuple(Has(term.name, element, span) for element in elements)
+            tests = tuple(self.constants.staying.of(Has(term.name, element, span)) for element in elements)
         elif term.kind in _NUMBERS:
             numbers: tuple[int | Decimal, ...] = self._members(written, partial(self.constants.number, term))
             unlimited = self.constants.names.unlimited
@@ -103,6 +103,10 @@ class ListChecker:
         match term.kind:
             case Kind.HOUR:
                 return self._hours(term, written, node.span)
+            case Kind.TIME:
+                return self._times(term, written, node.span)
+            case Kind.DATE:
+                return self._dates(term, written, node.span)
             case Kind.ORDERED:
                 return self._stretch(term, written, node.span)
             case _:
@@ -128,6 +132,32 @@ class ListChecker:
         if low == 0:
             return not_over
         return All((begun, not_over), span) if low < high else Any((begun, not_over), span)
+
+    def _times(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
+        """`22:30..06:00` begins at 22:30 and ends before 06:00, and goes round midnight."""
+        low = self.constants.number(term, written.low)
+        high = self.constants.number(term, written.high)
+        if low is None or high is None:
+            return None
+        if low == high:
+            self.problems.add(messages.empty_range(written.span, term.name, low))
+            return None
+        begun = nodes.compare(term, (), ">=", low, span)
+        not_over = nodes.compare(term, (), "<", high, span)
+        return All((begun, not_over), span) if low < high else Any((begun, not_over), span)
+
+    def _dates(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
+        """`2026-12-24..2027-01-01`, both ends included."""
+        low = self.constants.number(term, written.low)
+        high = self.constants.number(term, written.high)
+        if low is None or high is None:
+            return None
+        if low > high:
+            texts = written.low.text, written.high.text
+            self.problems.add(messages.backward_range(written.span, term.name, *texts))
+            return None
+        begun = nodes.compare(term, (), ">=", low, span)
+        return All((begun, nodes.compare(term, (), "<=", high, span)), span)
 
     def _stretch(self, term: Term, written: tree.Range, span: Span) -> Condition | None:
         """`mon..fri`, both ends included; only the days of the week begin anew after the last."""

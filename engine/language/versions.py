@@ -32,12 +32,14 @@ class Versions:
         if term.since != VERSIONS[0]:
             self.need(span, f"`{term.name}`", term.since)
 
-    def need(self, span: Span, what: str, version: str = VERSIONS[-1]) -> None:
-        """Something that this version added is written here."""
+    def need(self, span: Span, what: str, version: str = VERSIONS[-1]) -> bool:
+        """Something that this version added is written here. Whether the file may say it."""
         source: Source = span.source
         said = self._said.get(id(source))
-        if id(source) in self._reported or not source.name.endswith(".route"):
-            return
-        if VERSIONS.index(said or VERSIONS[0]) < VERSIONS.index(version):
+        if not source.name.endswith(".route"):
+            return True
+        is_good = VERSIONS.index(said or VERSIONS[0]) >= VERSIONS.index(version)
+        if not is_good and id(source) not in self._reported:
             self._reported.add(id(source))
             self._problems.add(messages.newer_language(span, what, version, said))
+        return is_good

@@ -7,8 +7,10 @@ or checked against them at import. To add a fact, write its row here and, where 
 field that holds it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import Literal, TypeAlias, assert_never
@@ -27,23 +29,53 @@ class Kind(Enum):
     PERCENT = "a percentage"
     COUNT = "a whole number"
     HOUR = "an hour of the day, 0 to 23"
+    MINUTE = "a minute of the hour, 0 to 59"
+    TIME = "a time of the day"
     DAY = "a day of the month, 1 to 31"
+    DATE = "a date"
     BUCKET = "a bucket, 0 to 99"
     PRICE = "US dollars per million tokens"
     DOLLARS = "US dollars"
 
 
-LOWEST: Mapping[Kind, int] = {Kind.DAY: 1}
+LOWEST: Mapping[Kind, int] = {Kind.DAY: 1, Kind.DATE: date.min.toordinal()}
 """The kinds of whole numbers that do not begin at 0, and where they do."""
 
-HIGHEST: Mapping[Kind, int] = {Kind.HOUR: 23, Kind.DAY: 31, Kind.BUCKET: 99}
+HIGHEST: Mapping[Kind, int] = {
+    Kind.HOUR: 23,
+    Kind.MINUTE: 59,
+    Kind.DAY: 31,
+    Kind.DATE: date.max.toordinal(),
+    Kind.BUCKET: 99,
+}
 """The kinds of whole numbers that end, and where."""
 
-WHOLE = frozenset({Kind.TOKENS, Kind.COUNT, Kind.HOUR, Kind.DAY, Kind.BUCKET})
+WHOLE = frozenset({Kind.TOKENS, Kind.COUNT, Kind.HOUR, Kind.MINUTE, Kind.DAY, Kind.DATE, Kind.BUCKET})
 """The kinds that are whole numbers."""
 
 MOST = 10**12
 """The largest number a fact can be given; a larger one is a mistake and would make answers unreadable."""
+
+
+class Day(int):
+    """A date, counted in days from 0001-01-01 as day 1, so that dates are compared as whole numbers are."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> "Day":
+        """`2027-03-01`. Raises ValueError for anything else, and for a date that there is not."""
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
+        return cls(date.fromisoformat(text).toordinal())
+
+    def __str__(self) -> str:
+        return date.fromordinal(self).isoformat()
+
+    __repr__ = __str__
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 FactValue: TypeAlias = str | bool | int | Decimal | frozenset[str]
 """A name, yes or no, a whole number, a percentage (80 means 80%), a set of names."""
@@ -172,10 +204,12 @@ class Fact(Term):
                 return lambda value: isinstance(value, Decimal) and value >= 0
             case Kind.NAME | Kind.ORDERED:
                 return lambda value: isinstance(value, str) and value != ""
-            case Kind.TOKENS | Kind.COUNT | Kind.HOUR | Kind.DAY | Kind.BUCKET:
+            case Kind.DATE:
+                return lambda value: isinstance(value, Day)
+            case Kind.TOKENS | Kind.COUNT | Kind.HOUR | Kind.MINUTE | Kind.DAY | Kind.BUCKET:
                 lowest, highest = LOWEST.get(self.kind, 0), HIGHEST.get(self.kind, MOST)
                 return lambda value: type(value) is int and lowest <= value <= highest
-            case Kind.PRICE | Kind.DOLLARS:
+            case Kind.PRICE | Kind.DOLLARS | Kind.TIME:
                 raise ValueError(f"{self.name}: no fact is {self.kind.value}")
             case _:
                 assert_never(self.kind)
@@ -351,6 +385,30 @@ _FACT_ROWS = (
         origin=FactOrigin.CLOCK,
         since="1.1",
     ),
+    Fact(
+        "clock.date",
+        Kind.DATE,
+        "the date in the policy's time zone",
+        default=Day.read("2026-06-01"),
+        origin=FactOrigin.CLOCK,
+        since="1.1",
+    ),
+    Fact(
+        "clock.minute",
+        Kind.MINUTE,
+        "the minute of the hour",
+        default=0,
+        origin=FactOrigin.CLOCK,
+        since="1.1",
+    ),
+    Fact(
+        "clock.time",
+        Kind.TIME,
+        "the hour and the minute in the policy's time zone",
+        origin=FactOrigin.DERIVED,
+        follows=("clock.hour", "clock.minute"),
+        since="1.1",
+    ),
 )
 
 FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACT_ROWS}
@@ -431,7 +489,8 @@ class Names:
 
     `task_types` and `labels` are None when open. `limited_providers` have a per-provider budget, and so are
     the only ones that can be in `budget.exhausted_providers`. `unlimited` are the facts of a session's,
-    agent's or group's budget that is not limited: their share is always 0%. `places` says where a name is
+    agent's or group's budget that is not limited: their share is always 0%. `staying` are the labels of a
+    session that stay, None when all do. `places` says where a name is
     declared, keyed by (universe, name), for "declared here".
     """
 
@@ -447,6 +506,7 @@ class Names:
     limited_providers: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     unlimited: frozenset[str] = SESSION_SHARES
+    staying: frozenset[str] | None = frozenset()
     places: Mapping[tuple[str, str], Span] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -6,7 +6,7 @@ Python looks at each different value once; the dataframe library counts, cuts an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import ceil, floor
@@ -323,6 +323,8 @@ def _times_us(series: pl.Series, start: datetime) -> Whole:
 
 
 def _clock(fact: str, times_us: Whole, zone: str) -> Factor:
+    if fact in ("clock.date", "clock.minute"):
+        return _date_or_minute(fact, times_us, zone)
     if zone == "UTC":
         hours = times_us // 3_600_000_000
         if fact == "clock.hour":
@@ -337,6 +339,15 @@ def _clock(fact: str, times_us: Whole, zone: str) -> Factor:
     if fact == "clock.day":
         return Factor(range(1, 32), local.dt.day().cast(pl.Int64).to_numpy() - 1)
     return Factor(WEEKDAYS, local.dt.weekday().cast(pl.Int64).to_numpy() - 1)
+
+
+def _date_or_minute(fact: str, times_us: Whole, zone: str) -> Factor:
+    utc = pl.Series(times_us).cast(pl.Datetime("us", "UTC"))
+    local = utc if zone == "UTC" else utc.dt.convert_time_zone(zone)
+    if fact == "clock.minute":
+        return Factor(range(60), local.dt.minute().cast(pl.Int64).to_numpy())
+    days = local.dt.date().cast(pl.Int32).cast(pl.Int64).to_numpy() + date(1970, 1, 1).toordinal()
+    return Factor((), numbers=days)
 
 
 def moment(us: int) -> str:

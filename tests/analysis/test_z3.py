@@ -22,7 +22,7 @@ from engine.config.catalogue import Model
 from engine.decision.facts import INDEX
 from engine.language import checked_policy as said
 from engine.language.checked_policy import Condition, Forbid, Proof, Require, Rule, Use, Weigh
-from engine.language.vocabulary import FACTS, Kind
+from engine.language.vocabulary import FACTS, HIGHEST, LOWEST, Kind
 from engine.policy import Policy
 from tests.analysis.small_worlds import changed_world, worlds
 from tests.decision.worlds import compiled
@@ -30,8 +30,6 @@ from tests.reference.generator import random_world
 
 z3 = pytest.importorskip("z3")
 
-HIGHEST = {Kind.HOUR: 23, Kind.DAY: 31, Kind.BUCKET: 99}
-LOWEST = {Kind.DAY: 1}
 WORDS: dict[str, int] = {}
 """A number for each name, the same in every policy."""
 
@@ -179,6 +177,10 @@ class Formulas:
                     walk(part)
                 case said.Has(fact, element) if fact in FACTS:
                     found.setdefault(fact, set()).add(element)
+                case said.CrossSets(fact, _, attribute):
+                    found.setdefault(fact, set()).update(
+                        name for model in self.models for name in self.attribute(model, attribute)
+                    )
                 case said.CrossName(fact, attribute) if FACTS[fact].kind is Kind.SET:
                     names = {self.attribute(model, attribute) for model in self.models}
                     found.setdefault(fact, set()).update(names - {None})
@@ -227,6 +229,16 @@ class Formulas:
                 names = [] if mine is None else [mine] if isinstance(mine, str) else sorted(mine)
                 is_name = self.has if FACTS[fact].kind is Kind.SET else self.is_named
                 return z3.Or([is_name(fact, name) for name in names])
+            case said.CrossSets(fact, relation, attribute):
+                mine = self.attribute(model, attribute)
+                match relation:
+                    case "within":
+                        others = [name for name in self._elements(fact) if name not in mine]
+                        return z3.Not(z3.Or([self.has(fact, name) for name in others]))
+                    case "covers":
+                        return z3.And([self.has(fact, name) for name in sorted(mine)])
+                    case _:
+                        return z3.Or([self.has(fact, name) for name in sorted(mine)])
         raise AssertionError(condition)
 
     # --- Decisions ---

@@ -14,6 +14,7 @@ from engine.decision.evaluator import Decision
 from engine.decision.explanation import Explanation
 from engine.decision.facts import DEFAULTS, INDEX, Facts, FactsWithSources
 from engine.language.diagnostics import Level, Problems
+from engine.language.vocabulary import Day
 from engine.policy import Policy, build
 from tests.reference.generator import World
 from tests.reference.interpreter import Result
@@ -40,7 +41,8 @@ def compiled_within_cap(world: World) -> Policy | None:
 
 def facts_of(facts: dict[str, Any]) -> Facts:
     """The reference's facts as the engine's; a fact that the reference does not know has its default."""
-    return Facts(*(facts.get(name, DEFAULTS[position]) for name, position in INDEX.items()))
+    values = {**facts, "clock.date": Day(facts.get("clock.date", DEFAULTS.clock_date))}
+    return Facts(*(values.get(name, DEFAULTS[position]) for name, position in INDEX.items()))
 
 
 def result_of(policy: Policy, facts: dict[str, Any]) -> Result:

@@ -19,7 +19,7 @@ from typing import Any
 
 from .generator import World
 from .interpreter import Result, assumed_facts, decide
-from .reader import YES_NO
+from .reader import YES_NO, moment
 from .yaml_words import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "conformance"
@@ -81,6 +81,8 @@ def written_verdicts() -> dict[str, dict[str, list[bool]]]:
 def fact_value(fact: str, value: Any) -> Any:
     if fact in YES_NO:
         return value in ("yes", True)
+    if fact == "clock.date":
+        return moment(value)
     return frozenset(value) if isinstance(value, list) else value
 
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -197,6 +198,9 @@ def random_policies(rng: Random, models: dict[str, Any]) -> dict[str, Any] | Non
 
 def add_groups_and_sessions(rng: Random, policies: dict[str, Any]) -> None:
     """Groups, and limits of sessions, agents and groups, each there or not."""
+    if sometimes(rng, 0.7):
+        staying = some(rng, policies.get("labels") or LABELS, 1)
+        policies["sessions"] = {"labels_stay": rng.choice(["all", staying, staying])}
     groups = policies["groups"] = rng.sample(GROUPS, rng.randint(1, 3))
     budgets = policies.setdefault("budgets", {})
     for account in ("session", "agent"):
@@ -277,7 +281,7 @@ class Author:
         self.is_newer = sometimes(rng, 0.6)  # whether every file says 1.1
         self.constants: dict[str, set[Any]] = {}
         self.lets: dict[str, list[str]] = {"facts": [], "models": [], "mixed": []}
-        self.lists: dict[str, list[str]] = {"labels": [], "types": [], "modes": []}
+        self.lists: dict[str, list[str]] = {"labels": [], "types": [], "modes": [], "dates": []}
         self.rule_names: list[str] = []
 
     # files and statements
@@ -312,6 +316,9 @@ class Author:
                 name = f"some-{kind}"
                 self.lists[kind].append(name)
                 statements.append(f"let {name} = {self.listed(names)}")
+        if self.is_newer and sometimes(rng, 0.3):
+            self.lists["dates"].append("holidays")
+            statements.append(f"let holidays = [{', '.join(rng.sample(DATES, 3))}]")
         for number in range(rng.randint(0, 4)):
             kind = rng.choice(list(self.lets))
             name = f"{kind}-{number}"
@@ -381,8 +388,8 @@ class Author:
         given = [f"task.type is {self.spelled(rng.choice(self.types))}"]
         if sometimes(rng, 0.5):
             given.append(f"task.criticality is {rng.choice(ORDERS['task.criticality'])}")
-        if sometimes(rng, 0.5):
-            given += [f"task.labels has {self.spelled(label)}" for label in some(rng, self.labels, 1)]
+        if sometimes(rng, 0.6):
+            given += [f"task.labels has {self.spelled(label)}" for label in some(rng, self.labels, 2)]
         if sometimes(rng, 0.5):
             given.append(f"mode is {self.spelled(rng.choice(self.modes))}")
         if sometimes(rng, 0.3):
@@ -468,6 +475,9 @@ class Author:
             return f"{subject} has {self.spelled(self.rng.choice(names))}"
         return f"{subject} {how} {self.rng.choice([self.listed(names), *lists])}"
 
+    def two_sets(self, left: str, right: str) -> str:
+        return f"{left} has {self.rng.choice(['any', 'all'])} {right}"
+
     def order_test(self, subject: str) -> str:
         order = ORDERS[subject]
         how = self.rng.choice(["is", "is not", "<", "<=", ">", ">=", "in"])
@@ -544,6 +554,10 @@ class Author:
             "clock.hour": self.whole("clock.hour", range(24), [0, 12, 23]),
             "clock.weekday": ORDERS["clock.weekday"],
             "clock.day": self.whole("clock.day", range(1, 32), [1, 2, 28, 31]),
+            "clock.minute": self.whole("clock.minute", range(60), [0, 1, 29, 30, 59]),
+            "clock.date": [
+                date.fromisoformat(text).toordinal() + step for text in DATES for step in (-1, 0, 0, 1)
+            ],
         }
 
     def sets_of(self, names: Sequence[str], quiet: int) -> list[frozenset[str]]:
@@ -584,6 +598,8 @@ PERCENT_FACTS = (
     *("budget.daily.used", "budget.monthly.used"),
     *("session.used", "agent.used", "group.daily.used", "group.monthly.used"),
 )
+TIMES = ("00:00", "06:00", "09:30", "12:00", "12:01", "22:30", "23:59")
+DATES = ("2026-05-31", "2026-06-01", "2026-12-25", "2027-01-01", "2027-03-01", "2028-02-29")
 TOKENS = ("1", "4096", "8k", "8192", "32k", "32768", "0.5k", "200k", "1.5M")
 FACT_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.name_test("task.type", a.types, a.lists["types"]),
@@ -625,6 +641,13 @@ NEWER_FACT_ATOMS: list[Callable[[Author], str]] = [
     lambda a: a.number_test("session.calls", ("1", "20", "500")),
     lambda a: a.number_test(a.rng.choice(PERCENT_FACTS[2:]), PERCENTS, "%"),
     lambda a: a.number_test("clock.day", ("2", "15", "28", "30")),
+    lambda a: a.number_test("clock.minute", ("1", "30", "59")),
+    lambda a: a.number_test("clock.time", TIMES),
+    lambda a: f"clock.time in {'..'.join(a.rng.sample(TIMES, 2))}",
+    lambda a: a.number_test("clock.date", DATES),
+    lambda a: f"clock.date in {'..'.join(sorted(a.rng.sample(DATES, 2)))}",
+    lambda a: f"clock.date in [{', '.join(a.rng.sample(DATES, 2))}]",
+    *[lambda a: f"clock.date in {a.rng.choice(a.lists['dates'])}" if a.lists["dates"] else "all-up"] * 2,
 ]
 ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     *[lambda a: a.rng.choice(["local", "local", "cloud", "any"])] * 3,
@@ -651,8 +674,12 @@ ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     lambda a: f"task.labels has {a.rng.choice(['model.zone', 'model.provider'])}",
     lambda a: f"model.zone {a.rng.choice(['is', 'is not'])} task.type",
 ]
+SETS_OF_MODELS = ("model.capabilities", "model.tags", "model.offers")
+SETS_OF_TASKS = ("task.labels", "task.needs", "session.labels")
 NEWER_ATTRIBUTE_ATOMS: list[Callable[[Author], str]] = [
     lambda a: f"{a.rng.choice(['task.avoid_models', 'session.warm'])} has model.id",
     lambda a: f"task.asked_model {a.rng.choice(['is', 'is not'])} model.id",
     lambda a: "session.labels has model.zone",
+    *[lambda a: a.two_sets(a.rng.choice(SETS_OF_MODELS), a.rng.choice(SETS_OF_TASKS))] * 2,
+    *[lambda a: a.two_sets(a.rng.choice(SETS_OF_TASKS), a.rng.choice(SETS_OF_MODELS))] * 2,
 ]

@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from .reader import Expectation, Number, Proof, Reader, Rule, Test, What, always, comparison, exact
+from .reader import ORDERS, Expectation, Number, Proof, Reader, Rule, Test, What, always, comparison, exact
 
 QUALITY = {"low": 25, "medium": 50, "high": 75, "very_high": 100}
 LATENCY = {"low": 100, "medium": 50, "high": 0}
@@ -179,6 +180,7 @@ class Policy:
         self.modes = routing.get("modes") or GUIDE_MODES
         self.default_mode = routing.get("default_mode", "local-preferred")
         self.budgets = (policies or {}).get("budgets") or {}
+        self.stays = ((policies or {}).get("sessions") or {}).get("labels_stay") or ()
         groups = (self.budgets.get("groups") or {}).values()
         self.shares = {  # of which budgets of sessions, agents and groups there is one
             "session.used": "session" in self.budgets,
@@ -228,11 +230,15 @@ def all_facts(policy: Policy, facts: What) -> dict[str, Any]:
     """The given facts and those that follow from them."""
     daily, monthly = exact(facts["budget.daily.used"]), exact(facts["budget.monthly.used"])
     usage = cloud_usage(policy.modes[facts["mode"]])
+    earlier = facts["session.labels"]
+    stayed = earlier if policy.stays == "all" else earlier & frozenset(policy.stays)
     return {
         **facts,
         **{share: exact(facts[share]) if limited else 0 for share, limited in policy.shares.items()},
         "budget.daily.used": daily,
         "budget.monthly.used": monthly,
+        "task.labels": facts["task.labels"] | stayed,
+        "clock.time": 60 * facts["clock.hour"] + facts["clock.minute"],
         "budget.exhausted": daily >= 100 or monthly >= 100,
         "mode.cloud_usage": usage,
         "mode.allow_cloud": usage != "none",
@@ -337,6 +343,8 @@ def assumed_facts(policy: Policy) -> dict[str, Any]:
         "clock.hour": 12,
         "clock.weekday": "mon",
         "clock.day": 1,
+        "clock.minute": 0,
+        "clock.date": date(2026, 6, 1).toordinal(),
     }
 
 
@@ -389,9 +397,17 @@ def check_proof(policy: Policy, proof: Proof, facts: What) -> bool:
     return not proof.when(all_facts(policy, facts)) or check_expectation(policy, proof.expectation, facts)
 
 
+def read_off(given: What) -> dict[str, Any]:
+    """The day of the month and the weekday of a date that is given."""
+    if "clock.date" not in given:
+        return {}
+    day = date.fromordinal(given["clock.date"])
+    return {"clock.day": day.day, "clock.weekday": ORDERS["clock.weekday"][day.weekday()]}
+
+
 def check_test(policy: Policy, test: Test) -> list[bool]:
     """One verdict a case, `given` put over what a test assumes."""
     return [
-        check_expectation(policy, expects, {**assumed_facts(policy), **given})
+        check_expectation(policy, expects, {**assumed_facts(policy), **read_off(given), **given})
         for given, expects in test.cases
     ]

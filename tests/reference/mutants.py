@@ -202,8 +202,8 @@ MUTANTS = (
     _in_reader("avoid-adds", "else -points", "else points"),
     _in_reader(
         "named-list-cut-short",
-        "self.closed(self.separated(self.name))",
-        "self.closed(self.separated(self.name))[:1]",
+        "self.closed(self.separated(read))",
+        "self.closed(self.separated(read))[:1]",
     ),
     _in_reader(
         "first-tier-only",

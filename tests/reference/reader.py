@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -46,7 +47,7 @@ SETS = {
 }
 NUMBERS = {
     *("task.context_size", "task.bucket", "budget.daily.used", "budget.monthly.used", "clock.hour"),
-    *("task.attempt", "session.calls", "clock.day"),
+    *("task.attempt", "session.calls", "clock.day", "clock.date", "clock.minute", "clock.time"),
     *("session.used", "agent.used", "group.daily.used", "group.monthly.used"),
     *("model.max_context", "model.price", "model.call_cost"),
 }
@@ -119,9 +120,21 @@ def cross_comparison(subject: str, how: str, other: str) -> Meaning:
     return lambda what: test(what[subject], what[other])
 
 
+def moment(text: str) -> int:
+    """A date as the number of its day, a time as its minute of the day."""
+    if ":" in text:
+        hour, minute = text.split(":")
+        return 60 * int(hour) + int(minute)
+    return date.fromisoformat(text).toordinal()
+
+
 def span(subject: str, first: Any, last: Any) -> list[Any]:
     """The members of `first..last`: both ends, but an hour range ends before its last hour; hours and days
     wrap."""
+    if subject == "clock.date":
+        return [*range(first, last + 1)]
+    if subject == "clock.time":  # a round of minutes, without the last
+        return [minute % 1440 for minute in range(first, last if first < last else last + 1440)]
     if subject == "clock.hour":
         last = (last - 1) % 24
     order = ORDERS.get(subject) or range(24 if subject == "clock.hour" else last + 1)
@@ -176,6 +189,7 @@ BARE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]|[-.:](?=[A-Za-z0-9_]))*")
 RULE_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 STRING = re.compile(r'"(?:[^"\\\n]|\\["\\])*"')
 NUMBER = re.compile(r"\$?(\d+(?:\.\d+)?)([kM%]?)")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d")
 UNITS = {"": 1, "%": 1, "k": 1000, "M": 1_000_000}
 
 
@@ -243,6 +257,8 @@ class Reader:
         return re.sub(r"\\(.)", r"\1", found.group()[1:-1]) if found else None
 
     def number(self) -> Number:
+        if found := self.take(MOMENT):
+            return moment(found.group())
         digits, unit = NUMBER.fullmatch(self.need(NUMBER)).groups()
         return exact(Fraction(digits) * UNITS[unit])
 
@@ -303,7 +319,11 @@ class Reader:
             return comparison(subject, "is", True)
         if how in ("is empty", "is not empty"):
             return comparison(subject, how, None)
-        if how == "has all" and (other := BARE_NAME.match(self.text, self.at)) and other.group() in SUBJECTS:
+        if (
+            how in ("has all", "has any")
+            and (other := BARE_NAME.match(self.text, self.at))
+            and other.group() in SUBJECTS
+        ):
             return cross_comparison(subject, how, self.name())
         if how in ("in", "not in", "has any", "has all"):
             return comparison(subject, how, self.members(subject))
@@ -341,7 +361,8 @@ class Reader:
         name = self.need(RULE_NAME)
         self.need(phrase("="))
         if self.accept("["):
-            self.lists.setdefault(name, []).extend(self.closed(self.separated(self.name)))
+            read = self.number if MOMENT.match(self.text, self.at) else self.name
+            self.lists.setdefault(name, []).extend(self.closed(self.separated(read)))
         else:
             self.lets[name] = self.expression()
 

@@ -16,7 +16,10 @@ SAMPLES = {
     Kind.TOKENS: "32k",
     Kind.COUNT: "3",
     Kind.HOUR: "18",
+    Kind.MINUTE: "30",
+    Kind.TIME: "22:30",
     Kind.DAY: "15",
+    Kind.DATE: "2027-03-01",
     Kind.BUCKET: "10",
     Kind.PRICE: "$5",
     Kind.DOLLARS: "$0.05",
@@ -349,4 +352,32 @@ def must_be_given(span: Span, fact: Fact, values: Sequence[str]) -> Diagnostic:
         span,
         f"{tick(fact.name)} is {fact.kind.value}, and not yes or no",
         f"write `{form}`{among}",
+    )
+
+
+def no_such_moment(span: Span, text: str, term: str, kind: Kind) -> Diagnostic:
+    return error(
+        "no-such-moment",
+        span,
+        f"{tick(term)} is {kind.value}, and {tick(text)} is none",
+        f"write it as {tick(SAMPLES[kind])}",
+    )
+
+
+def moment_for_number(span: Span, text: str, term: str, kind: Kind) -> Diagnostic:
+    other = "`clock.time`" if ":" in text else "`clock.date`"
+    return error(
+        "type-mismatch",
+        span,
+        f"{tick(term)} is {kind.value}, and {tick(text)} is not",
+        f"{other} is compared so; write here for example {tick(SAMPLES[kind])}",
+    )
+
+
+def set_within_set(span: Span, left: Term, right: Term) -> Diagnostic:
+    return error(
+        "cannot-be-compared",
+        span,
+        f"{tick(left.name)} and {tick(right.name)} have no members in common",
+        f"one holds {left.universe}, the other {right.universe}",
     )
