@@ -23,6 +23,7 @@ from engine.decision.facts import DEFAULTS, FactsWithSources, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
 from engine.language.diagnostics import Level, Problems
+from engine.language.one_note_a_cause import one_note_a_cause
 from engine.language.parser import parse
 from engine.language.syntax_tree import File, Language, Statement
 from engine.language.type_checker import check
@@ -77,6 +78,12 @@ def load(folder: Path, problems: Problems) -> Policy | None:
 
 def build(files: PolicyFolder, problems: Problems) -> Policy | None:
     """All phases in order. None when there are errors; warnings are in `problems` of the result."""
+    policy = _phases(files, problems)
+    one_note_a_cause(problems)
+    return policy
+
+
+def _phases(files: PolicyFolder, problems: Problems) -> Policy | None:
     user = [parse(source, problems) for source in files.routes]
     base = [parse(files.base, problems)]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from engine.analysis.lint_context import LintContext
-from engine.language.diagnostics import Diagnostic, Level, Note
+from engine.language.diagnostics import Diagnostic, Level, Note, Replacement
 from engine.language.source import Span
 
 ERROR, WARNING, INFO = Level.ERROR, Level.WARNING, Level.INFO
@@ -70,14 +70,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """Text to be put in the place of a span."""
-
-    span: Span
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class LintRule:
     """`near_miss` is what looks like the bad example and is not. A rule that cannot be suppressed makes a
     policy meaningless."""
@@ -90,7 +82,7 @@ class LintRule:
     good: Example
     near_miss: Example
     check: Callable[[LintContext], Iterable[Finding]] | None = None
-    fix: Callable[[LintContext, Diagnostic], Iterable[Edit]] | None = None
+    fix: Callable[[LintContext, Diagnostic], Iterable[Replacement]] | None = None
 
     def diagnostic(self, finding: Finding) -> Diagnostic:
         level = finding.level or self.level

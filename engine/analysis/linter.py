@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.analysis.lint_context import LintContext
-from engine.analysis.lint_rule import Edit, LintRule
+from engine.analysis.lint_rule import LintRule
 from engine.analysis.lint_rules import BY_SLUG, RULES, bad_suppression, open_question, unused_suppression
 from engine.analysis.lint_rules.literal_secret import TOKEN
 from engine.analysis.suppressions import Misuse, Suppression, read_suppressions
 from engine.config.folder import PolicyFolder
-from engine.language.diagnostics import Diagnostic, Level, Problems, visible
+from engine.language.diagnostics import Diagnostic, Level, Problems, Replacement, visible
 from engine.language.source import Source
 from engine.policy import build
 
@@ -47,7 +47,7 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     """Everything there is to say about a folder; `problems` holds what reading it has found."""
     policy = None if files is None else build(files, problems)
     if policy is None:
-        return Report(_without_keys(problems), None)
+        return Report(_without_keys([*problems]), None)
     context = LintContext(policy)
     found = [*problems]
     for rule in RULES:
@@ -58,7 +58,7 @@ def lint(files: PolicyFolder | None, problems: Problems) -> Report:
     everything = Problems()
     for finding in kept:
         everything.add(finding)
-    return Report(_without_keys(everything), context, suppressed)
+    return Report(_without_keys([*everything]), context, suppressed)
 
 
 def _escaped(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -91,7 +91,7 @@ def _suppress(found: list[Diagnostic], context: LintContext) -> tuple[list[Diagn
     return kept + said, len(found) - len(kept)
 
 
-def _without_keys(problems: Problems) -> tuple[Diagnostic, ...]:
+def _without_keys(problems: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """The findings, on sources in which whatever looks like a key is blanked: a snippet must not print it."""
     blanked: dict[int, Source] = {}
 
@@ -178,10 +178,10 @@ def _try(
     return candidate, changed, had - left
 
 
-def edited(texts: Mapping[str, str], edits: Iterable[Edit]) -> dict[str, str]:
+def edited(texts: Mapping[str, str], edits: Iterable[Replacement]) -> dict[str, str]:
     """The texts that some edits change; of edits that overlap the first in the text is taken."""
     changed: dict[str, str] = {}
-    by_name: dict[str, list[Edit]] = {}
+    by_name: dict[str, list[Replacement]] = {}
     for edit in edits:
         by_name.setdefault(edit.span.source.name, []).append(edit)
     for name, mine in by_name.items():

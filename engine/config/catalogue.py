@@ -116,10 +116,12 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every provider and model, in the order of models.yaml."""
+    """Every provider and model, in the order of models.yaml; `is_open` when more of them may be written that
+    could not be read."""
 
     providers: tuple[Provider, ...]
     models: tuple[Model, ...]
+    is_open: bool = False
 
 
 def load_catalogue(document: Document, problems: Problems) -> Catalogue:
@@ -128,8 +130,9 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
     With an error among the problems the catalogue decides nothing: it only keeps later phases from calling
     unknown what was merely written badly.
     """
-    check_schema(document, "models.schema.json", problems)
+    document, unread = check_schema(document, "models.schema.json", problems)
     section = Section.of(document).section("providers")
+    written, problems = problems, Problems()
     names = [name for name, _ in section.sections()]
     providers = [_provider(name, provider, problems) for name, provider in section.sections()]
     providers = _with_keys(providers, problems)
@@ -137,9 +140,10 @@ def load_catalogue(document: Document, problems: Problems) -> Catalogue:
     for name in names:
         if name in RESERVED_NAMES:
             problems.add(messages.reserved_name("provider", name, section.key(name)))
-    if not models and not problems.has_errors:
+    if not models and not written.has_errors and not problems.has_errors:
         problems.add(messages.no_models(section.span))
-    return Catalogue(tuple(providers), models)
+    written.add_all(found for found in problems.found if not unread.covers(found.span))
+    return Catalogue(tuple(providers), models, is_open=unread.is_open("providers"))
 
 
 # --- Providers ----------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ def names_of(catalogue: Catalogue, settings: Settings) -> Names:
         staying=None if stay is None else frozenset(placed.name for placed in stay),
         unlimited=SESSION_SHARES - set(_limited_shares(settings.budgets)),
         places=places,
+        open=_open(catalogue, settings),
     )
 
 
@@ -95,6 +96,13 @@ def _limited_shares(budgets: Budgets) -> Iterator[str]:
         yield "group.daily.used"
     if any(limits.monthly_usd is not None for limits in budgets.groups.values()):
         yield "group.monthly.used"
+
+
+def _open(catalogue: Catalogue, settings: Settings) -> frozenset[str]:
+    of_catalogue = (
+        ("models", "providers", "capabilities", "zones", "tags", "needs") if catalogue.is_open else ()
+    )
+    return settings.open.union(of_catalogue)
 
 
 def _names(placed: tuple[Placed, ...] | None) -> tuple[str, ...] | None:

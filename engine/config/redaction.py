@@ -20,7 +20,9 @@ _SECRET_KEY = (
 # `api_key: VALUE`, `"token": VALUE`: whatever follows, to the end of the line and of the block.
 _SECRET = re.compile(rf"""(?<![\w-])(?i:{_SECRET_KEY})(?![\w-])["']?[ \t]*+:(?=\s)[ \t]*+""")
 # A price by the token, and a name in place of a key: neither is one.
-_NO_SECRET = re.compile(r"[-+]?[0-9][0-9_.,]*(?:e[-+]?[0-9]+)?|\$\{[A-Za-z_]\w*\}|os\.environ/[A-Za-z_]\w*|")
+_NO_SECRET = re.compile(
+    r"[-+]?[0-9][0-9_.,]*(?:e[-+]?[0-9]+)?|\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]*|os\.environ/[A-Za-z_]\w*|"
+)
 
 # `api_key_env: VALUE`; possessive, so that long lines cost no more than once.
 _VARIABLE_KEY = re.compile(
@@ -58,6 +60,12 @@ def is_blanked(text: str) -> bool:
 def is_secret_key(key: str) -> bool:
     """Whether a key of this name would hold a secret itself, and not the name of a variable."""
     return re.fullmatch(_SECRET_KEY, key, re.IGNORECASE) is not None
+
+
+def variable_named(value: str) -> str | None:
+    """The variable that a value of other tools refers to: `os.environ/NAME`, `${NAME}`, `$NAME`."""
+    found = re.fullmatch(r"os\.environ/(\w+)|\$\{(\w+)\}|\$([A-Za-z_]\w*)", value.strip())
+    return found and (found[1] or found[2] or found[3])
 
 
 def _without_values(text: str) -> str:

@@ -7,12 +7,14 @@ imported here, on the first check, and by nothing else.
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from engine.bundled import bundled_text
+from engine.config.key_names import instead_of, mend_keys, named
 from engine.config.messages import schema as messages
 from engine.config.messages.yaml import too_many_findings
 from engine.config.redaction import is_blanked, is_secret_key
@@ -26,24 +28,75 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 
-def check_schema(document: Document, schema_file: str, problems: Problems) -> None:
-    """Adds a finding for each secret in the document, and for each thing that its schema does not allow."""
-    found = chain(_secrets(document, document.value), _errors(document, _validator(schema_file, tuple(APIS))))
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What of a document could not be read, by path; all of it counts as written, and as anything."""
+
+    document: Document
+    paths: frozenset[Path] = frozenset()
+
+    def is_open(self, *above: str) -> bool:
+        """Whether names below a key may be there that could not be read."""
+        return any(
+            path[: len(above)] == above[: len(path)] and (not path or path[-1] not in _NO_NAMES)
+            for path in self.paths
+        )
+
+    def covers(self, span: Span) -> bool:
+        """Whether a place is inside a mapping of which something could not be read."""
+        return any(self._holds(self._mapping(path), span) for path in self.paths)
+
+    def _mapping(self, path: Path) -> Path:
+        while len(path) > 1 and not isinstance(self._value(path), dict):
+            path = path[:-1]
+        return path
+
+    def _value(self, path: Path) -> Any:
+        value: Any = self.document.value
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def _holds(self, path: Path, span: Span) -> bool:
+        whole, key = self.document.at(*path), self.document.key(*path)
+        return not path or whole.start <= span.start < whole.end or key.start <= span.start < key.end
+
+
+_NO_NAMES = frozenset(
+    ("max_context", "quality_tier", "latency_tier", "tools", "display_name", "cost_profile", "currency")
+)
+"""Keys below which no name is declared."""
+
+
+def check_schema(document: Document, schema_file: str, problems: Problems) -> tuple[Document, Unread]:
+    """Adds a finding for each secret in the document, and for each thing that its schema does not allow.
+
+    Returns the document as it was meant, and what of it could not be read.
+    """
+    validator, schema = _validator(schema_file, tuple(APIS))
+    secrets = [*_secrets(document, document.value)]
+    mended, misnamed = mend_keys(document, schema)
+    paths: set[Path] = set()
+    found = chain(secrets, misnamed, _errors(mended, validator, paths))
     for count, diagnostic in enumerate(islice(found, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
             diagnostic = too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
         problems.add(diagnostic)
+    return mended, Unread(mended, frozenset(paths))
 
 
 @cache
-def _validator(schema_file: str, apis: tuple[str, ...]) -> "Draft202012Validator":
+def _validator(schema_file: str, apis: tuple[str, ...]) -> "tuple[Draft202012Validator, dict[str, Any]]":
     from jsonschema import Draft202012Validator
 
     schema = json.loads(bundled_text("schemas", schema_file))
     if schema_file == "models.schema.json":
         # The file lists the APIs for editors; what is allowed is what the engine can speak.
         schema["$defs"]["provider"]["properties"]["api"]["enum"] = list(apis)
-    return Draft202012Validator(schema)
+    return Draft202012Validator(schema), schema
 
 
 def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagnostic]:
@@ -62,11 +115,13 @@ def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagno
             yield messages.secret_in_file(key, document.at(*path))
 
 
-def _errors(document: Document, validator: "Draft202012Validator") -> Iterator[Diagnostic]:
-    """What the schema finds; of a value, only the first finding: its type, then its size."""
+def _errors(document: Document, validator: "Draft202012Validator", paths: set[Path]) -> Iterator[Diagnostic]:
+    """What the schema finds; of a value, only the first finding: its type, then its size. `paths` gets where
+    it is."""
     reported: set[Path] = set()
     for error in validator.iter_errors(document.value):
         path: Path = tuple(error.absolute_path)
+        paths.add(path)
         if error.validator in _ABOUT_KEYS:
             yield from _diagnostics(document, path, error)
         elif path not in reported:
@@ -80,7 +135,7 @@ _ABOUT_KEYS = ("additionalProperties", "required", "propertyNames", "minLength",
 def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
     # `error` is jsonschema's ValidationError; what its fields hold depends on the keyword.
     keyword, allowed, value = error.validator, error.validator_value, error.instance
-    key = _named(path)
+    key = named(path)
     at = document.at(*path)
     last = path[-1] if path else ""
     if isinstance(value, str) and is_blanked(value):
@@ -124,34 +179,29 @@ def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnos
 
 def _unknown_keys(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
     known = error.schema["properties"]
+    missing = [key for key in error.schema.get("required", ()) if key not in error.instance]
     for key in error.instance:
         if key in known:
             continue
         if is_secret_key(key) and is_blanked(str(error.instance[key])):
             continue  # reported already
-        yield messages.unknown_key(key, _named(path), known, document.key(*path, key))
+        yield messages.unknown_key(
+            key, named(path), known, document.key(*path, key), instead_of(key), missing
+        )
 
 
 def _missing_keys(document: Document, path: Path, error: Any) -> Iterator[Diagnostic]:
     # jsonschema makes an error of its own for each missing key, and names it in the message only.
+    if any(key not in error.schema["properties"] for key in error.instance):
+        return  # one of these may be meant for it, and is reported
     for key in error.validator_value:
         if error.message.startswith(repr(key)):
             place = _first_line(document.key(*path))
-            yield messages.missing_key(key, _named(path), place, _EXAMPLES.get(key))
+            yield messages.missing_key(key, named(path), place, _EXAMPLES.get(key))
 
 
 def _first_line(span: Span) -> Span:
     return span.source.span(span.start, span.start + len(span.text.partition("\n")[0].rstrip()))
-
-
-def _named(path: Path) -> str:
-    """How the author would call it: `max_context`, `models` number 2, `ollama`."""
-    if not path:
-        return "this file"
-    *above, last = path
-    if isinstance(last, int):
-        return f"{messages.ordinal(last + 1)} of `{above[-1]}`" if above else f"member {last + 1}"
-    return f"`{visible(last)}`"
 
 
 _KINDS = {

@@ -16,7 +16,7 @@ from typing import Literal
 from engine.config.catalogue import Catalogue
 from engine.config.clocks import Timeouts, read_timeouts
 from engine.config.messages import settings as messages
-from engine.config.schema_check import check_schema
+from engine.config.schema_check import Unread, check_schema
 from engine.config.section import Section
 from engine.config.yaml_source import MOST_FINDINGS, Document, read_yaml
 from engine.language.diagnostics import Problems
@@ -148,7 +148,8 @@ class Budgets:
 class Settings:
     """Everything policies.yaml says.
 
-    `default_mode_span` is None when the default mode is the built-in one.
+    `default_mode_span` is None when the default mode is the built-in one. `open` are the universes
+    (modes, groups) of which something could not be read.
     """
 
     modes: Mapping[str, Mode]
@@ -161,6 +162,7 @@ class Settings:
     groups: tuple[Placed, ...] = ()
     sessions: Sessions = Sessions()
     default_mode_span: Span | None = None
+    open: frozenset[str] = frozenset()
 
 
 # --- The migration guide's, for whatever policies.yaml leaves out ---------------------------------------
@@ -201,19 +203,22 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
     """
     if document is None:
         document = Document(BUILT_IN, {}, {(): BUILT_IN.span(0, 0)}, {})
+        unread = Unread(document)
     else:
-        check_schema(document, "policies.schema.json", problems)
+        document, unread = check_schema(document, "policies.schema.json", problems)
     root = Section.of(document)
+    written, problems = problems, Problems(list(problems.found))
+    so_far = len(problems.found)
     routing = root.section("routing")
     has_modes, has_weights = (bool(routing.section(key).value) for key in ("modes", "weights"))
     modes_section = (routing if has_modes else _built_in_routing()).section("modes")
     weights_section = (routing if has_modes or has_weights else _built_in_routing()).section("weights")
     modes = _modes(modes_section, weights_section, problems)
     default_mode, default_mode_span = _default_mode(routing, modes, problems)
-    task_types = _closed(root, "task_types", problems)
-    labels = _closed(root, "labels", problems)
+    task_types = None if unread.is_open("task_types") else _closed(root, "task_types", problems)
+    labels = None if unread.is_open("labels") else _closed(root, "labels", problems)
     groups = _groups(root, problems)
-    return Settings(
+    settings = Settings(
         modes=modes,
         default_mode=default_mode,
         task_types=task_types,
@@ -224,7 +229,14 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
         groups=groups,
         sessions=_sessions(root.section("sessions"), labels, problems),
         default_mode_span=default_mode_span,
+        open=frozenset(
+            name
+            for name, path in (("modes", ("routing", "modes")), ("groups", ("groups",)))
+            if unread.is_open(*path)
+        ),
     )
+    written.add_all(found for found in problems.found[so_far:] if not unread.covers(found.span))
+    return settings
 
 
 @cache

@@ -209,7 +209,9 @@ class ConditionChecker:
                 return None
             self._mention_model(value.span)
             return In("model.id", frozenset({key}), value.span)
-        self._unknown(value)
+        may_be_let = isinstance(value, tree.Word) and self.namespace.may_be(text)
+        if not may_be_let and not self.constants.names.open & {"models", "providers"}:
+            self._unknown(value)
         return None
 
     def _unknown(self, value: tree.Word | tree.Text) -> None:
@@ -262,7 +264,7 @@ class ConditionChecker:
     def _could_be_a_term(self, value: tree.Value) -> bool:
         return isinstance(value, tree.Word) and (
             value.text in TERMS
-            or value.text in self.namespace.unreadable
+            or self.namespace.may_be(value.text)
             or name_messages.looks_like_a_term(value.text)
         )
 
@@ -277,7 +279,7 @@ class ConditionChecker:
             if name_messages.looks_like_a_term(text):
                 self.problems.add(name_messages.unknown_term(value.span, text))
                 return None
-            if text in self.namespace.unreadable:
+            if self.namespace.may_be(text):
                 return None
             if self._stands_alone(text):
                 self.problems.add(type_messages.stands_alone(value.span, text))

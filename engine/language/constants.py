@@ -138,6 +138,8 @@ class Constants:
         known = self._known[universe]
         if known is None or text in known or self.forgiving:
             return text
+        if universe in self.names.open:
+            return None  # it may be what could not be read
         listed = self._listed[universe] or ()
         if universe in _OPEN_BUT_LISTED:
             self.problems.add(
@@ -199,7 +201,7 @@ class Constants:
             )
         elif self.forgiving:
             return value.text
-        else:
+        elif "models" not in self.names.open:
             self._unknown(value, "models", [model.key for model in self.names.models])
         return None
 

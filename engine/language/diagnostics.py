@@ -5,7 +5,7 @@ phase; this module knows only their shape.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -33,8 +33,19 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """Text to be put in the place of a span."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One root cause: a stable slug, the smallest span, what is wrong and what to write instead."""
+    """One root cause: a stable slug, the smallest span, what is wrong and what to write instead.
+
+    `fix` is what following the help does to the file, where the help proposes text.
+    """
 
     slug: str
     level: Level
@@ -42,6 +53,7 @@ class Diagnostic:
     span: Span
     help: str | None = None
     notes: tuple[Note, ...] = ()
+    fix: Replacement | None = None
 
     @property
     def sort_key(self) -> tuple[str, int, int, str]:
@@ -56,6 +68,9 @@ class Problems:
 
     def add(self, diagnostic: Diagnostic) -> None:
         self.found.append(diagnostic)
+
+    def add_all(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.found.extend(diagnostics)
 
     @property
     def has_errors(self) -> bool:

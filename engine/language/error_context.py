@@ -8,7 +8,9 @@ the source.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from engine.language.diagnostics import Replacement
 from engine.language.source import Source, Span
 from engine.language.statement_forms import STATEMENTS
 from engine.language.wording import shortened
@@ -74,6 +76,16 @@ class Draft:
             [*self.origin[:start], *inserted, *self.origin[end:]],
         )
 
+    def in_source(self, edit: "Edit") -> Replacement | None:
+        """The edit as one of the source; None where it is about text that an edit put in."""
+        touched = self.origin[edit.start : edit.end]
+        if any(offset < 0 for offset in touched):
+            return None
+        if touched:
+            return Replacement(self.source.span(touched[0], touched[-1] + 1), edit.text)
+        place = self.origin[edit.start] if edit.start < len(self.origin) else self.origin[-1] + 1
+        return None if place < 0 else Replacement(self.source.span(place, place), edit.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -117,6 +129,16 @@ def lexemes_of(text: str) -> list[Lexeme]:
     ]
 
 
+class Reader(Protocol):
+    """The parser, as far as hints may ask it."""
+
+    def stop(self, text: str) -> int | None:
+        """Where reading a statement stops; None when it is well formed."""
+
+    def accepts(self, beginning: str) -> frozenset[str]:
+        """The terminals that can follow a beginning that is well formed so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where Lark stopped: at the lexeme with this index, with these terminals possible instead."""
@@ -125,6 +147,7 @@ class Place:
     lexemes: list[Lexeme]
     index: int
     accepts: frozenset[str]
+    reader: Reader
 
     def at(self, distance: int) -> Lexeme:
         """The lexeme so many places further on; an empty one beyond either end."""
@@ -162,6 +185,21 @@ class Place:
         """The author's own text between two lexemes, on one line."""
         text = self.draft.text[first.start : (last or first).end]
         return shortened(text)
+
+    def accepts_at(self, distance: int) -> frozenset[str]:
+        """What could have stood at a place before this one."""
+        return (
+            self.accepts if distance == 0 else self.reader.accepts(self.draft.text[: self.at(distance).start])
+        )
+
+    def reads(self, edit: Edit) -> int | None:
+        """How many characters of the draft are read further than now when it is edited so; None when all
+        of it is."""
+        text = self.draft.text[: edit.start] + edit.text + self.draft.text[edit.end :]
+        stop = self.reader.stop(text)
+        if stop is None:
+            return None
+        return stop - len(text) + len(self.draft.text) - self.here.start
 
     def ends_here(self) -> bool:
         """Whether what was begun before this place cannot go on after it."""

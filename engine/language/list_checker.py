@@ -69,7 +69,7 @@ class ListChecker:
         if let is None:
             if name in TERMS:
                 self.problems.add(messages.term_for_list(word.span, term, TERMS[name]))
-            elif name not in self.namespace.unreadable:
+            elif not self.namespace.may_be(name):
                 lists: list[str] = []
                 lets = self.namespace.lets
                 if self.constants.may_search(len(lets)):

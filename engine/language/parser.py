@@ -139,7 +139,7 @@ def _beginning(part: tree.Group | tree.Not) -> Span:
 
 
 def _name(statement: tree.Statement) -> str:
-    return "" if isinstance(statement, tree.Language | tree.Test) else statement.name.text
+    return '"' if isinstance(statement, tree.Language | tree.Test) else statement.name.text
 
 
 # --- Comments ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ are found in the same run. No mended text ever becomes a statement.
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import cast
 
@@ -21,6 +21,8 @@ from engine.language.messages import syntax as messages
 from engine.language.source import Source
 from engine.language.statement_forms import STATEMENTS, keywords
 from engine.language.syntax_hints.explain import explain
+from engine.language.syntax_hints.hint import SyntaxHint
+from engine.language.syntax_hints.names import kebab_case
 
 # Caps on work; reaching the first is reported, reaching the others only leaves later mistakes of a statement
 # for the next run.
@@ -39,6 +41,7 @@ class Recovery:
     unreadable: Sequence[int] = ()  # offsets of characters already reported
     statements: list[tree.Statement] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    count: int = 0
     reparsed: int = 0
 
     def run(self) -> None:
@@ -47,7 +50,7 @@ class Recovery:
                 for part_start, part_end in _lines_like_statements(self.source.text, start, end):
                     if not self._parse(part_start, part_end):
                         self._report(part_start, part_end)
-                        if len(self.broken) == MOST_BROKEN_STATEMENTS and part_end < len(self.source.text):
+                        if self.count == MOST_BROKEN_STATEMENTS and part_end < len(self.source.text):
                             span = self.source.span(part_end, part_end + 1)
                             self.problems.add(messages.too_many_errors(span, MOST_BROKEN_STATEMENTS))
                             return
@@ -67,51 +70,73 @@ class Recovery:
         return index < len(self.unreadable) and self.unreadable[index] < end
 
     def _report(self, start: int, end: int) -> None:
-        self.broken.append(_name(self.source.text, start, end))
+        self.count += 1
+        self.broken += _names(self.source.text, start, end)
         if self._is_unreadable(start, end):
             return
-        draft = Draft(self.source, self.source.text[start:end], range(start, end))
+        hints = self._hints(Draft(self.source, self.source.text[start:end], range(start, end)))
+        for hint in hints:
+            self.problems.add(hint.diagnostic)
+
+    def _hints(self, draft: Draft) -> list[SyntaxHint]:
+        """What is wrong with a statement: every mistake when mending them makes a statement of it, else the
+        first alone, because what follows may come of it; with help only where it is known to lead
+        somewhere."""
+        hints: list[SyntaxHint] = []
         struck: set[int] = set()
         for _ in range(_MOST_EDITS_A_STATEMENT):
             place = self._place(draft)
             if place is None:
-                return
+                return hints
             hint = explain(place)
             start = hint.diagnostic.span.start
             # Stopped by an edit: what was meant was something else, and what follows from it is no mistake of
             # the author's.
             stop = place.here if place.here.kind != "end" else place.previous
             if draft.is_inserted(stop.start, stop.end) or (start in struck and hint.edit is None):
-                return
+                break
             struck.add(start)
-            self.problems.add(hint.diagnostic)
-            self.reparsed += len(draft.text)
+            hints.append(_with_fix(hint, draft))
+            if hint.is_next:
+                return hints
             if hint.edit is None or self.reparsed > _MOST_CHARACTERS_REPARSED:
-                return
+                break
             draft = draft.edited(hint.edit)
+        return [_without_fix(hint) for hint in hints[:1]]
 
     def _place(self, draft: Draft) -> Place | None:
         """Where Lark stops in the draft, or None when it reads it all."""
-        try:
-            self.grammar.parse(draft.text)
-        except (UnexpectedToken, UnexpectedCharacters) as stop:
-            offset = _offset(stop, len(draft.text))
-        else:
+        offset = self.stop(draft.text)
+        if offset is None:
             return None
         lexemes = lexemes_of(draft.text)
         index = next((i for i, lexeme in enumerate(lexemes) if lexeme.end > offset), len(lexemes))
         if index < len(lexemes):
             offset = min(offset, lexemes[index].start)
-        return Place(draft, lexemes, index, self._accepts(draft.text[:offset]))
+        return Place(draft, lexemes, index, self.accepts(draft.text[:offset]), self)
 
-    def _accepts(self, beginning: str) -> frozenset[str]:
+    def stop(self, text: str) -> int | None:
+        """Where Lark stops in the text of one statement; at its beginning once too much was read again."""
+        if self.reparsed > _MOST_CHARACTERS_REPARSED:
+            return 0
+        self.reparsed += len(text)
+        try:
+            self.grammar.parse(text)
+        except (UnexpectedToken, UnexpectedCharacters) as stop:
+            return _offset(stop, len(text))
+        return None
+
+    def accepts(self, beginning: str) -> frozenset[str]:
         """The terminals that can really follow.
 
         Lark reads up to the offending token only: `expected` of its exception holds a whole row of the table,
         and the state it stops in has already closed what the token would have closed.
         """
         reader = self.grammar.parse_interactive(beginning)
-        reader.exhaust_lexer()
+        try:
+            reader.exhaust_lexer()
+        except UnexpectedInput:
+            return frozenset()
         accepts: Callable[[], set[str]] = reader.accepts
         return frozenset(accepts())
 
@@ -140,8 +165,9 @@ _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})"
 # Inside a piece that failed: lines that look like a statement whose colon or keyword is wrong.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
-      (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*:)
+      (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*(?:[:\#\r\n]|\Z))
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*(?:\(\w*\)[ \t]*)?:(?:\s|$))
+    | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*=[^=])
     )""",
     re.ASCII | re.VERBOSE,
 )
@@ -168,10 +194,28 @@ def _between(first: int, starts: list[int], end: int) -> Iterable[tuple[int, int
     return pairwise(bounds)
 
 
-_NAMED = re.compile(rf"\s*(?i:{keywords('name and colon', 'name and equals')})\s+([a-z][a-z0-9-]*)", re.ASCII)
+_NAMED = re.compile(r"\s*[A-Za-z]*\s*\(?\s*([^\s:=()]+)", re.ASCII)
+_NAMELESS = re.compile(rf"\s*(?i:{keywords('title', 'number')})\b", re.ASCII)
 
 
-def _name(text: str, start: int, end: int) -> str:
-    """The name of a statement that was left out, as far as it can be read."""
+def _names(text: str, start: int, end: int) -> Iterable[str]:
+    """The name of a statement that was left out, as it is written and as it must be; empty where it cannot be
+    read, a text in quotes where it has none."""
+    if _NAMELESS.match(text, start, end):
+        return ['"']
     match = _NAMED.match(text, start, end)
-    return match[1] if match else ""
+    name = match[1] if match else ""
+    return dict.fromkeys((name, kebab_case(name) or name))
+
+
+def _with_fix(hint: SyntaxHint, draft: Draft) -> SyntaxHint:
+    if hint.edit is None or not hint.is_fix:
+        return hint
+    return replace(hint, diagnostic=replace(hint.diagnostic, fix=draft.in_source(hint.edit)))
+
+
+def _without_fix(hint: SyntaxHint) -> SyntaxHint:
+    """The hint less a help that was to be followed to the letter."""
+    if hint.diagnostic.fix is None:
+        return hint
+    return replace(hint, diagnostic=replace(hint.diagnostic, help=None, fix=None))

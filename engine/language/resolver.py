@@ -56,6 +56,11 @@ class Namespace:
     made_of: Mapping[str, tuple[str, ...]]
     unreadable: frozenset[str]
 
+    def may_be(self, name: str) -> bool:
+        """Whether the name may be declared by a statement that could not be read: by its own name, or by one
+        without."""
+        return name in self.unreadable or "" in self.unreadable
+
     def let(self, name: str) -> tree.Let | None:
         """The let of this name, if that is what the name stands for."""
         declaration = self.declared.get(name)

@@ -71,7 +71,10 @@ def check(
     checker = _StatementChecker(namespace, names, problems, Versions((*user, *base), problems))
     for file in user:
         checker.check_all(file.statements, Origin.USER)
+    so_far = len(problems.found)
     checker.check_all(lowered, Origin.YAML)
+    if something_was_left_out:
+        del problems.found[so_far:]  # of policies.yaml, which was reported where it is read
     for file in base:
         checker.check_all(file.statements, Origin.BASE)
     if not something_was_left_out:
@@ -410,7 +413,7 @@ class _StatementChecker:
         """Whether the name is that of a rule, or of a route where only one will do."""
         declaration = self.namespace.declared.get(name.text)
         if declaration is None:
-            if name.text in self.namespace.unreadable:
+            if self.namespace.may_be(name.text):
                 return True
             self._unknown_rule(name, wanted)
             return False

@@ -526,7 +526,6 @@ def test_all_independent_problems_are_told_in_one_run() -> None:
         "unknown-key",
         "wrong-type",
         "wrong-type",
-        "no-limit",
         "unknown-key",
         "unknown-time-zone",
     ]

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
-from engine.analysis.lint_rule import WARNING, Edit, Example, Finding, LintRule
+from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.analysis.questions import none_live
-from engine.language.diagnostics import Diagnostic
+from engine.language.diagnostics import Diagnostic, Replacement
 
 
 def check(context: LintContext) -> Iterator[Finding]:
@@ -22,14 +22,14 @@ def check(context: LintContext) -> Iterator[Finding]:
             )
 
 
-def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Replacement]:
     """Takes the clause away, and the blanks before it where no comment stands there."""
     span = diagnostic.span
     clause = re.search(r"\b(?:when|unless)\s+\Z", span.source.text[: span.start])
     if clause is not None:
         before = span.source.text[: clause.start()]
         start = clause.start() if "#" in before.rstrip().rpartition("\n")[2] else len(before.rstrip())
-        yield Edit(span.source.span(start, span.end), "")
+        yield Replacement(span.source.span(start, span.end), "")
 
 
 RULE = LintRule(

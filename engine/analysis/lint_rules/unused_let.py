@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
-from engine.analysis.lint_rule import WARNING, Edit, Example, LintRule
-from engine.language.diagnostics import Diagnostic
+from engine.analysis.lint_rule import WARNING, Example, LintRule
+from engine.language.diagnostics import Diagnostic, Replacement
 from engine.language.syntax_tree import Let
 
 
-def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Replacement]:
     """Takes the statement away; its whole lines where nothing else stands on them."""
     span = diagnostic.span
     for let in context.statements:
@@ -21,7 +21,7 @@ def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
             start = text.rfind("\n", 0, let.span.start) + 1
             end = text.find("\n", let.span.end) + 1 or len(text)
             alone = not text[start : let.span.start].strip() and not text[let.span.end : end].strip()
-            yield Edit(let.span.source.span(start, end) if alone else let.span, "")
+            yield Replacement(let.span.source.span(start, end) if alone else let.span, "")
 
 
 RULE = LintRule(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
-from engine.analysis.lint_rule import WARNING, Edit, Example, Finding, LintRule
+from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 from engine.analysis.suppressions import Suppression
-from engine.language.diagnostics import Diagnostic
+from engine.language.diagnostics import Diagnostic, Replacement
 
 
 def finding(suppression: Suppression) -> Finding:
@@ -14,12 +14,12 @@ def finding(suppression: Suppression) -> Finding:
     )
 
 
-def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Edit]:
+def fix(context: LintContext, diagnostic: Diagnostic) -> Iterator[Replacement]:
     """Takes the whole line away."""
     source, span = diagnostic.span.source, diagnostic.span
     line = span.line
     end = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
-    yield Edit(source.span(source.line_starts[line - 1], end), "")
+    yield Replacement(source.span(source.line_starts[line - 1], end), "")
 
 
 RULE = LintRule(

@@ -1,11 +1,12 @@
 """Sentences about keys and values that the schema does not allow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from engine.language.diagnostics import Diagnostic, visible
+from engine.language.diagnostics import Diagnostic, Replacement, visible
 from engine.language.sentences import error
 from engine.language.source import Span
-from engine.language.wording import listed, nearest, similar_or
+from engine.language.wording import listed, nearest
 
 
 def secret_in_file(key: str, span: Span) -> Diagnostic:
@@ -33,10 +34,30 @@ def no_variable(key: str, span: Span) -> Diagnostic:
     )
 
 
-def unknown_key(key: str, parent: str, known: Iterable[str], span: Span) -> Diagnostic:
-    known = list(known)
-    help = similar_or(key, known, f"known here: {listed(known)}")
-    return error("unknown-key", span, f"`{visible(key)}` is not known in {parent}", help)
+def unknown_key(
+    key: str,
+    parent: str,
+    known: Iterable[str],
+    span: Span,
+    instead: str | None = None,
+    missing: Sequence[str] = (),
+) -> Diagnostic:
+    lacks = f", which has no {' and no '.join(f'`{each}`' for each in missing)}" if missing else ""
+    help = instead or f"known here: {listed(known)}"
+    return error("unknown-key", span, f"`{visible(key)}` is not known in {parent}{lacks}", help)
+
+
+def misnamed_key(key: str, parent: str, right: str, fix: Replacement) -> Diagnostic:
+    """A key whose right name, and perhaps value, is known: `right` is what to write."""
+    found = error(
+        "unknown-key", fix.span, f"`{visible(key)}` is not known in {parent}", f"write `{visible(right)}`"
+    )
+    return replace(found, fix=fix)
+
+
+def price_by_the_token(key: str, right: str, fix: Replacement) -> Diagnostic:
+    message = f"`{visible(key)}` is a price by the token, and prices here are per million tokens"
+    return replace(error("unknown-key", fix.span, message, f"write `{right}`"), fix=fix)
 
 
 def missing_key(key: str, parent: str, span: Span, example: str | None = None) -> Diagnostic:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from engine.language.diagnostics import Diagnostic, Note, visible
 from engine.language.sentences import Sentence, SentenceWith, error
 from engine.language.source import Span
+from engine.language.statement_forms import STATEMENTS
 from engine.language.wording import listed, shortened, tick
 
 
@@ -67,22 +68,8 @@ language_not_first = Sentence(
 )
 
 
-def unexpected_operator(span: Span, written: str, suggestion: str) -> Diagnostic:
-    return error(
-        "unexpected-operator",
-        span,
-        f"{tick(written)} is no operator here",
-        f"write {tick(suggestion)}",
-    )
-
-
-def unexpected_if(span: Span, written: str, suggestion: str) -> Diagnostic:
-    return error(
-        "unexpected-if",
-        span,
-        f"a condition does not begin with {tick(written)}",
-        f"write {tick(suggestion)}",
-    )
+unexpected_operator = SentenceWith("unexpected-operator", "`{here}` is no operator here")
+unexpected_if = SentenceWith("unexpected-if", "a condition does not begin with `{here}`")
 
 
 def condition_first(span: Span, written: str, example: str) -> Diagnostic:
@@ -121,11 +108,16 @@ trailing_comma = SentenceWith(
     "nothing follows this comma but {text}",
     "leave the comma out, or write what was to follow it",
 )
-missing_when = SentenceWith("missing-when", "`when` is missing before the condition")
-missing_connective = SentenceWith(
+missing_when = Sentence(
+    "missing-when",
+    "no clause begins before `{here}`",
+    "begin its condition with `when` where the statement holds, or with `unless` where it does not",
+)
+missing_not_when = SentenceWith("missing-when", "`when` is missing before the condition")
+missing_connective = Sentence(
     "missing-connective",
     "nothing joins `{here}` to the condition before it",
-    "write `{text}`, or `or` where one of them is enough",
+    "join them with `and` where both must hold, or with `or` where one of them is enough",
 )
 missing_by = SentenceWith("missing-by", "`by` is missing before the points")
 
@@ -169,8 +161,11 @@ def bad_rule_name(span: Span, keyword: str, suggestion: str | None) -> Diagnosti
     )
 
 
+misspelt_mark = Sentence("unknown-mark", "a rule cannot be marked `{here}`", "write `watch`")
 unknown_mark = Sentence(
-    "unknown-mark", "a rule cannot be marked `{here}`", "write `(watch)` to try it unarmed"
+    "unknown-mark",
+    "a rule cannot be marked `{here}`",
+    "take the mark away; a rule that is only tried out, unarmed, is marked `(watch)`",
 )
 unquoted_title = Sentence("unquoted-title", "the title of a test stands in quotes", 'write `"{here}"`')
 unquoted_name = Sentence(
@@ -192,9 +187,23 @@ def bad_number(span: Span, suggestion: str | None) -> Diagnostic:
     )
 
 
+def other_currency(span: Span) -> Diagnostic:
+    return error("bad-number", span, "amounts are in US dollars", "write the dollars, such as `$0.05`")
+
+
+below_zero = Sentence("bad-number", "no number here is below 0", "write a number from 0 up")
+points_below_zero = SentenceWith("bad-number", "points are above 0; `avoid` takes them away")
+two_comparisons = SentenceWith("two-comparisons", "one comparison has one sign")
+other_brackets = SentenceWith("other-brackets", "a list stands in square brackets")
+no_patterns = Sentence(
+    "no-patterns", "`{here}` asks for a pattern, and there are none", "list the names: `in [NAME, NAME]`"
+)
+mark_before_name = SentenceWith("mark-before-name", "the mark of a rule stands behind its name")
 bad_range = SentenceWith("bad-range", "a range has two dots between its ends")
-unexpected_comma = SentenceWith(
-    "unexpected-comma", "a comma joins nothing here", "write `{text}` where either is enough"
+unexpected_comma = Sentence(
+    "unexpected-comma",
+    "a comma joins nothing here",
+    "join the two with `or` where either is enough, or with `and` where both must hold",
 )
 missing_given = SentenceWith("missing-given", "a test states its facts before what it expects")
 unclosed_string = Sentence("unclosed-string", "this text is not closed on its line", 'close it with `"`')
@@ -239,6 +248,21 @@ misplaced_not = SentenceWith("misplaced-not", "`not` stands before the whole com
 unexpected_word = SentenceWith("unexpected-word", "`{here}` is no word of the language here")
 
 
+def one_of_these_words(span: Span, words: Iterable[str]) -> Diagnostic:
+    return error(
+        "unexpected-word",
+        span,
+        f"{tick(span.text)} is no word of the language here",
+        f"{' or '.join(tick(word) for word in words)} may be meant",
+    )
+
+
+glued_words = SentenceWith("missing-space", "two words are written as one: `{here}`")
+torn_word = SentenceWith("torn-word", "one word is written as two: `{here}`")
+word_twice = SentenceWith("word-twice", "`{text}` stands here twice", "take one `{text}` away")
+swapped_words = SentenceWith("swapped-words", "`{here}` stands in the wrong order")
+
+
 def upper_case_keyword(span: Span) -> Diagnostic:
     return error(
         "upper-case-keyword",
@@ -246,6 +270,10 @@ def upper_case_keyword(span: Span) -> Diagnostic:
         f"{tick(span.text)} is written in small letters",
         f"write {tick(span.text.lower())}",
     )
+
+
+def misspelt_statement(span: Span, near: str) -> Diagnostic:
+    return unknown_statement(span, STATEMENTS, near)
 
 
 def unknown_statement(span: Span, known: Iterable[str], near: str | None) -> Diagnostic:

@@ -15,12 +15,12 @@ def weights(place: Place) -> SyntaxHint | None:
     here, part = place.here, place.previous
     if here.text in ("=", ":", "=="):
         right = f"{part.text} {place.value_after(1)}"
-        return SyntaxHint(
-            messages.unexpected_operator(place.span(here), here.text, right), place.replace(here, " ")
-        )
+        return SyntaxHint(messages.unexpected_operator(place.span(here), right), place.replace(here, " "))
     if here.kind == "end" or here.text in ENDINGS:
         return SyntaxHint(
-            messages.missing_value(place.span(part), "a weight", f"{part.text} 0.3"), place.insert("0.1")
+            messages.missing_value(place.span(part), "a weight", f"{part.text} 0.3"),
+            place.insert("0.1"),
+            is_fix=False,
         )
     return None
 
@@ -29,7 +29,9 @@ def missing_given(place: Place) -> SyntaxHint | None:
     if place.keyword != "test" or place.accepts != {"GIVEN"} or place.here.kind == "end":
         return None
     right = f"given task.type is planning {place.rest_of_clause()}"
-    return SyntaxHint(messages.missing_given(place.span(place.here), right), place.insert("given x"))
+    return SyntaxHint(
+        messages.missing_given(place.span(place.here), right), place.insert("given x"), is_fix=False
+    )
 
 
 def given(place: Place) -> SyntaxHint | None:
@@ -107,5 +109,7 @@ def points(place: Place) -> SyntaxHint | None:
             return SyntaxHint(messages.points_after_condition(place.span(late)))
         at_end = here.kind == "end"
         span = place.span(place.previous if at_end else here)
-        return SyntaxHint(messages.missing_points(span, place.keyword, at_end), place.insert("by 1"))
+        return SyntaxHint(
+            messages.missing_points(span, place.keyword, at_end), place.insert("by 1"), is_fix=False
+        )
     return None

@@ -56,7 +56,7 @@ def foreign_signs(place: Place) -> SyntaxHint | None:
         line_end = place.draft.text.find("\n", here.start)
         edit = Edit(here.start, len(place.draft.text) if line_end < 0 else line_end, "")
         mark = place.draft.span(here.start, here.start + 2)
-        return SyntaxHint(messages.foreign_comment(mark), None if here.text == "/*" else edit)
+        return SyntaxHint(messages.foreign_comment(mark), None if here.text == "/*" else edit, is_fix=False)
     if here.text.isspace():
         return SyntaxHint(messages.odd_space(place.span(here)), place.replace(here, " "))
     if here.text == ";":

@@ -26,7 +26,7 @@ def misplaced_clause(place: Place) -> SyntaxHint | None:
     because = place.last_of("because")
     if because is not None and here.text != "because":
         edit = Edit(because.start, here.start, "")
-        return SyntaxHint(messages.because_before_when(place.span(because), here.text), edit)
+        return SyntaxHint(messages.because_before_when(place.span(because), here.text), edit, is_fix=False)
     if here.text == "when" and place.last_of("unless"):
         return SyntaxHint(messages.clause_order(span))
     return None
@@ -45,25 +45,21 @@ def missing_when(place: Place) -> SyntaxHint | None:
         # `cloud not private`: read as the beginning of `not in`.
         right = f"when not {place.rest_of_clause()}"
         edit = Edit(previous.start, previous.start, "when ")
-        return SyntaxHint(messages.missing_when(place.span(previous), right), edit)
+        return SyntaxHint(messages.missing_not_when(place.span(previous), right), edit)
     if "WHEN" in place.accepts:
         if here.text in FOREIGN_WHEN:
             rest = place.rest_of_clause().partition(" ")[2]
             right = f"when {rest}"
-            return SyntaxHint(
-                messages.unexpected_if(place.span(here), here.text, right), place.replace(here, "when")
-            )
+            return SyntaxHint(messages.unexpected_if(place.span(here), right), place.replace(here, "when"))
         if here.kind == "string" and "BECAUSE" in place.accepts:
             return SyntaxHint(messages.missing_because(place.span(here)), place.insert("because"))
         if (here.kind in VALUES and here.text not in WORDS) or here.text in ("(", "not"):
-            right = f"when {place.rest_of_clause()}"
-            return SyntaxHint(messages.missing_when(place.span(here), right), place.insert("when"))
+            return SyntaxHint(messages.missing_when(place.span(here)), place.insert("when"), is_fix=False)
         return None
     if here.kind == "string" and "BECAUSE" in place.accepts:
         return SyntaxHint(messages.missing_because(place.span(here)), place.insert("because"))
     if "AND" in place.accepts and (
         (here.kind == "word" and here.text not in WORDS) or here.text in ("(", "not")
     ):
-        right = f"and {place.rest_of_clause()}"
-        return SyntaxHint(messages.missing_connective(place.span(here), right), place.insert("and"))
+        return SyntaxHint(messages.missing_connective(place.span(here)), place.insert("and"), is_fix=False)
     return None

@@ -1,6 +1,6 @@
 """Hints about comparisons: their operators, lists and negation."""
 
-from engine.language.error_context import VALUES, Place
+from engine.language.error_context import VALUES, WORDS, Lexeme, Place
 from engine.language.messages import syntax as messages
 from engine.language.syntax_hints.foreign_forms import (
     FOREIGN_COMPARISONS,
@@ -18,17 +18,17 @@ def unexpected_operator(place: Place) -> SyntaxHint | None:
         if place.at(1).text == "[" and right.startswith("is"):
             right = right.replace("is not", "not in").replace("is", "in")
         left, value = place.value_around()
-        message = messages.unexpected_operator(span, here.text, f"{left} {right} {value}")
+        message = messages.unexpected_operator(span, f"{left} {right} {value}")
         return SyntaxHint(message, place.replace(here, f" {right} "))
     if here.text in FOREIGN_CONNECTIVES:
         is_given = "EXPECT" in place.accepts and "COMMA" in place.accepts
         right = "," if is_given else FOREIGN_CONNECTIVES[here.text]
-        message = messages.unexpected_operator(span, here.text, right)
+        message = messages.unexpected_operator(span, right)
         return SyntaxHint(message, place.replace(here, f" {right} "))
     if here.text == "!" and "NOT" in place.accepts:
         following = place.at(1)
         right = f"not {place.words(following) if following.kind == 'word' else '(...)'}"
-        return SyntaxHint(messages.unexpected_operator(span, "!", right), place.replace(here, " not "))
+        return SyntaxHint(messages.unexpected_operator(span, right), place.replace(here, " not "))
     return None
 
 
@@ -108,3 +108,46 @@ def foreign_word(place: Place) -> SyntaxHint | None:
     return SyntaxHint(
         messages.unexpected_word(place.span(here), f"{left} {right} {value}"), place.replace(here, right)
     )
+
+
+_PATTERNS = (
+    "matches",
+    "match",
+    "like",
+    "=~",
+    "~",
+    "startswith",
+    "endswith",
+    "starts",
+    "ends",
+    "regex",
+    "glob",
+)
+
+
+def patterns(place: Place) -> SyntaxHint | None:
+    """`matches "gpt-.*"`, `gpt-*`."""
+    if place.here.text.lower() in _PATTERNS and "IS" in place.accepts:
+        return SyntaxHint(messages.no_patterns(place.span(place.here, place.at(1))))
+    text, glued = place.draft.text, [place.here]
+    if place.here.text not in ("*", "?", "-", ".", "/"):
+        return None
+    while (more := place.at(len(glued))).start == glued[-1].end and more.text not in ("", ",", ")", "]"):
+        glued.append(more)
+    before = place.previous if place.previous.end == place.here.start else place.here
+    if "*" in text[before.start : glued[-1].end]:
+        return SyntaxHint(messages.no_patterns(place.span(before, glued[-1])))
+    return None
+
+
+def not_value(place: Place) -> SyntaxHint | None:
+    """`task.type not triage`."""
+    here, word, subject = place.here, place.previous, place.at(-2)
+    if word.text == "not" and place.accepts == {"IN"} and "." in subject.text and _is_value(here):
+        right = f"{subject.text} is not {here.text}"
+        return SyntaxHint(messages.unexpected_word(place.span(word), right), place.replace(word, "is not"))
+    return None
+
+
+def _is_value(lexeme: Lexeme) -> bool:
+    return lexeme.kind in VALUES and lexeme.text not in WORDS

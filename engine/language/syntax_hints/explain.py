@@ -20,7 +20,9 @@ from engine.language.syntax_hints import (
     names,
     numbers,
     punctuation,
+    ranges,
     statements,
+    stray_words,
 )
 from engine.language.syntax_hints.hint import SyntaxHint
 
@@ -30,13 +32,20 @@ _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
     characters.wrong_quotes,
     characters.bad_string,
     characters.foreign_signs,
+    statements.unknown_mark,
+    statements.mark_before_name,
+    ranges.malformed_range,
+    ranges.between,
+    ranges.two_comparisons,
+    ranges.other_brackets,
+    comparisons.patterns,
+    comparisons.not_value,
+    stray_words.stray_word,
     names.rule_name,
     names.unquoted_title,
     statements.unknown_statement,
-    numbers.malformed_range,
     numbers.bad_number,
     names.unquoted_name,
-    statements.unknown_mark,
     statements.colon_after_keyword,
     statements.double_equals_in_let,
     statements.missing_colon,
@@ -59,6 +68,8 @@ _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
     bodies.missing_given,
     bodies.route_words,
     clauses.misplaced_clause,
+    stray_words.swapped_words,
+    statements.line_like_none,
     clauses.missing_when,
 )
 

@@ -8,8 +8,13 @@ from engine.language.error_context import Edit
 
 @dataclass(frozen=True, slots=True)
 class SyntaxHint:
-    """What went wrong, and the edit behind which parsing can go on; None when what was meant is not
-    certain."""
+    """What went wrong, and the edit behind which parsing can go on; None when nothing is plain enough.
+
+    `is_fix` when the edit is also what the help says: what was meant is certain. `is_next` when what stands
+    before the place is a whole statement, and another was to begin here.
+    """
 
     diagnostic: Diagnostic
     edit: Edit | None = None
+    is_fix: bool = True
+    is_next: bool = False

@@ -53,4 +53,4 @@ def _missing_after(place: Place, word: Lexeme, left: Lexeme, following: Lexeme) 
     elif word.text not in (":", "(", "because", "by", "chain", "given"):
         example = f"{word.text} {example}"
     edit = Edit(following.start, following.start, f" {placeholder} ")
-    return SyntaxHint(messages.missing_value(place.span(word), what, example), edit)
+    return SyntaxHint(messages.missing_value(place.span(word), what, example), edit, is_fix=False)

@@ -31,16 +31,16 @@ def rule_name(place: Place) -> SyntaxHint | None:
     if here.kind in ("quoted", "string", "word", "number"):
         written = here.text.split(":")[0] if here.kind in ("word", "number") else here.text
         end = here.start + len(written)
-        right = _kebab_case(written)
+        right = kebab_case(written)
         edit = Edit(here.start, end, right) if right else None
         return SyntaxHint(messages.bad_rule_name(place.draft.span(here.start, end), keyword, right), edit)
     if place.keyword == "test":
         return None  # a name that `because` or `route` lacks is a missing value
     edit = place.insert("some-name") if here.text in (":", "=", "(") else None
-    return SyntaxHint(no_name(place, place.previous), edit)
+    return SyntaxHint(no_name(place, place.previous), edit, is_fix=False)
 
 
-def _kebab_case(text: str) -> str | None:
+def kebab_case(text: str) -> str | None:
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", text)
     name = "-".join(words).lower()
     return name if re.fullmatch(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", name) else None

@@ -29,11 +29,12 @@ def brackets(place: Place) -> SyntaxHint | None:
     for bracket, closing, terminal in (("[", "]", "RSQB"), ("(", ")", "RPAR")):
         opening = place.opening(bracket, closing)
         if opening is not None and terminal in place.accepts and stops:
-            message = messages.unclosed_bracket(place.span(opening), closing, here.text or None)
-            return SyntaxHint(message, place.insert(closing))
+            is_list = bracket == "["
+            message = messages.unclosed_bracket(place.span(opening), closing, here.text if is_list else None)
+            return SyntaxHint(message, Edit(place.previous.end, place.previous.end, closing), is_fix=is_list)
     opener = {"]": "[", ")": "("}.get(here.text)
     if opener is not None and place.opening(opener, here.text) is None:
-        return SyntaxHint(messages.unopened_bracket(place.span(here)), place.replace(here, " "))
+        return SyntaxHint(messages.unopened_bracket(place.span(here)), place.replace(here, " "), is_fix=False)
     return None
 
 
@@ -65,5 +66,4 @@ def unexpected_comma(place: Place) -> SyntaxHint | None:
         return None
     if place.keyword in ("route", "weigh") or following.text in ENDINGS:
         return None
-    right = f"{place.previous.text} or {following.text}"
-    return SyntaxHint(messages.unexpected_comma(place.span(here), right), place.replace(here, " or "))
+    return SyntaxHint(messages.unexpected_comma(place.span(here)), place.replace(here, " or "), is_fix=False)

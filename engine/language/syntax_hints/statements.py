@@ -2,11 +2,11 @@
 
 from engine.language.error_context import WORDS, Edit, Place
 from engine.language.messages import syntax as messages
+from engine.language.spelling import misspelt
 from engine.language.statement_forms import STATEMENTS
 from engine.language.syntax_hints.foreign_forms import FOREIGN_COLONS, FOREIGN_EQUALS, FOREIGN_STATEMENTS
 from engine.language.syntax_hints.hint import SyntaxHint
 from engine.language.syntax_hints.names import no_name
-from engine.language.wording import nearest
 
 
 def unknown_statement(place: Place) -> SyntaxHint | None:
@@ -14,7 +14,7 @@ def unknown_statement(place: Place) -> SyntaxHint | None:
     looks_like_one = place.at(1).kind == "word" and place.at(2).text == ":" and here.text not in WORDS
     if place.index == 0 and here.text in STATEMENTS and place.at(1).text in (":", "="):
         after = place.at(1)
-        return SyntaxHint(no_name(place, here), Edit(after.start, after.start, " some-name "))
+        return SyntaxHint(no_name(place, here), Edit(after.start, after.start, " some-name "), is_fix=False)
     if place.index == 0 and here.kind != "word":
         return SyntaxHint(messages.unknown_statement(place.span(here), STATEMENTS, None))
     if here.kind != "word" or here.text in STATEMENTS or not (place.index == 0 or looks_like_one):
@@ -23,11 +23,23 @@ def unknown_statement(place: Place) -> SyntaxHint | None:
         return SyntaxHint(
             messages.upper_case_keyword(place.span(here)), place.replace(here, here.text.lower())
         )
-    near = FOREIGN_STATEMENTS.get(here.text.lower()) or nearest(here.text.lower(), STATEMENTS)
+    known = misspelt(here.text.lower(), STATEMENTS)
+    near = FOREIGN_STATEMENTS.get(here.text.lower()) or (known[0] if len(known) == 1 else None)
     return SyntaxHint(
         messages.unknown_statement(place.span(here), STATEMENTS, near),
         place.replace(here, near) if near else None,
     )
+
+
+def line_like_none(place: Place) -> SyntaxHint | None:
+    """A line of its own, behind a whole statement, that begins like no other."""
+    here = place.here
+    if here.kind != "word" or place.index == 0 or "$END" not in place.accepts:
+        return None
+    line = place.draft.text.rfind("\n", 0, here.start)
+    if line < 0 or line + 1 != here.start:
+        return None
+    return SyntaxHint(messages.unknown_statement(place.span(here), STATEMENTS, None), is_next=True)
 
 
 def upper_case_keyword(place: Place) -> SyntaxHint | None:
@@ -41,9 +53,27 @@ def upper_case_keyword(place: Place) -> SyntaxHint | None:
     return None
 
 
+def mark_before_name(place: Place) -> SyntaxHint | None:
+    """`forbid (watch) a: cloud`."""
+    words = [place.at(distance) for distance in range(4)]
+    if (
+        [each.text for each in words[:3]] != ["(", "watch", ")"]
+        or place.index != 1
+        or words[3].kind != "word"
+    ):
+        return None
+    name = words[3].text.partition(":")[0]
+    right = f"{name} (watch)"
+    edit = Edit(words[0].start, words[3].start + len(name), right)
+    return SyntaxHint(messages.mark_before_name(place.span(words[0], words[2]), right), edit)
+
+
 def unknown_mark(place: Place) -> SyntaxHint | None:
     if place.accepts == {"WATCH"} and place.here.kind == "word":
-        return SyntaxHint(messages.unknown_mark(place.span(place.here)), place.replace(place.here, "watch"))
+        here = place.here
+        is_near = bool(misspelt(here.text.lower(), ["watch"]))
+        message = messages.misspelt_mark if is_near else messages.unknown_mark
+        return SyntaxHint(message(place.span(here)), place.replace(here, "watch"), is_fix=is_near)
     return None
 
 
@@ -82,7 +112,5 @@ def double_equals_in_let(place: Place) -> SyntaxHint | None:
     here = place.here
     if place.keyword == "let" and place.index == 2 and here.text in ("==", "==="):
         right = f"{place.words(place.lexemes[0], place.previous)} = {place.value_after(1)}"
-        return SyntaxHint(
-            messages.unexpected_operator(place.span(here), here.text, right), place.replace(here, "=")
-        )
+        return SyntaxHint(messages.unexpected_operator(place.span(here), right), place.replace(here, "="))
     return None

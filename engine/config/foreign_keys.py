@@ -1,0 +1,176 @@
+"""Keys of other tools (LiteLLM, OpenRouter, Ollama's Modelfile, vLLM) and of everyday speech, each with the
+key of these files that it stands for, or with what to do instead."""
+
+MEANT: dict[str, tuple[str, ...]] = {
+    # models.yaml: providers
+    "providers": ("provider", "servers", "backends", "endpoints"),
+    "base_url": (
+        "api_base",
+        "url",
+        "endpoint",
+        "host",
+        "address",
+        "baseurl",
+        "base",
+        "openai_api_base",
+        "server",
+        "base_uri",
+        "azure_endpoint",
+    ),
+    "api_key_env": ("api_key_env_var", "key_env", "env_key", "api_key_variable", "key_variable", "env_var"),
+    "api": ("custom_llm_provider", "dialect", "protocol", "wire", "api_type", "api_format", "compatible"),
+    "type": ("kind", "locality", "where", "runs", "mode"),
+    "max_concurrent": (
+        "max_parallel_requests",
+        "max_concurrency",
+        "concurrency",
+        "num_parallel",
+        "ollama_num_parallel",
+        "max_num_seqs",
+        "parallel",
+        "max_connections",
+        "max_concurrent_requests",
+    ),
+    "models": ("model_list", "model", "llms", "served_models"),
+    # models.yaml: models
+    "id": ("name", "model", "model_name", "model_id", "slug", "served_model_name", "from"),
+    "display_name": ("title", "description", "label", "friendly_name"),
+    "max_context": (
+        "context_window",
+        "context_length",
+        "context_size",
+        "context",
+        "max_input_tokens",
+        "num_ctx",
+        "n_ctx",
+        "max_model_len",
+        "max_position_embeddings",
+        "max_context_tokens",
+        "ctx",
+        "window",
+        "max_tokens",
+    ),
+    "quality_tier": ("quality", "tier", "intelligence"),
+    "latency_tier": ("latency", "speed", "latency_class"),
+    "tools": (
+        "supports_function_calling",
+        "supports_tools",
+        "function_calling",
+        "tool_calling",
+        "supports_tool_choice",
+        "tool_use",
+        "enable_auto_tool_choice",
+    ),
+    "capabilities": ("skills", "tasks", "task_types", "use_cases", "good_at", "strengths", "supports"),
+    "cost_profile": ("pricing", "cost", "costs", "price", "prices", "model_info"),
+    "zone": ("region", "region_name", "location", "data_residency"),
+    "tags": ("tag", "labels", "marks"),
+    # models.yaml: prices
+    "input_per_1m": (
+        "input_price",
+        "price_in",
+        "input_cost",
+        "prompt_price",
+        "input_usd_per_1m",
+        "input_cost_per_1m",
+    ),
+    "output_per_1m": (
+        "output_price",
+        "price_out",
+        "output_cost",
+        "completion_price",
+        "output_usd_per_1m",
+        "output_cost_per_1m",
+    ),
+    "cached_input_per_1m": ("cache_read", "cached_price", "cache_read_per_1m", "cached_per_1m"),
+    "cache_write_per_1m": ("cache_write", "cache_creation", "cache_creation_per_1m"),
+    # policies.yaml
+    "routing": ("router", "router_settings", "routes"),
+    "default_mode": ("mode", "default"),
+    "task_types": ("types", "tasks", "task_type"),
+    "task_overrides": ("overrides", "override"),
+    "budgets": ("budget", "limits", "spending", "caps"),
+    "timeouts": ("timeout",),
+    "daily": ("day", "per_day", "today"),
+    "monthly": ("month", "per_month"),
+    "total_usd": (
+        "max_usd",
+        "limit",
+        "limit_usd",
+        "usd",
+        "total",
+        "max_budget",
+        "max",
+        "amount",
+        "budget",
+        "dollars",
+        "usd_total",
+    ),
+    "per_provider": ("providers", "provider", "by_provider", "provider_budget_config"),
+    "time_zone": ("tz", "timezone"),
+    "allow_cloud": ("cloud", "cloud_allowed", "allowed", "use_cloud"),
+    "cloud_usage_strategy": ("strategy", "cloud_strategy", "cloud_usage"),
+    "cost": ("price", "money", "cheapness"),
+    "latency": ("speed",),
+    "preferred_capabilities": ("capabilities", "prefer_capabilities"),
+    "preferred_providers": ("providers", "prefer_providers"),
+    "whole": ("timeout", "request_timeout", "total_timeout"),
+    "first_token": ("ttft", "stream_timeout"),
+    "connect": ("connect_timeout", "connection"),
+}
+
+INSTEAD: dict[str, str] = {
+    "timeout": "a time limit stands in policies.yaml, below `timeouts:`",
+    "request_timeout": "a time limit stands in policies.yaml, below `timeouts:`",
+    "stream_timeout": "a time limit stands in policies.yaml, below `timeouts:`",
+    "keep_alive": "this is a setting of the Ollama server: leave it out",
+    "rpm": "requests a minute are not counted here; `max_concurrent` limits how many run at once",
+    "tpm": "tokens a minute are not counted here; `budgets` in policies.yaml limits what is spent",
+    "max_retries": "what is tried again is the router's own: leave it out",
+    "num_retries": "what is tried again is the router's own: leave it out",
+    "temperature": "this is asked with each call: leave it out",
+    "top_p": "this is asked with each call: leave it out",
+    "system": "a prompt belongs to the call: leave it out",
+    "template": "a prompt belongs to the call: leave it out",
+    "parameter": "this is a setting of the Ollama server: leave it out",
+    "organization": "this is sent with the key: leave it out",
+    "order": "which model comes first is said by a `route` in a .route file",
+    "fallbacks": "fallbacks are the tiers of a `route` in a .route file: `use A, then B`",
+    "context_window_fallbacks": "fallbacks are the tiers of a `route` in a .route file: `use A, then B`",
+    "default_model": "which model comes first is said by a `route` in a .route file",
+    "priority": "which model comes first is said by a `route` in a .route file",
+    "weight": "which model comes first is said by a `route` or a `prefer` in a .route file",
+    "enabled": "a model or provider that is not to be used is left out, or taken away by a `forbid`",
+    "disabled": "a model or provider that is not to be used is left out, or taken away by a `forbid`",
+    "rules": "rules stand in .route files",
+    "forbid": "rules stand in .route files",
+    "require": "rules stand in .route files",
+    "route": "rules stand in .route files",
+    "gpu_memory_utilization": "this is a setting of the vLLM server: leave it out",
+    "tensor_parallel_size": "this is a setting of the vLLM server: leave it out",
+    "dtype": "this is a setting of the vLLM server: leave it out",
+    **dict.fromkeys(
+        ("model_list", "litellm_params", "litellm_settings", "router_settings", "general_settings"),
+        "this is a file of LiteLLM: `engine init --from litellm FILE` makes a policy folder of it",
+    ),
+}
+"""Keys that stand for no key of these files: what to do instead. They come after those of `MEANT`."""
+
+
+def meant_by(key: str, known: frozenset[str]) -> str | None:
+    """The key of a place that one of another tool stands for."""
+    written = key.casefold().replace("-", "_")
+    if written in known:
+        return written
+    return next((right for right, foreign in MEANT.items() if right in known and written in foreign), None)
+
+
+# A price by the token or by the thousand, and the key of these files.
+TOKEN_PRICES = {
+    "input_cost_per_token": "input_per_1m",
+    "output_cost_per_token": "output_per_1m",
+    "cache_read_input_token_cost": "cached_input_per_1m",
+    "cache_creation_input_token_cost": "cache_write_per_1m",
+    "prompt": "input_per_1m",
+    "completion": "output_per_1m",
+}
