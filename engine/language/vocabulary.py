@@ -490,7 +490,7 @@ class Names:
     `task_types` and `labels` are None when open. `limited_providers` have a per-provider budget, and so are
     the only ones that can be in `budget.exhausted_providers`. `unlimited` are the facts of a session's,
     agent's or group's budget that is not limited: their share is always 0%. `staying` are the labels of a
-    session that stay, None when all do. `places` says where a name is declared, keyed by (universe, name), for
+    session that stay, None when all do. `places` says where a name is declared, by (universe, name), for
     "declared here". `open` are the universes of which something could not be read: a name that is not known
     is taken for that.
     """
