@@ -30,6 +30,8 @@ DOCS = Path(__file__).parent
 WIDTH = 110
 """Columns of a page's prose, tables and program text apart."""
 BLOCK = re.compile(r"<!-- generated: (?P<call>[^\n]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+DAY = "1795824000"
+"""The day on which pictures of the pages are made, in seconds since 1970: 28 November 2026."""
 NO_SUCH_VARIABLES = (
     "MODEL_",
     "DAILY_",
@@ -257,6 +259,7 @@ def _clean_machine() -> Iterator[str]:
             if name.startswith(NO_SUCH_VARIABLES):
                 del os.environ[name]
         os.environ |= {"ENGINE_STATE_DIR": str(Path(folder, "state")), "COLUMNS": "100", "NO_COLOR": "1"}
+        os.environ["SOURCE_DATE_EPOCH"] = DAY
         os.chdir(folder)
         try:
             yield folder

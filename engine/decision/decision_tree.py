@@ -152,8 +152,8 @@ class DecisionTree:
                 matters |= guard | policy.favours[model].mask
         if blocked == (1 << len(policy.models)) - 1:
             return self._shared((-1, 0, blocked), Leaf((), ()))
-        routes = _up_to_first(live & policy.routes, settled)
-        weighs = _up_to_first(live & policy.weighs, settled)
+        routes = up_to_first(live & policy.routes, settled)
+        weighs = up_to_first(live & policy.weighs, settled)
         for route in {policy.owners[bit] for bit in bits_of(routes)}:
             matters |= self._tier_bits[route]
         kept = live & matters | routes | weighs
@@ -260,7 +260,7 @@ def _rank(question: Question) -> tuple[int, int, int, bool, str]:
     return kind, touched, len(question.branches), is_last, question.title
 
 
-def _up_to_first(live: int, settled: int) -> int:
+def up_to_first(live: int, settled: int) -> int:
     """The live bits up to and with the first settled one: nothing behind it can be first."""
     first = live & settled
     return live & ((first & -first) * 2 - 1) if first else live

@@ -1,30 +1,81 @@
-"""A reduced decision tree -> a picture of it: text, Mermaid, Graphviz dot, SVG or JSON.
+"""The rows of an outline -> text for a terminal, a Mermaid flowchart or a Graphviz digraph; and a reduced
+decision tree -> JSON.
 
-A subtree that several branches share is drawn where it is first met and referred to by its number afterwards,
-so that no picture is larger than the tree.
+Every name of a policy goes through `visible`, and through the escapes of the language it is written into.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from html import escape
+from textwrap import wrap
 from typing import Any
 
 from engine.decision.decision_tree import DrawnLeaf, DrawnNode
+from engine.decision.outcomes import Place
+from engine.decision.tree_outline import Result, Row
+from engine.language.checked_policy import Rule
 from engine.language.diagnostics import visible
 
-Drawn = DrawnNode | DrawnLeaf
-MOST_DEPTH = 200
-MOST_MODELS = 4
+WIDTH = 110
+TITLE = "What leaves the house, and which rule says so"
+MOST_NAMES = 4
 
 
-def text(root: Drawn, depth: int | None = None) -> str:
-    """An indented tree, questions and branches one a line."""
-    return "\n".join(_text_lines(_outline(root, depth)))
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a picture is of: the policy, the day it was drawn (ISO 8601), and the facts that are not asked
+    about because they were given or held at rest."""
+
+    policy: str
+    date: str
+    held: tuple[str, ...]
 
 
-def json_values(root: Drawn, scale: int) -> dict[str, Any]:
-    """Every node once, by number; leaves with chain and scores (see schemas/tree.schema.json)."""
+def text(rows: Sequence[Row], heading: Heading) -> str:
+    """An indented tree, a question or what it comes to on each row; then where each rule stands."""
+    lines = [f"{TITLE}: {visible(heading.policy)}, {heading.date}"]
+    if heading.held:
+        lines += wrap(f"held: {'; '.join(map(visible, heading.held))}", WIDTH, subsequent_indent="      ")
+    lines += ["", *_tree_lines(rows), ""]
+    places = [f"{visible(rule.name)} {place_of(rule)}" for rule in rules_of(rows)]
+    listed = _folded(", ".join(map(_whole, places)), WIDTH - 7)
+    lines += [f"{'rules' if not number else '':7}{line}" for number, line in enumerate(listed)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def mermaid(rows: Sequence[Row]) -> str:
+    """A Mermaid flowchart, as GitHub and many editors render it."""
+    lines = ["flowchart LR"]
+    for row in rows:
+        if row.again is None:
+            opening, closing = ('["', '"]') if row.results else ('{{"', '"}}')
+            lines.append(f"  n{row.number}{opening}{'<br>'.join(map(_mermaid, _box(row)))}{closing}")
+        if row.parent is not None:
+            target = row.number if row.again is None else row.again
+            lines.append(f'  n{row.parent} -->|"{_mermaid(row.branch)}"| n{target}')
+    for name, fill in MERMAID_COLOURS.items():
+        drawn = [f"n{row.number}" for row in rows if row.again is None and _colour(row) == name]
+        if drawn:
+            lines += [f"  classDef {name} {fill}", f"  class {','.join(drawn)} {name}"]
+    return "\n".join(lines)
+
+
+def dot(rows: Sequence[Row]) -> str:
+    """A Graphviz digraph."""
+    lines = ["digraph policy {", "  rankdir=LR;", '  node [fontname="sans-serif", shape=box, style=rounded];']
+    for row in rows:
+        if row.again is None:
+            fill = DOT_COLOURS.get(_colour(row), "")
+            lines.append(f"  n{row.number} [label={_quoted(_box(row))}{fill}];")
+        if row.parent is not None:
+            target = row.number if row.again is None else row.again
+            lines.append(f"  n{row.parent} -> n{target} [label={_quoted([row.branch])}];")
+    return "\n".join([*lines, "}"])
+
+
+def json_values(root: DrawnNode | DrawnLeaf, scale: int) -> dict[str, Any]:
+    """Every node of the reduced tree once, by number; leaves with chain and scores (see
+    schemas/tree.schema.json)."""
     nodes: list[dict[str, Any]] = []
     for node in _each_once(root):
         match node:
@@ -40,113 +91,141 @@ def json_values(root: Drawn, scale: int) -> dict[str, Any]:
     return {"version": 1, "root": root.number, "nodes": nodes}
 
 
-def mermaid(root: Drawn, depth: int | None = None) -> str:
-    """A Mermaid flowchart, as GitHub and many editors render it."""
-    lines = ["flowchart LR"]
-    for row in _outline(root, depth):
-        if row.again is None:
-            opening, closing = ('{{"', '"}}') if row.is_question else ('["', '"]')
-            lines.append(f"  n{row.number}{opening}{_mermaid(row.title)}{closing}")
-        if row.parent is not None:
-            target = row.number if row.again is None else row.again
-            lines.append(f'  n{row.parent} -->|"{_mermaid(row.branch)}"| n{target}')
-    return "\n".join(lines)
+# --- What every picture says ----------------------------------------------------------------------------
 
 
-def dot(root: Drawn, depth: int | None = None) -> str:
-    """A Graphviz digraph."""
-    lines = ["digraph policy {", "  rankdir=LR;", '  node [fontname="sans-serif", shape=box, style=rounded];']
-    for row in _outline(root, depth):
-        if row.again is None:
-            shape = "" if row.is_question else ", style=filled, fillcolor=white"
-            lines.append(f"  n{row.number} [label={_quoted(row.title)}{shape}];")
-        if row.parent is not None:
-            target = row.number if row.again is None else row.again
-            lines.append(f"  n{row.parent} -> n{target} [label={_quoted(row.branch)}];")
-    return "\n".join([*lines, "}"])
+def place_of(rule: Rule) -> str:
+    """`main.route:23`."""
+    return f"{visible(rule.span.source.name)}:{rule.span.line}"
 
 
-# --- One outline for every picture ----------------------------------------------------------------------
+def rules_of(rows: Sequence[Row]) -> list[Rule]:
+    """The rules that decide anywhere in a picture, each once, by name."""
+    named = {rule.name: rule for row in rows for result in row.results for rule in result.rules}
+    return [named[name] for name in sorted(named)]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the outline: a node where it is first met, or a reference (`again`) to where it was.
-
-    `number` is unique to the row, `parent` the row it hangs on, `last` whether it is its parent's last
-    branch.
-    """
-
-    number: int
-    parent: int | None
-    level: int
-    branch: str
-    title: str
-    is_question: bool
-    is_refusal: bool
-    again: int | None
-    last: bool
+def names_of(result: Result) -> str:
+    """The rules that decide, as a picture names them."""
+    names = [visible(rule.name) for rule in result.rules] or ["there are no others"]
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
-def _outline(root: Drawn, depth: int | None) -> list[Row]:
-    rows: list[Row] = []
-    first_met: dict[int, int] = {}
-    limit = MOST_DEPTH if depth is None else min(depth, MOST_DEPTH)
-    stack: list[tuple[Drawn, int | None, int, str, bool]] = [(root, None, 0, "", True)]
-    while stack:
-        node, parent, level, branch, last = stack.pop()
-        number = len(rows)
-        met = first_met.get(node.number) if isinstance(node, DrawnNode) else None
-        cut = isinstance(node, DrawnNode) and level >= limit
-        title = _title(node) if not cut else f"{visible(node.title)}? ..."  # type: ignore[union-attr]
-        refusal = isinstance(node, DrawnLeaf) and not node.leaf.chain
-        rows.append(
-            Row(number, parent, level, branch, title, isinstance(node, DrawnNode), refusal, met, last)
-        )
-        if isinstance(node, DrawnNode) and met is None and not cut:
-            first_met[node.number] = number
-            for place, (labels, child) in enumerate(reversed(node.branches)):
-                stack.append((child, number, level + 1, _labels(labels), place == 0))
-    return rows
+def head_of(result: Result) -> str:
+    """`<= 8192: here`, or `here` outside a ladder."""
+    return f"{visible(result.values)}: {result.place.value}" if result.values else result.place.value
 
 
-def _title(node: Drawn) -> str:
-    if isinstance(node, DrawnNode):
-        return f"{visible(node.title)}?"
-    chain = [visible(model.key) for model in node.leaf.chain]
-    if not chain:
-        return "refused"
-    more = f", and {len(chain) - MOST_MODELS} more" if len(chain) > MOST_MODELS else ""
-    return ", ".join(chain[:MOST_MODELS]) + more
+def firsts_of(result: Result) -> str:
+    """The models that come first, one of them for each task."""
+    firsts = [visible(model) for model in result.firsts]
+    return " or ".join(firsts[:MOST_NAMES]) + (" or ..." if len(firsts) > MOST_NAMES else "")
 
 
-def _labels(labels: tuple[str, ...]) -> str:
-    return " or ".join(map(visible, labels))
+def question_of(row: Row) -> str:
+    return f"{visible(row.question)}?"
 
 
-def _text_lines(rows: list[Row]) -> Iterator[str]:
+def places_of(row: Row) -> list[Place]:
+    """Where the tasks of a row go, in the order of the legend."""
+    found = {result.place for result in row.results}
+    return [place for place in Place if place in found]
+
+
+# --- Text -----------------------------------------------------------------------------------------------
+
+
+def _tree_lines(rows: Sequence[Row]) -> Iterator[str]:
     referred = {row.again for row in rows if row.again is not None}
     open_levels: list[bool] = []
     for row in rows:
         del open_levels[max(row.level - 1, 0) :]
-        if row.parent is None:
-            head = ""
-        else:
-            head = "".join("│  " if is_open else "   " for is_open in open_levels) + (
-                "└─ " if row.last else "├─ "
-            )
+        head = below = ""
+        if row.parent is not None:
+            stem = "".join("│  " if is_open else "   " for is_open in open_levels)
+            head = stem + ("└─ " if row.last else "├─ ")
             open_levels.append(not row.last)
+            below = stem + ("   " if row.last else "│  ")
+        line = f"{visible(row.branch)}: " if row.branch else ""
         if row.again is not None:
-            body = f"{row.title} as at #{row.again}"
-        elif row.is_question:
-            body = row.title + (f"  #{row.number}" if row.number in referred else "")
+            line += f"{question_of(row)} as at #{row.again}"
+        elif row.cut:
+            line += f"{question_of(row)} ... {_cut(row)}"
+        elif row.results:
+            line += f"{visible(row.question)} " if row.question else ""
+            line += "; ".join(_whole(_said(result)) for result in row.results)
         else:
-            body = row.title
-        arrow = "" if row.parent is None else f"{row.branch}: " if row.is_question else f"{row.branch} -> "
-        yield f"{head}{arrow}{body}"
+            line += question_of(row) + (f"  #{row.number}" if row.number in referred else "")
+        folded = _folded(line, WIDTH - len(head))
+        yield head + folded[0]
+        opens = "│  " if not row.results and row.again is None else "   "
+        for more in folded[1:]:
+            yield f"{below}{opens}{more}"
 
 
-def _each_once(root: Drawn) -> Iterator[Drawn]:
+def _cut(row: Row) -> str:
+    """`here; out; refused (12 more rows)`: what a part that is not drawn comes to."""
+    return f"{'; '.join(place.value for place in places_of(row))} ({row.cut} more rows)"
+
+
+def _whole(words: str) -> str:
+    """Words that are not torn apart at the end of a line."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _folded(line: str, width: int) -> list[str]:
+    folded = wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return [part.replace("\N{NO-BREAK SPACE}", " ") for part in folded]
+
+
+def _said(result: Result) -> str:
+    return f"{head_of(result)} [{names_of(result)}]"
+
+
+# --- Mermaid and Graphviz -------------------------------------------------------------------------------
+
+MERMAID_COLOURS = {
+    "here": "fill:#dafbe1,stroke:#2da44e",
+    "out": "fill:#fff1e5,stroke:#e16f24",
+    "refused": "fill:#ffebe9,stroke:#cf222e",
+    "mixed": "fill:#f6f8fa,stroke:#8c959f",
+}
+DOT_COLOURS = {
+    "here": ', style=filled, fillcolor="#dafbe1"',
+    "out": ', style=filled, fillcolor="#fff1e5"',
+    "refused": ', style=filled, fillcolor="#ffebe9"',
+    "mixed": ', style=filled, fillcolor="#f6f8fa"',
+}
+
+
+def _colour(row: Row) -> str:
+    places = {"here" if result.place is Place.THEN_CLOUD else result.place.value for result in row.results}
+    return "" if not places else places.pop() if len(places) == 1 else "mixed"
+
+
+def _box(row: Row) -> list[str]:
+    if not row.results:
+        return [question_of(row)]
+    if row.cut:
+        return [question_of(row), _cut(row)]
+    return [*([question_of(row)] if row.question else []), *map(_said, row.results)]
+
+
+def _mermaid(words: str) -> str:
+    """Text in quotes: whatever Mermaid or HTML would act on becomes a code."""
+    safe = {" ", ",", ".", ":", "-", "_", "/", "?", "[", "]", "(", ")", "=", "%"}
+    return "".join(
+        character if character.isalnum() or character in safe else f"#{ord(character)};"
+        for character in visible(words)
+    )
+
+
+def _quoted(lines: Sequence[str]) -> str:
+    escaped = (visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return '"' + "\\n".join(escaped) + '"'
+
+
+def _each_once(root: DrawnNode | DrawnLeaf) -> Iterator[DrawnNode | DrawnLeaf]:
     seen = {root.number}
     stack = [root]
     while stack:
@@ -156,116 +235,3 @@ def _each_once(root: Drawn) -> Iterator[Drawn]:
             if child.number not in seen:
                 seen.add(child.number)
                 stack.append(child)
-
-
-# --- SVG ------------------------------------------------------------------------------------------------
-
-ROW_HEIGHT = 30
-CHARACTER = 6.6
-GAP = 26
-
-
-def svg(root: Drawn, depth: int | None = None) -> str:
-    """A self-contained SVG: one column a level, one row a leaf, questions beside the middle of their
-    branches."""
-    rows = _outline(root, depth)
-    children: dict[int, list[Row]] = {}
-    for row in rows:
-        if row.parent is not None:
-            children.setdefault(row.parent, []).append(row)
-    heights = _heights(rows, children)
-    columns = _columns(rows)
-    place: Callable[[Row], tuple[float, float]] = lambda row: (columns[row.level], heights[row.number])  # noqa: E731
-    shapes: list[str] = []
-    for row in rows:
-        x, y = place(row)
-        if row.parent is not None:
-            parent = rows[row.parent]
-            px, py = place(parent)
-            start, middle = px + _width(_format_row(parent)), x - GAP / 2 - _width(row.branch) - 8
-            shapes.append(
-                f'<path d="M{start:.0f} {py:.0f} C{middle:.0f} {py:.0f} {start:.0f} {y:.0f} '
-                f'{middle:.0f} {y:.0f} H{x:.0f}"/>'
-            )
-            shapes.append(
-                f'<text class="branch" x="{x - GAP / 2:.0f}" y="{y - 4:.0f}" text-anchor="end">'
-                f"{escape(row.branch)}</text>"
-            )
-        kind = (
-            "again"
-            if row.again is not None
-            else "question"
-            if row.is_question
-            else "refused"
-            if row.is_refusal
-            else "leaf"
-        )
-        shapes.append(
-            f'<g class="{kind}">'
-            f'<rect x="{x:.0f}" y="{y - 11:.0f}" width="{_width(_format_row(row)):.0f}" height="22" rx="5"/>'
-            f'<text x="{x + 8:.0f}" y="{y + 4:.0f}">{escape(_format_row(row))}</text></g>'
-        )
-    wide = max(place(row)[0] + _width(_format_row(row)) for row in rows) + 20
-    high = max(heights.values()) + ROW_HEIGHT
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" '
-                f'viewBox="0 0 {wide:.0f} {high:.0f}">'
-            ),
-            (
-                "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1b1f24}"
-                "path{fill:none;stroke:#8c959f}"
-                ".branch{font-size:11px;fill:#57606a}.question rect{fill:#ddf4ff;stroke:#54aeff}"
-                ".leaf rect{fill:#dafbe1;stroke:#4ac26b}.refused rect{fill:#ffebe9;stroke:#ff8182}"
-                ".again rect{fill:#f6f8fa;stroke:#d0d7de;stroke-dasharray:3}</style>"
-            ),
-            f'<rect width="{wide:.0f}" height="{high:.0f}" fill="#fff"/>',
-            *shapes,
-            "</svg>",
-        ]
-    )
-
-
-def _format_row(row: Row) -> str:
-    if row.again is not None:
-        return f"{row.title} as #{row.again}"
-    return f"#{row.number} {row.title}" if row.is_question else row.title
-
-
-def _width(words: str) -> float:
-    return len(words) * CHARACTER * 1.1 + 16
-
-
-def _heights(rows: list[Row], children: dict[int, list[Row]]) -> dict[int, float]:
-    """Leaves take the next row; a question stands in the middle of its branches. Rows list parents before
-    children."""
-    heights: dict[int, float] = {}
-    bottom = ROW_HEIGHT
-    for row in rows:
-        if row.number not in children:
-            heights[row.number] = bottom
-            bottom += ROW_HEIGHT
-    for row in reversed(rows):
-        below = children.get(row.number)
-        if below:
-            heights[row.number] = (heights[below[0].number] + heights[below[-1].number]) / 2
-    return heights
-
-
-def _columns(rows: list[Row]) -> list[float]:
-    """Where each level begins: past the widest box before it and the widest branch label into it."""
-    columns = [10.0]
-    for level in range(1, max(row.level for row in rows) + 1):
-        boxes = max(_width(_format_row(row)) for row in rows if row.level == level - 1)
-        labels = max(_width(row.branch) for row in rows if row.level == level)
-        columns.append(columns[-1] + boxes + labels + 2 * GAP)
-    return columns
-
-
-def _mermaid(words: str) -> str:
-    return words.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
-
-
-def _quoted(words: str) -> str:
-    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'

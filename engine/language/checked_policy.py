@@ -324,3 +324,5 @@ class CheckedPolicy:
     tests: tuple[PolicyTest, ...] = ()
     proofs: tuple[Proof, ...] = ()
     lets: Mapping[str, Span] = field(default_factory=dict, compare=False)
+    let_conditions: Mapping[str, Condition] = field(default_factory=dict, compare=False)
+    """What each let stands for that is a condition, and no list."""

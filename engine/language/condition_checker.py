@@ -91,6 +91,13 @@ class ConditionChecker:
                 self._lets[let.name.text] = checked
         self.used.clear()
 
+    @property
+    def let_conditions(self) -> dict[str, Condition]:
+        """What each readable let stands for, lists apart."""
+        return {
+            name: checked.condition for name, checked in self._lets.items() if checked.condition is not None
+        }
+
     def check(self, expression: tree.Expression) -> Checked:
         self._mentions = {}
         self._depth = 0

@@ -81,7 +81,13 @@ def check(
         # Otherwise a statement that was left out may use the let.
         _report_unused_lets(namespace, checker.used_lets, problems)
     lets = {let.name.text: let.name.span for let in namespace.lets if namespace.let(let.name.text) is let}
-    return CheckedPolicy(tuple(checker.rules), tuple(checker.tests), tuple(checker.proofs), lets)
+    return CheckedPolicy(
+        tuple(checker.rules),
+        tuple(checker.tests),
+        tuple(checker.proofs),
+        lets,
+        checker.conditions.let_conditions,
+    )
 
 
 def _report_unused_lets(namespace: Namespace, used: set[str], problems: Problems) -> None:

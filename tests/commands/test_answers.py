@@ -89,7 +89,7 @@ def _policies(policy) -> str | None:  # type: ignore[no-untyped-def]
 
 
 @every_folder
-@pytest.mark.parametrize("form", ["text", "mermaid", "dot", "svg", "json"])
+@pytest.mark.parametrize("form", ["text", "html", "mermaid", "dot", "svg", "json"])
 def test_every_form_of_the_tree_is_drawn(shell: Shell, folder: str, form: str) -> None:
     """The tree of every shipped folder is drawn, or refused as too large; with a mode fixed it is drawn."""
     mode = next(iter(load_or_raise(Path(folder)).names.modes))
@@ -100,7 +100,16 @@ def test_every_form_of_the_tree_is_drawn(shell: Shell, folder: str, form: str) -
 
 
 def _is_text(out: str) -> None:
-    assert "?" in out or "->" in out or out.strip()
+    lines = out.splitlines()
+    assert lines[0].startswith("What leaves the house, and which rule says so: ")
+    assert max(map(len, lines)) <= 110
+    assert re.search(r"^rules  [a-z]", out, re.MULTILINE)
+
+
+def _is_html(out: str) -> None:
+    assert out.startswith("<!DOCTYPE html>\n")
+    assert set(re.findall(r'href="#([^"]*)"', out)) <= set(re.findall(r'id="([^"]*)"', out))
+    assert re.findall(r"<script|https?://|url\(|@import", out) == []
 
 
 def _is_mermaid(out: str) -> None:
@@ -111,7 +120,8 @@ def _is_mermaid(out: str) -> None:
     assert all(edges)
     ends = {end for edge in edges if edge for end in edge.groups()}
     assert ends <= nodes
-    assert len(nodes) + len(edges) == len(lines) - 1
+    styles = [line for line in lines if re.match(r"  class(Def)? ", line)]
+    assert len(nodes) + len(edges) + len(styles) == len(lines) - 1
 
 
 def _is_dot(out: str) -> None:
@@ -141,7 +151,14 @@ def _is_json(out: str) -> None:
     assert reached == set(ids)
 
 
-CHECKS = {"text": _is_text, "mermaid": _is_mermaid, "dot": _is_dot, "svg": _is_svg, "json": _is_json}
+CHECKS = {
+    "text": _is_text,
+    "html": _is_html,
+    "mermaid": _is_mermaid,
+    "dot": _is_dot,
+    "svg": _is_svg,
+    "json": _is_json,
+}
 
 
 @pytest.mark.parametrize("depth", ["0", "-1"])
