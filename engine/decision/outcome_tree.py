@@ -27,6 +27,7 @@ from engine.language.checked_policy import (
     Constant,
     CrossCompare,
     CrossName,
+    CrossSets,
     Has,
     In,
     IsEmpty,
@@ -200,7 +201,7 @@ class _Reading:
                 return self._cells(subject, element, {1})
             case Compare():
                 return self._number(condition)
-            case IsEmpty() | PriceUnknown() | CrossCompare() | CrossName():
+            case IsEmpty() | PriceUnknown() | CrossCompare() | CrossName() | CrossSets():
                 return None
             case _:
                 assert_never(condition)
