@@ -45,8 +45,8 @@ from tests.budget.clocks import real_clock
 SESSION, GROUP = "the-bomb", "lab"
 LIMITS = Limits(
     daily_usd=100,
-    session_usd=Decimal("0.06"),
-    agent_usd=Decimal("0.02"),
+    session_usd=Decimal("0.05"),
+    agent_usd=Decimal("0.008"),
     per_group_daily={GROUP: Decimal("0.08")},
 )
 PRICES = TokenPrices(Rates.from_usd(1, 1))
@@ -121,7 +121,7 @@ def _work(folder: Path, log: Path, url: str, calls: int, dice: random.Random, na
     ledger = _opened(folder, url)
     book = SessionBook(ledger)
     bills = os.open(log, os.O_WRONLY | os.O_APPEND)
-    agents: list[tuple[str, str | None]] = [("root", None)]
+    agents: list[tuple[str, str | None]] = [(f"root-{name}", None)]
     for number in range(calls):
         agent, parent = dice.choice(agents)
         if len(agents) < MOST_AGENTS and dice.random() < 0.6:
