@@ -126,7 +126,7 @@ class PolicyServer(LanguageServer):
         view, folder = self.view(uri), path_of(uri).parent
         found: dict[str, list[types.Diagnostic]] = {name: [] for name in self._published.get(folder, ())}
         found |= {name: [] for name in view.open_texts}
-        for finding in view.findings:
+        for finding in (*view.findings, *view.judged):
             name = finding.span.source.name
             found.setdefault(name, []).append(self.diagnostic(view, finding))
         self._published[folder] = {name for name, said in found.items() if said}
@@ -170,7 +170,12 @@ class PolicyServer(LanguageServer):
         folder = path_of(uri).parent
         mine = self._changes[folder] = self._changes.get(folder, 0) + 1
         await asyncio.sleep(QUIET_S)
-        if self._changes[folder] == mine:
+        if self._changes[folder] != mine:
+            return
+        self.publish(uri)
+        view = self.view(uri)
+        await asyncio.to_thread(view.judge_unsaved)
+        if view.judged and self._views.get(folder) is view:
             self.publish(uri)
 
 

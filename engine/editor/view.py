@@ -47,7 +47,9 @@ class View:
         self.folder = folder
         self.open_texts = dict(open_texts)
         self.problems = Problems()
-        self.policy_folder = _overlaid(read_folder(folder, self.problems), self.open_texts)
+        self.saved = read_folder(folder, self.problems)
+        self.policy_folder = _overlaid(self.saved, self.open_texts)
+        self.judged: tuple[Diagnostic, ...] = ()
         self.sources = self._sources()
         self.files = tuple(
             parse(source, Problems()) for source in self.sources if source.name.endswith(".route")
@@ -151,6 +153,14 @@ class View:
             if source.name.endswith(".route"):
                 parse(source, problems)
         return tuple(problems)
+
+    def judge_unsaved(self) -> None:
+        """Puts into `judged` what saving the open texts would let out or spend; nothing where they have an
+        error. Takes longer than an author waits for a hover."""
+        from engine.editor.unsaved import unsaved_findings
+
+        if self.saved is not None and self.report is not None and self.report.context is not None:
+            self.judged = tuple(unsaved_findings(self.saved, self.report.context.policy))
 
     def with_texts(self, texts: Mapping[str, str]) -> "View":
         """The folder as it would be with other texts."""

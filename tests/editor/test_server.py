@@ -13,6 +13,9 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
+from engine.editor.unsaved import line_of
+from engine.language.source import Source
+
 MODELS = """\
 providers:
   ollama:
@@ -110,6 +113,17 @@ class Editor:
                 pytest.fail(f"{[(each.code, each.message) for each in self.said.get(self.uri(name), [])]}")
         return self.said[self.uri(name)]
 
+    async def until(self, name: str, code: str, *, told: bool = True) -> list[types.Diagnostic]:
+        """Waits until a finding of this code is told, or is no more."""
+
+        def there() -> bool:
+            said = self.said.get(self.uri(name))
+            return said is not None and any(each.code == code for each in said) is told
+
+        async with self.news:
+            await asyncio.wait_for(self.news.wait_for(there), WAIT_S)
+        return [each for each in self.said[self.uri(name)] if each.code == code]
+
     async def completions(self, name: str, text: str, after: int) -> list[str]:
         found = await self.client.text_document_completion_async(
             types.CompletionParams(**self.at(name, text, after))  # type: ignore[arg-type]
@@ -170,6 +184,57 @@ async def test_findings_come_while_typing_and_go_when_mended(folder: Path) -> No
         )
         found = await editor.findings("main.route", "unknown-label", "unknown-label")
         assert [editor.shown("main.route", each.range) for each in found] == ['"\U0001f600"', "secretx"]
+
+
+CLOUD = """\
+  far:
+    type: cloud
+    api: openai
+    base_url: https://far.example
+    models:
+      - {id: gpt, max_context: 32000, quality_tier: high, latency_tier: low, tools: yes,
+         cost_profile: {type: paid, input_per_1m: 3, output_per_1m: 15}}
+"""
+GUARD = "forbid stays-home: cloud\n    when task.labels has pii\n\nroute r: use local, then cloud\n"
+
+
+async def test_an_unsaved_leak_is_told_with_its_task(folder: Path) -> None:
+    """On the line that changed, until it is taken back or saved; what spends more likewise."""
+    (folder / "models.yaml").write_text(MODELS + CLOUD)
+    (folder / "policies.yaml").write_text(
+        POLICIES + "routing: {modes: {all: {allow_cloud: true}}, default_mode: all}\n"
+    )
+    (folder / "main.route").write_text(GUARD)
+    (folder / "more.route").unlink()
+    async with editing(folder, "main.route") as editor:
+        await editor.until("main.route", "lets-more-out", told=False)
+        editor.change("main.route", GUARD.replace("has pii", "has all [pii, secret]"))
+        (leak,) = await editor.until("main.route", "lets-more-out")
+        assert leak.severity is types.DiagnosticSeverity.Warning
+        assert leak.message.startswith("unlike what is saved: `gpt` may get the task type=qa labels=pii")
+        assert editor.shown("main.route", leak.range) == "    when task.labels has all [pii, secret]"
+        editor.change("main.route", GUARD.replace("use local, then cloud", "use cloud, then local"))
+        await editor.until("main.route", "spends-more")
+        await editor.until("main.route", "lets-more-out", told=False)
+        (folder / "main.route").write_text(editor.texts["main.route"])
+        document = types.TextDocumentIdentifier(editor.uri("main.route"))
+        editor.client.text_document_did_save(types.DidSaveTextDocumentParams(document))
+        await editor.until("main.route", "spends-more", told=False)
+
+
+@pytest.mark.parametrize(
+    ("saved", "edited", "place"),
+    [
+        ("a\nb\nc\n", "a\nX\nc\n", "X"),
+        ("a\nb\n", "a\n", "a"),
+        ("a\n", "a\nb\n", "b"),
+        ("a\n", "", ""),
+        ("a\r\nb\r\n", "a\r\nX\r\n", "X"),
+    ],
+)
+def test_the_place_of_an_edit_is_its_first_line(saved: str, edited: str, place: str) -> None:
+    """Without its end; the last line where only lines went."""
+    assert line_of(Source("a.route", edited), saved).text == place
 
 
 async def test_names_are_explained(folder: Path) -> None:
