@@ -3,6 +3,7 @@
 `may` are the cubes that hold somewhere in the box, `must` those that hold everywhere. Nothing is searched.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from engine.decision.compiler import CompiledPolicy, Points
@@ -53,6 +54,46 @@ def order(policy: CompiledPolicy, may: int, must: int, *, only_first: bool) -> l
             if only_first:
                 break
     return [policy.models[model].key for model in order]
+
+
+def firsts(policy: CompiledPolicy, may: int, must: int) -> set[int]:
+    """The models of which each may be the first of a chain somewhere, as far as is seen at once; no other
+    is."""
+    found: set[int] = set()
+    for route in owners(policy, policy.routes, may, must):
+        for tier in policy.default if route is None else policy.tiers[route]:
+            members = [*tier.always, *(model for model, mask in tier.depending if mask & may)]
+            eligible = [model for model in members if not must & policy.guards[model]]
+            there = {*tier.always, *(model for model, mask in tier.depending if mask & must)}
+            sure = {model for model in eligible if model in there and not may & policy.guards[model]}
+            found.update(_leaders(policy, eligible, sure, may, must))
+            if sure:
+                break
+    return found
+
+
+def _leaders(policy: CompiledPolicy, models: list[int], sure: set[int], may: int, must: int) -> Iterator[int]:
+    """Of some models those that may score best; the sure ones are there."""
+    points = {model: _points(policy.favours[model], may, must) for model in models}
+    for weigh in owners(policy, policy.weighs, may, must):
+        if weigh is None:
+            continue  # the lowered settings weigh every mode
+        scores = policy.scores[weigh]
+        least = (
+            max((scores[model] + points[model][0], -policy.ties[model]) for model in sure) if sure else None
+        )
+        for model in models:
+            if least is None or (scores[model] + points[model][1], -policy.ties[model]) >= least:
+                yield model
+
+
+def owners(policy: CompiledPolicy, among: int, may: int, must: int) -> list[int | None]:
+    """The rules of a kind of which each may be the first that holds; None where it may be that none does."""
+    possible, certain = may & among, must & among
+    if certain:
+        possible &= (certain & -certain) * 2 - 1
+    found: dict[int | None, None] = {policy.owners[bit]: None for bit in bits_of(possible)}
+    return [*found] if certain else [*found, None]
 
 
 class _Unclear:

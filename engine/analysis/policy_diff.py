@@ -28,7 +28,6 @@ from engine.analysis.space import Box, Space
 from engine.decision.cubes import OTHER
 from engine.decision.evaluator import Decision, Evaluator, decide_live
 from engine.decision.facts import INDEX, Facts
-from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import Rule
 from engine.policy import Policy
 
@@ -348,8 +347,7 @@ class Comparison:
 
     def _bounds(self, box: Box) -> tuple[int, int]:
         """The cubes that hold somewhere in a box, and those that hold everywhere."""
-        may = self.space.possible(box)
-        return may, mask_of(bit for bit in bits_of(may) if not self.space.ways_out(box, bit))
+        return self.space.possible(box), self.space.certain(box)
 
     def _less(self, box: Box, region: Box) -> list[Box]:
         for number, cells in region.items():

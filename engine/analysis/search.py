@@ -79,6 +79,24 @@ class Witness:
 
 def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] = ({},)) -> Witness | None:
     """The plainest task, in one of the boxes, that meets one of the goals. Raises OutOfWork."""
+
+    def look(number: int, box: Box, live: int) -> Iterable[Box] | None:
+        obstacle = goals[number](live)
+        return None if obstacle is None else _ways_out(space, box, obstacle, live)
+
+    return explore(space, len(goals), look, work, within)
+
+
+Look: TypeAlias = Callable[[int, Box, int], Iterable[Box] | None]
+"""What is asked of a question's number, a box and the cubes that hold at its plainest point: None when this
+point is a witness, else boxes within it that hold every witness it has."""
+
+
+def explore(
+    space: Space, questions: int, look: Look, work: Work, within: Iterable[Box] = ({},)
+) -> Witness | None:
+    """The plainest task, in one of the boxes, that is a witness to one of so many questions. Raises
+    OutOfWork."""
     if space.is_empty:
         return None
     queue: list[tuple[Cost, int, int, Box]] = []
@@ -86,7 +104,7 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
     serial = 0
     for box in within:
         cost = space.cost(box)
-        for number in range(len(goals)):
+        for number in range(questions):
             queue.append((cost, serial, number, box))
             serial += 1
     queue.sort()
@@ -97,10 +115,9 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
         children: Iterable[Box] | None = space.unreal(box)
         if children is None:
             live = space.live(box)
-            obstacle = goals[number](live)
-            if obstacle is None:
+            children = look(number, box, live)
+            if children is None:
                 return Witness(space, box, live, number)
-            children = _ways_out(space, box, obstacle, live)
         for child in children:
             key = number, frozenset(child.items())
             if key not in seen:
@@ -114,12 +131,12 @@ def find(space: Space, goals: Sequence[Goal], work: Work, within: Iterable[Box] 
 def _ways_out(space: Space, box: Box, obstacle: Obstacle, live: int) -> Iterator[Box]:
     """Boxes within `box` that hold every witness it has."""
     if obstacle.dying:
-        yield from space.outside(box, _easiest(space, box, obstacle.dying & live))
+        yield from space.outside(box, easiest(space, box, obstacle.dying & live))
         return
     if obstacle.splits:
         # A cube that holds here is looked at first: without it the point is another one at once.
         for mask in (obstacle.splits & live, obstacle.splits & ~live):
-            pieces = list(_split(space, box, mask))
+            pieces = list(split(space, box, mask))
             if pieces:
                 yield from pieces
                 return
@@ -137,7 +154,7 @@ def _ways_out(space: Space, box: Box, obstacle: Obstacle, live: int) -> Iterator
                 yield met
 
 
-def _easiest(space: Space, box: Box, dying: int) -> int:
+def easiest(space: Space, box: Box, dying: int) -> int:
     """The cube with the fewest ways out: one that has none ends the search in this box."""
     best, fewest = -1, 1 << 30
     compared = 0
@@ -153,7 +170,7 @@ def _easiest(space: Space, box: Box, dying: int) -> int:
     return best
 
 
-def _split(space: Space, box: Box, splits: int) -> Iterator[Box]:
+def split(space: Space, box: Box, splits: int) -> Iterator[Box]:
     """A box cut along the first cube that is not yet decided in it; nothing when all are."""
     splits &= space.possible(box)
     while splits:

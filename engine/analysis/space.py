@@ -115,6 +115,7 @@ class Space:
         self.calendar = self._calendar()
         self._rests: dict[int, int] = {}
         self._unions: dict[tuple[int, int], int] = {}
+        self._overlaps: dict[tuple[int, int], int] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -319,6 +320,21 @@ class Space:
                 self._unions[number, cells] = some
             possible &= some
         return possible
+
+    def certain(self, box: Box) -> int:
+        """The cubes that hold everywhere in a box."""
+        certain = self.full
+        for number, axis in enumerate(self.axes):
+            cells = box.get(number, axis.domain) & axis.domain
+            every = self._overlaps.get((number, cells))
+            if every is None:
+                every = self.full
+                for cell, mask in enumerate(axis.masks):
+                    if cells >> cell & 1:
+                        every &= mask
+                self._overlaps[number, cells] = every
+            certain &= every
+        return certain
 
     @property
     def feasible(self) -> int:

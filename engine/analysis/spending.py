@@ -1,16 +1,11 @@
 """A policy and what is to replace it -> how the new one may spend more: limits that rise or go, prices that
-fall (less is held and booked for what a provider bills), and tasks that go to the cloud first."""
+fall (less is held and booked for what a provider bills)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from engine.analysis.policy_diff import Comparison
-from engine.analysis.questions import every, some_live
-from engine.analysis.search import Goal, Witness, Work, find
 from engine.config.catalogue import Model
 from engine.config.settings import BudgetLimits
-from engine.decision.compiler import CompiledPolicy
-from engine.decision.partitions import bits_of
 from engine.language.source import Span
 from engine.policy import Policy
 
@@ -82,59 +77,3 @@ def _prices(model: Model) -> Mapping[str, Decimal | None]:
         "cached input": prices.input if prices.cached_input is None else prices.cached_input,
         "cache write": prices.cache_write,
     }
-
-
-def moved_to_cloud(comparison: Comparison, work: Work) -> Witness | None:
-    """The plainest task that went to a local model first and now goes to a cloud model that was behind it.
-    Raises OutOfWork."""
-    old, new = comparison.old, comparison.new
-    if comparison.same_order and old.guards == new.guards:
-        return None
-    places = {model.key: place for place, model in enumerate(old.models)}
-    local = [place for place, model in enumerate(old.models) if model.locality == "local"]
-    changed = _changed(old, new)
-    if changed == 0:
-        return None
-    # Where no cube holds that the two use otherwise, they decide alike.
-    first = [] if changed is None else [some_live(changed)]
-    goals = [
-        _moved(comparison, one, places[model.key], place, first)
-        for place, model in enumerate(new.models)
-        if model.locality == "cloud" and model.key in places
-        for one in local
-    ]
-    return find(comparison.space, goals, work)
-
-
-def _changed(old: CompiledPolicy, new: CompiledPolicy) -> int | None:
-    """The cubes that two policies use otherwise; None when more than rules is different."""
-    keys = [[model.key for model in side.models] for side in (old, new)]
-    if keys[0] != keys[1] or (old.ties, old.default, old.scale) != (new.ties, new.default, new.scale):
-        return None
-    changed = (old.routes ^ new.routes) | (old.weighs ^ new.weighs)
-    for one, other in zip(old.guards, new.guards, strict=True):
-        changed |= one ^ other
-    for mine, theirs in zip(old.favours, new.favours, strict=True):
-        if mine != theirs:
-            changed |= mine.mask | theirs.mask
-    for bit in bits_of(old.routes & new.routes):
-        tiers = old.tiers[old.owners[bit]], new.tiers[new.owners[bit]]
-        if tiers[0] != tiers[1]:
-            changed |= 1 << bit
-    for bit in bits_of(old.weighs & new.weighs):
-        if old.scores[old.owners[bit]] != new.scores[new.owners[bit]]:
-            changed |= 1 << bit
-    return changed
-
-
-def _moved(comparison: Comparison, local: int, cloud_before: int, cloud: int, first: Sequence[Goal]) -> Goal:
-    """A local model is the first of the old chain, and a cloud model behind it is the first of the new."""
-    before, after = comparison.chains
-    return every(
-        *first,
-        before.in_chain(local),
-        before.in_chain(cloud_before),
-        after.in_chain(cloud),
-        before.is_first(local),
-        after.is_first(cloud),
-    )

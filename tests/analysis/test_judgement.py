@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from engine.analysis.judgement import Judgement, judge
+from engine.analysis.judgement import MOST_WORK, Judgement, judge
+from engine.bundled import bundled_path
 from engine.config.folder import folder_in_memory
 from engine.language.diagnostics import Problems
-from engine.policy import Policy, build
+from engine.language.source import Source
+from engine.policy import Policy, build, load_or_raise
 from tests.analysis.judgement import (
     check_edit,
     check_proposal,
@@ -239,6 +242,51 @@ def test_what_the_work_does_not_decide_counts_as_wider() -> None:
     judgement: Judgement = judge(policy_of(), policy_of(routes=ROUTES.replace("has pii", "is empty")), 1)
     assert judgement.lets_more_out is None
     assert "steps did not suffice" in judgement.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("edits", "costs_more"),
+    [
+        ([("models.warm has model.id by 5", "not models.warm has model.id by 5")], True),
+        ([("model.call_cost > $0.05", "model.call_cost >= $0.05")], False),
+        (
+            [
+                ("[planning, coding]", "[planning]"),
+                ("budget.daily.used >= 80% and task.criticality < critical", "task.criticality < critical"),
+                ("avoid dear-calls", "prefer dear-calls"),
+            ],
+            True,
+        ),
+        (
+            [
+                ("[planning, coding]", "[planning]"),
+                ("budget.daily.used >= 80% and", "budget.daily.used >= 80% or"),
+                ("cloud and model.quality >= very_high", "cloud and model.quality >= high"),
+            ],
+            False,
+        ),
+    ],
+)
+def test_edits_of_the_default_policy_are_judged_within_the_limit(
+    edits: list[tuple[str, str]], costs_more: bool
+) -> None:
+    """Also where several rules change at once, and the tasks that move are far from plain."""
+    old = load_or_raise(bundled_path("policies", "default"))
+    (source,) = old.folder.routes
+    text = source.text
+    for before, after in edits:
+        assert before in text
+        text = text.replace(before, after, 1)
+    new = build(replace(old.folder, routes=(Source(source.name, text),)), Problems())
+    assert new is not None
+    judgement = judge(old, new)
+    assert judgement.undecided == ()
+    assert judgement.work <= MOST_WORK // 2
+    assert bool(judgement.spending) is costs_more
+    for change in judgement.spending:
+        assert change.given is not None
+        chains = [policy.explain(change.given, {}).chain for policy in (old, new)]
+        assert [chain[0].locality for chain in chains] == ["local", "cloud"]
 
 
 def test_policies_without_a_common_mode_are_compared() -> None:
