@@ -31,6 +31,7 @@ from engine.language.syntax_tree import (
     GivenFlag,
     GivenHas,
     GivenIs,
+    Name,
     Number,
     Prove,
     Test,
@@ -67,10 +68,15 @@ def _argument(value: FactValue) -> str:
     return quote(visible(format_value(value))) if value != frozenset() else ""
 
 
-def test_of_proof(proof: Prove, given: Mapping[str, FactValue]) -> str:
+def test_of_proof(proof: Prove, given: Mapping[str, FactValue], *, is_chain: bool) -> str:
     """A test that fails as long as the proof is refuted at these facts, and holds once the policy is
-    mended."""
-    expectation = ExpectChain(proof.quantifier, proof.selector, _NOWHERE)
+    mended. `is_chain` is false of `never refused`."""
+    expectation: Expectation = proof.claim
+    match proof.claim:
+        case ExpectChain("never", Name(Word("refused"))) if not is_chain:
+            expectation = ExpectChain("some", Name(Word("any", _NOWHERE), _NOWHERE), _NOWHERE)
+        case _:
+            pass
     return pasteable_test(f"counterexample to {proof.name.text}", given, expectation)
 
 

@@ -13,18 +13,23 @@ from engine.decision.evaluator import Decision
 from engine.decision.facts import INDEX, Facts
 from engine.language.checked_policy import (
     All,
+    Answered,
     ChainIs,
+    Claim,
     Compare,
     Condition,
     Constant,
     CrossCompare,
     CrossName,
     CrossSets,
+    FirstIs,
     Has,
     In,
     IsEmpty,
     Not,
     PriceUnknown,
+    Refused,
+    RouteIs,
 )
 from engine.language.checked_policy import Any as Either
 
@@ -70,6 +75,24 @@ def holds(condition: Condition, facts: Facts, model: Model | None = None) -> boo
             return _number("model.price", facts, model) is None
         case _:
             assert_never(condition)
+
+
+def meets(expectation: Claim, decision: Decision, facts: Facts) -> bool:
+    """Whether a decision is as a proof claims."""
+    chain = decision.chain
+    match expectation:
+        case FirstIs(selector):
+            return bool(chain) and holds(selector, facts, chain[0])
+        case ChainIs():
+            return keeps(expectation, decision, facts)
+        case RouteIs(route):
+            return decision.route is not None and decision.route.name == route
+        case Refused():
+            return not chain
+        case Answered():
+            return bool(chain)
+        case _:
+            assert_never(expectation)
 
 
 def keeps(expectation: ChainIs, decision: Decision, facts: Facts) -> bool:

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.analysis.changes import Change
+from engine.analysis.claims import broken_by
+from engine.analysis.later_calls import LaterCalls
+from engine.analysis.proofs import in_question
 from engine.analysis.questions import ALWAYS_TRUE, Chains
 from engine.analysis.space import Domain, Space
 from engine.config.lowering import lower
@@ -206,13 +209,18 @@ class CompiledMutants:
     # --- Questions ---
 
     def _ask(self, proof: Proof) -> ProofQuestions:
-        selector = proof.expectation.selector
-        if proof.expectation.quantifier != "never":
+        policy = self._policy
+        later = None
+        if proof.after is not None:
+            later = LaterCalls(proof.after, policy.checked, policy.catalogue.models, policy.names)
+        broken = broken_by(proof.expectation, in_question(proof, later))
+        selector = ALWAYS_TRUE if broken.selector is None else broken.selector
+        if broken.negated:
             selector = Not(selector, selector.span)
         first = len(self._asked)
         self._asked += [
-            self._question(proof.condition, ALWAYS_TRUE),
-            self._question(proof.condition, selector),
+            self._question(broken.condition, ALWAYS_TRUE),
+            self._question(broken.condition, selector),
         ]
         return ProofQuestions(first, first + 1)
 

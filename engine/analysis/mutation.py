@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from engine.analysis.answer_text import facts_to_state
-from engine.analysis.chain_difference import difference, within
+from engine.analysis.chain_difference import difference
 from engine.analysis.changes import Change, changes
+from engine.analysis.claims import goals_against
 from engine.analysis.mutants import CompiledMutants, ProofQuestions, Variant
 from engine.analysis.policy_tests import CaseReport, meets, run_tests
-from engine.analysis.questions import every, some_live
 from engine.analysis.search import Goal, OutOfWork, Witness, Work, find
 from engine.decision.evaluator import Decision, decide_live
 from engine.language.checked_policy import FactValue, Proof
@@ -170,21 +170,10 @@ class _Mutation:
         condition, shown = self._mutants.asked(asked.condition), self._mutants.asked(asked.broken)
         if condition is None or shown is None:
             return None
-        chains = self._mutants.chains
-        goals: list[Goal]
-        if proof.expectation.quantifier == "some":
-            guards = self._mutants.compiled.guards
-            excuses = [
-                guard & mask | watched & shown
-                for guard, watched in zip(guards, self._mutants.compiled.watched, strict=True)
-            ]
-            goals = [every(some_live(condition), within(chains.nobody(excuses), mask | shown))]
-        else:
-            goals = [
-                every(some_live(watched & shown), within(chains.in_chain(model), mask))
-                for model, watched in enumerate(self._mutants.compiled.watched)
-                if watched & shown
-            ]
+        watched = self._mutants.compiled.watched
+        goals = goals_against(
+            proof.expectation, self._mutants.chains, condition, [each & shown for each in watched], mask
+        )
         try:
             return self._find(goals) is None
         except OutOfWork:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.analysis.answer_text import facts_to_state, task_text
+from engine.analysis.later_calls import LaterCalls
 from engine.analysis.objection import Objection
 from engine.analysis.policy_tests import CaseReport, run_tests
-from engine.analysis.proofs import Answer, prove
+from engine.analysis.proofs import Answer, in_question, prove
 from engine.analysis.questions import Asked, Questioned, TooComplex, every, none_live, some_live
 from engine.analysis.search import MOST_WORK, OutOfWork, Work, find
 from engine.language import syntax_tree as tree
-from engine.language.checked_policy import Proof
+from engine.language.checked_policy import Condition, Proof
 from engine.language.formatter import print_expectation, print_given
 from engine.policy import Policy
 
@@ -116,13 +117,21 @@ def _dropped_proofs(old: Policy, new: Policy, most_work: int) -> Iterator[Object
             yield from _weakened(proof, now, new, most_work)
 
 
+def _spoken_of(proof: Proof, policy: Policy) -> Condition:
+    """The tasks that a proof speaks of. Raises TooComplex."""
+    later = None
+    if proof.after is not None:
+        later = LaterCalls(proof.after, policy.checked, policy.catalogue.models, policy.names)
+    return in_question(proof, later)
+
+
 def _weakened(before: Proof, now: Proof, policy: Policy, most_work: int) -> Iterator[Objection]:
     """Whether the draft's proof speaks of fewer tasks than the policy's of that name."""
     questioned = Questioned(
         policy.checked,
         policy.catalogue.models,
         policy.names,
-        [Asked(before.condition), Asked(now.condition)],
+        [Asked(_spoken_of(before, policy)), Asked(_spoken_of(now, policy))],
     )
     try:
         left_out = every(some_live(questioned.condition(0)), none_live(questioned.condition(1)))

@@ -188,6 +188,21 @@ class Chains:
                     bearing[model] |= mask
         return bearing
 
+    def not_by(self, route: str) -> Goal:
+        """The route of this name is not the one taken."""
+        policy = self.policy
+        mine = mask_of(
+            bit for bit in bits_of(policy.routes) if policy.rules[policy.owners[bit]].name == route
+        )
+
+        def goal(live: int) -> Obstacle | None:
+            first, _ = self.route(live)
+            if not first & mine:
+                return None
+            return Obstacle(kills=(first.bit_length() - 1,), wakes=policy.routes & (first - 1) & ~mine)
+
+        return goal
+
     def _welcoming(self, model: int) -> int:
         """The cubes of routes that can select the model."""
         if model not in self._welcomes:

@@ -91,8 +91,11 @@ def _details(answer: "Answer", policy: "Policy") -> list[str]:
     found = answer.counterexample
     if found is None:
         return []
+    from engine.analysis.answer_text import task_text
+
     route = found.decision.route
     return [
+        *([] if found.before is None else [f"    after a call: {task_text(found.before)}"]),
         f"    counterexample: {_facts_text(answer)}",
         "    chain: "
         f"{', '.join(visible(model.key) for model in found.decision.chain) or 'none, it is refused'}"
@@ -111,6 +114,7 @@ def _facts_text(answer: "Answer") -> str:
 
 def _test(answer: "Answer", policy: "Policy") -> str:
     from engine.analysis.answer_text import test_of_proof
+    from engine.language.checked_policy import Answered
     from engine.language.syntax_tree import Prove
 
     assert answer.counterexample is not None
@@ -119,7 +123,9 @@ def _test(answer: "Answer", policy: "Policy") -> str:
         for statement in policy.statements
         if isinstance(statement, Prove) and statement.name.text == answer.proof.name
     )
-    return test_of_proof(written, answer.counterexample.given)
+    return test_of_proof(
+        written, answer.counterexample.given, is_chain=not isinstance(answer.proof.expectation, Answered)
+    )
 
 
 def proofs_json(answers: "Sequence[Answer]", policy: "Policy") -> dict[str, Any]:
@@ -141,6 +147,11 @@ def _answer_json(answer: "Answer", policy: "Policy") -> dict[str, Any]:
         "line": answer.proof.span.line,
         "verdict": answer.verdict,
         "vacuous": answer.vacuous,
+        **(
+            {}
+            if found is None or found.before is None
+            else {"before": {name: json_value(value) for name, value in found.before.items()}}
+        ),
         "counterexample": None
         if found is None
         else {name: json_value(value) for name, value in found.given.items()},

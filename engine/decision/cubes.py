@@ -84,7 +84,7 @@ class Elements:
         self._mentioned: dict[str, set[str]] = {}
 
     def mention(self, fact: str, names: Iterable[str]) -> None:
-        self._mentioned.setdefault(fact, set()).update(names)
+        self._mentioned.setdefault(fact, set()).update(name for name in names if name != OTHER)
 
     def all_of(self, fact: str) -> tuple[str, ...]:
         """Every element that emptiness depends on: the closed list, or the mentioned names and all OTHERs."""

@@ -47,6 +47,7 @@ _WORDS = {
     terminal: terminal.lower()
     for terminal in (
         *(
+            "AFTER",
             "ALL",
             "AND",
             "ANY",
@@ -55,7 +56,9 @@ _WORDS = {
             "CHAIN",
             "EMPTY",
             "EXPECT",
+            "FIRST",
             "GIVEN",
+            "HAD",
             "HAS",
             "IN",
             "IS",
@@ -142,7 +145,7 @@ def _names(view: View, tokens: list[Token], accepts: Iterable[str]) -> Iterator[
         )
         return
     clause = next((kind for kind in reversed(kinds) if kind in _CLAUSES), "")
-    in_condition = clause in ("WHEN", "UNLESS", "GIVEN") or (opening == "LET" and clause == "EQUALS")
+    in_condition = clause in ("WHEN", "UNLESS", "GIVEN", "AFTER") or (opening == "LET" and clause == "EQUALS")
     if in_condition:
         yield from (
             Proposal(fact.name, "fact", fact.meaning)
@@ -160,7 +163,10 @@ def _names(view: View, tokens: list[Token], accepts: Iterable[str]) -> Iterator[
         yield from _models(view)
 
 
-_CLAUSES = {"WHEN", "UNLESS", "GIVEN", "EXPECT", "USE", "EQUALS", "COLON", "NEVER", "ONLY", "SOME"}
+_CLAUSES = {
+    *("WHEN", "UNLESS", "AFTER", "GIVEN", "EXPECT", "USE", "EQUALS", "COLON"),
+    *("NEVER", "ONLY", "SOME", "FIRST"),
+}
 _COMPARING = {"IS", "HAS", "LESS", "AT_MOST", "MORE", "AT_LEAST", "IN", "ANY", "ALL", "LSQB", "NOT"}
 
 

@@ -63,6 +63,11 @@ class RouteLexer(RegexLexer):
                 _groups(Keyword, Text.Whitespace, Keyword, Text.Whitespace, Name.Function),
             ),
             (
+                rf"(prove)(\s+)({_RULE_NAME})(\s*:\s*)(first|route|refused)(?![A-Za-z0-9_.:-])",
+                _groups(Keyword.Declaration, Text.Whitespace, Name.Function, Punctuation, Keyword),
+            ),
+            (r"(session)(\s+)(had)(?![A-Za-z0-9_.:-])", _groups(Keyword, Text.Whitespace, Keyword)),
+            (
                 r"(has)(\s+)(any|all)(?![A-Za-z0-9_.:-])",
                 _groups(Operator.Word, Text.Whitespace, Operator.Word),
             ),
@@ -70,7 +75,7 @@ class RouteLexer(RegexLexer):
             (
                 _words(
                     *("when", "unless", "because", "use", "then", "by", "given", "expect", "watch"),
-                    *("never", "only", "some", "refused", "chain"),
+                    *("never", "only", "some", "refused", "chain", "after"),
                 ),
                 Keyword,
             ),

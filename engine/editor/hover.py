@@ -7,8 +7,10 @@ from engine.editor.view import View
 from engine.editor.words import KEYWORDS
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
+    ChainIs,
     Condition,
     Constant,
+    FirstIs,
     Forbid,
     In,
     Prefer,
@@ -132,7 +134,7 @@ def _declared(view: View, name: str) -> str | None:
                 lines.append(_models_line(view, selector))
         case tree.Prove():
             proof = next((proof for proof in view.checked.proofs if proof.name == name), None)
-            if proof is not None:
+            if proof is not None and isinstance(proof.expectation, ChainIs | FirstIs):
                 lines.append(_models_line(view, proof.expectation.selector))
         case _:
             rule = next((rule for rule in view.checked.rules if rule.name == name), None)

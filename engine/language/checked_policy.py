@@ -287,7 +287,13 @@ class Refused:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`never refused`."""
+
+
 Expectation: TypeAlias = FirstIs | ChainIs | ModelsAre | RouteIs | Refused
+Claim: TypeAlias = FirstIs | ChainIs | RouteIs | Refused | Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +315,12 @@ class PolicyTest:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
+    """What holds for every task in `condition`; with `after`, for every later call of a session in which an
+    earlier call was in that."""
+
     name: str
-    expectation: ChainIs
+    expectation: Claim
+    after: Condition | None
     condition: Condition
     span: Span = span_field()
     name_span: Span = span_field()

@@ -17,6 +17,7 @@ from engine.language.wording import shortened
 
 CLAUSES = ("when", "unless", "because")
 _OTHER_WORDS = [
+    "after",
     "all",
     "and",
     "any",
@@ -24,7 +25,9 @@ _OTHER_WORDS = [
     "chain",
     "empty",
     "expect",
+    "first",
     "given",
+    "had",
     "has",
     "in",
     "is",

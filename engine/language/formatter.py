@@ -136,9 +136,23 @@ def _clauses(clauses: tree.Clauses) -> list[Layout]:
 def _prove(statement: tree.Prove, name_width: int) -> Layout:
     """On one line where it fits: proofs are read as a list."""
     name = f"{statement.name.text}:".ljust(name_width + 1)
-    selector = Nest(2 * INDENT, (_expression(statement.selector),))
-    clauses = [part for clause in _clauses(statement.clauses) for part in (LINE, clause)]
-    return Group((f"prove {name} {statement.quantifier} ", selector, Nest(INDENT, tuple(clauses))))
+    written = _clauses(statement.clauses)
+    if statement.after is not None:
+        written.insert(0, ("after ", Nest(INDENT, (_expression(statement.after),))))
+    clauses = [part for clause in written for part in (LINE, clause)]
+    return Group((f"prove {name} ", *_claim(statement.claim), Nest(INDENT, tuple(clauses))))
+
+
+def _claim(claim: tree.Claim) -> tuple[Layout, ...]:
+    match claim:
+        case tree.ExpectChain(quantifier, selector):
+            return f"{quantifier} ", Nest(2 * INDENT, (_expression(selector),))
+        case tree.ExpectFirst(selector):
+            return "first ", Nest(2 * INDENT, (_expression(selector),))
+        case tree.ExpectRoute() | tree.ExpectRefused():
+            return (_expectation(claim),)
+        case _:
+            assert_never(claim)
 
 
 def _case(case: tree.Case) -> list[Layout]:
@@ -168,6 +182,8 @@ def _given(given: tree.Given) -> str:
             return f"{fact.text} is empty"
         case tree.GivenFlag(fact, value):
             return fact.text if value else f"not {fact.text}"
+        case tree.GivenHistory(word, inner):
+            return f"{word.text} had [{print_given(inner)}]"
         case _:
             assert_never(given)
 

@@ -326,14 +326,23 @@ class _TreeBuilder(threading.local):
     # Tests and proofs
 
     def prove(self, children: Children) -> tree.Prove:
-        word, name, _, quantifier, selector, (clauses, end) = children
+        word, name, _, claim, *after, (clauses, end) = children
+        last = after[0] if after else claim
         return tree.Prove(
             self.identifier(name),
-            quantifier.value,
-            selector,
+            claim,
+            after[0] if after else None,
             clauses,
-            Span(self.source, word.start_pos, end or selector.span.end),
+            Span(self.source, word.start_pos, end or last.span.end),
         )
+
+    def claim_first(self, children: Children) -> tree.ExpectFirst:
+        word, selector = children
+        return tree.ExpectFirst(selector, Span(self.source, word.start_pos, selector.span.end))
+
+    def after(self, children: Children) -> tree.Expression:
+        condition: tree.Expression = children[1]
+        return condition
 
     def test(self, children: Children) -> tree.Test:
         word, title = children[:2]
@@ -368,6 +377,11 @@ class _TreeBuilder(threading.local):
 
     def given_empty(self, children: Children) -> tree.GivenEmpty:
         return tree.GivenEmpty(self.word(children), self._span(children[0], children[2]))
+
+    def given_history(self, children: Children) -> tree.GivenHistory:
+        return tree.GivenHistory(
+            self.word(children), tuple(children[3:-1:2]), self._span(children[0], children[-1])
+        )
 
     def expect_first(self, children: Children) -> tree.ExpectFirst:
         return tree.ExpectFirst(children[0], children[0].span)

@@ -270,7 +270,19 @@ class GivenFlag:
     span: Span = span_field()
 
 
-Given: TypeAlias = GivenIs | GivenHas | GivenEmpty | GivenFlag
+SingleGiven: TypeAlias = GivenIs | GivenHas | GivenEmpty | GivenFlag
+
+
+@dataclass(frozen=True, slots=True)
+class GivenHistory:
+    """`session had [task.labels has pii, session.calls is 3]`: what an earlier call of the session was."""
+
+    word: Word  # `session`; the type checker says that it must be this
+    given: tuple[SingleGiven, ...]
+    span: Span = span_field()
+
+
+Given: TypeAlias = SingleGiven | GivenHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +324,7 @@ class ExpectRefused:
     span: Span = span_field()
 
 
+Claim: TypeAlias = ExpectFirst | ExpectChain | ExpectRoute | ExpectRefused
 Expectation: TypeAlias = ExpectFirst | ExpectChain | ExpectModels | ExpectRoute | ExpectRefused
 
 
@@ -334,9 +347,11 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
+    """`prove NAME: CLAIM after CONDITION when CONDITION`. `never refused` is written as a selector."""
+
     name: Identifier
-    quantifier: Literal["only", "never", "some"]
-    selector: Expression
+    claim: Claim
+    after: Expression | None
     clauses: Clauses  # `because` is never set here
     span: Span = span_field()
 

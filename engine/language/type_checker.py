@@ -14,8 +14,10 @@ from typing import assert_never
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import (
     All,
+    Answered,
     ChainIs,
     CheckedPolicy,
+    Claim,
     Condition,
     Constant,
     Effect,
@@ -40,6 +42,7 @@ from engine.language.checked_policy import (
 from engine.language.condition_checker import ConditionChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
+from engine.language.histories import extended
 from engine.language.messages import names as name_messages
 from engine.language.messages import statements as statement_messages
 from engine.language.messages import types as type_messages
@@ -277,11 +280,47 @@ class _StatementChecker:
     # --- Proofs and tests ---
 
     def _proof(self, proof: tree.Prove) -> None:
-        selector = self._selector(proof.selector)
+        claim = self._claim(proof.claim)
+        after: Condition | None = None
+        if proof.after is not None:
+            self.constants.versions.need(proof.after.span, "`after`")
+            after = self._asked(proof.after, proof)
+            if after is None:
+                claim = None
         condition = self._condition(proof)
-        if selector is not None and condition is not None:
-            expectation = ChainIs(proof.quantifier, selector)
-            self.proofs.append(Proof(proof.name.text, expectation, condition, proof.span, proof.name.span))
+        if claim is not None and condition is not None:
+            name = proof.name
+            self.proofs.append(Proof(name.text, claim, after, condition, proof.span, name.span))
+
+    def _claim(self, written: tree.Claim) -> Claim | None:
+        need = self.constants.versions.need
+        match written:
+            case tree.ExpectChain("never", tree.Name(tree.Word("refused"))) if self._may_be_refused(written):
+                return Answered()
+            case tree.ExpectChain(quantifier, expression):
+                selector = self._selector(expression)
+                return None if selector is None else ChainIs(quantifier, selector)
+            case tree.ExpectFirst(expression):
+                need(written.span, "`first`")
+                selector = self._selector(expression)
+                return None if selector is None else FirstIs(selector)
+            case tree.ExpectRoute(name):
+                need(written.span, "a proof of a route")
+                return RouteIs(name.text) if self._is_rule(name, tree.Route) else None
+            case tree.ExpectRefused():
+                need(written.span, "a proof of a refusal")
+                return Refused()
+            case _:
+                assert_never(written)
+
+    def _may_be_refused(self, written: tree.ExpectChain) -> bool:
+        """Whether `refused` is the word of language 1.1 here, and no model, provider or let of this name."""
+        is_named = (
+            "refused" in self.namespace.declared
+            or "refused" in self.names.providers
+            or self.constants.models_called("refused")
+        )
+        return not is_named and self.constants.versions.need(written.span, "`never refused`")
 
     def _test(self, test: tree.Test) -> None:
         title = test.title.text
@@ -302,11 +341,39 @@ class _StatementChecker:
         return TestCase(given, expectation, case.because.text if case.because else None, case.span)
 
     def _given(self, case: tree.Case) -> dict[str, FactValue] | None:
-        """The facts a case gives. Members of a set add up; anything else is given once."""
+        """The facts a case gives, those of an earlier call as far as they reach this one."""
+        singles = tuple(each for each in case.given if not isinstance(each, tree.GivenHistory))
+        earlier = [self._earlier(each) for each in case.given if isinstance(each, tree.GivenHistory)]
+        read = self._facts_given(singles)
+        if read is None:
+            return None
+        facts, places = read
+        if "task.type" not in places:
+            where = case.given[0].span.until(case.given[-1].span) if case.given else case.span
+            self.problems.add(statement_messages.task_type_not_given(where, self.names.task_types))
+            return None
+        for before in earlier:
+            if before is None:
+                return None
+            facts = extended(facts, before)
+        return facts
+
+    def _earlier(self, history: tree.GivenHistory) -> dict[str, FactValue] | None:
+        self.constants.versions.need(history.span, "`session had`")
+        if history.word.text != "session":
+            self.problems.add(statement_messages.history_of_what(history.word.span))
+            return None
+        read = self._facts_given(history.given)
+        return None if read is None else read[0]
+
+    def _facts_given(
+        self, written: Sequence[tree.SingleGiven]
+    ) -> tuple[dict[str, FactValue], dict[str, Span]] | None:
+        """Members of a set add up; anything else is given once."""
         facts: dict[str, FactValue] = {}
         places: dict[str, Span] = {}
         is_good = True
-        for given in case.given:
+        for given in written:
             fact = self._given_fact(given.fact)
             if fact is None:
                 return None
@@ -322,11 +389,7 @@ class _StatementChecker:
                 facts[fact.name] = before | value
             else:
                 facts[fact.name] = value
-        if "task.type" not in places:
-            where = case.given[0].span.until(case.given[-1].span) if case.given else case.span
-            self.problems.add(statement_messages.task_type_not_given(where, self.names.task_types))
-            return None
-        return facts if is_good else None
+        return (facts, places) if is_good else None
 
     def _given_fact(self, word: tree.Word) -> Fact | None:
         fact = FACTS.get(word.text)
@@ -342,7 +405,7 @@ class _StatementChecker:
             self.constants.versions.term(word.span, fact)
         return fact
 
-    def _given_value(self, fact: Fact, given: tree.Given) -> FactValue | None:
+    def _given_value(self, fact: Fact, given: tree.SingleGiven) -> FactValue | None:
         match given:
             case tree.GivenFlag():
                 if fact.kind is Kind.FLAG:

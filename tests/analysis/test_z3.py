@@ -192,7 +192,8 @@ class Formulas:
                     walk(selector)
         for proof in self.policy.checked.proofs:
             walk(proof.condition)
-            walk(proof.expectation.selector)
+            if isinstance(proof.expectation, said.ChainIs):
+                walk(proof.expectation.selector)
         return found
 
     def attribute(self, model: Model, name: str) -> Any:
@@ -284,6 +285,7 @@ class Formulas:
         }
 
     def breaks(self, proof: Proof) -> Any:
+        assert isinstance(proof.expectation, said.ChainIs), "these worlds are of version 1"
         selector = proof.expectation.selector
         chosen = [(self.in_chain[model.key], self.holds(selector, model)) for model in self.models]
         match proof.expectation.quantifier:

@@ -67,7 +67,10 @@ def test_a_counterexample_pasted_as_a_test_fails(default: Path) -> None:
     ]
     for answer in refuted:
         assert answer.counterexample is not None
-        add(default, "\n" + pasted_test(written[answer.proof.name], answer.counterexample.given) + "\n")
+        add(
+            default,
+            "\n" + pasted_test(written[answer.proof.name], answer.counterexample.given, is_chain=True) + "\n",
+        )
     again = load_or_raise(default)
     for answer, test in zip(refuted, again.checked.tests[-len(refuted) :], strict=True):
         assert answer.counterexample is not None

@@ -33,6 +33,8 @@ CONTROL = (
     "PROVE",
     "TEST",
     "GIVEN",
+    "HAD",
+    "AFTER",
     "EXPECT",
     "WHEN",
     "UNLESS",
@@ -45,7 +47,7 @@ CONTROL = (
 SCOPES = {
     **dict.fromkeys(CONTROL, "keyword.control."),
     **dict.fromkeys(("AND", "OR", "NOT", "IS", "IN", "HAS", "EMPTY", "ALL"), "keyword.operator.word."),
-    **dict.fromkeys(("NEVER", "ONLY", "SOME", "CHAIN", "REFUSED"), "keyword.other.quantifier."),
+    **dict.fromkeys(("NEVER", "ONLY", "SOME", "CHAIN", "REFUSED", "FIRST"), "keyword.other.quantifier."),
     **dict.fromkeys(("LESS", "AT_MOST", "MORE", "AT_LEAST"), "keyword.operator.comparison."),
     **dict.fromkeys(("DOTS", "ELLIPSIS"), "keyword.operator.range."),
     **dict.fromkeys(("LPAR", "RPAR", "LSQB", "RSQB", "COMMA", "COLON"), "punctuation."),

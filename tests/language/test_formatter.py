@@ -215,7 +215,7 @@ class Grower:
             self.text() if because and self.flag() else None,
         )
 
-    def given(self) -> tree.Given:
+    def given(self) -> tree.SingleGiven:
         match self.random.randrange(4):
             case 0:
                 return tree.GivenIs(self.word(), self.value(), NOWHERE)
@@ -242,7 +242,10 @@ class Grower:
                 return tree.ExpectFirst(tree.Group(self.expression(), NOWHERE), NOWHERE)
 
     def case(self) -> tree.Case:
-        given = tuple(self.given() for _ in self.some(1, 3))
+        given: tuple[tree.Given, ...] = tuple(self.given() for _ in self.some(1, 3))
+        if self.flag():
+            inner = tuple(self.given() for _ in self.some(1, 2))
+            given = (*given, tree.GivenHistory(tree.Word("session", NOWHERE), inner, NOWHERE))
         return tree.Case(given, self.expectation(), self.identifier() if self.flag() else None, NOWHERE)
 
     def statement(self) -> tree.Statement:
@@ -265,8 +268,20 @@ class Grower:
             case 5:
                 return tree.Test(self.text(), tuple(self.case() for _ in self.some(1, 3)), NOWHERE)
             case _:
-                quantifier: Literal["only", "never", "some"] = self.one("only", "never", "some")
-                return tree.Prove(name, quantifier, self.expression(), self.clauses(because=False), NOWHERE)
+                after = self.expression() if self.flag() else None
+                return tree.Prove(name, self.claim(), after, self.clauses(because=False), NOWHERE)
+
+    def claim(self) -> tree.Claim:
+        quantifier: Literal["only", "never", "some"] = self.one("only", "never", "some")
+        match self.random.randrange(4):
+            case 0:
+                return tree.ExpectFirst(self.expression(), NOWHERE)
+            case 1:
+                return tree.ExpectRoute(self.identifier(), NOWHERE)
+            case 2:
+                return tree.ExpectRefused(NOWHERE)
+            case _:
+                return tree.ExpectChain(quantifier, self.expression(), NOWHERE)
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))

@@ -172,7 +172,37 @@ def test_an_expression_becomes_its_node(written: str, expected: tree.Expression)
         ),
         (
             "prove a: some b unless c",
-            tree.Prove(identifier("a"), "some", name("b"), tree.Clauses(unless=name("c")), NOWHERE),
+            tree.Prove(
+                identifier("a"),
+                tree.ExpectChain("some", name("b"), NOWHERE),
+                None,
+                tree.Clauses(unless=name("c")),
+                NOWHERE,
+            ),
+        ),
+        (
+            "prove a: first b after c when d",
+            tree.Prove(
+                identifier("a"),
+                tree.ExpectFirst(name("b"), NOWHERE),
+                name("c"),
+                tree.Clauses(when=name("d")),
+                NOWHERE,
+            ),
+        ),
+        (
+            "prove a: refused",
+            tree.Prove(identifier("a"), tree.ExpectRefused(NOWHERE), None, tree.Clauses(), NOWHERE),
+        ),
+        (
+            "prove a: route b unless c",
+            tree.Prove(
+                identifier("a"),
+                tree.ExpectRoute(identifier("b"), NOWHERE),
+                None,
+                tree.Clauses(unless=name("c")),
+                NOWHERE,
+            ),
         ),
         (
             (

@@ -375,7 +375,13 @@ class Author:
             if sometimes(self.rng, 0.7)
             else ""
         )
-        return f"prove proof-{self.rng.randrange(10**9)}: {kind} {self.expression('models')}{when}"
+        claim = f"{kind} {self.expression('models')}"
+        if self.is_newer and sometimes(self.rng, 0.5):
+            claims = ["refused", "never refused", f"first {self.expression('models')}"]
+            claims += [f"route {name}" for name in self.rule_names if name.startswith("route")]
+            claim = self.rng.choice(claims)
+        after = f" after {self.expression('facts')}" if self.is_newer and sometimes(self.rng, 0.3) else ""
+        return f"prove proof-{self.rng.randrange(10**9)}: {claim}{after}{when}"
 
     def test(self) -> str:
         cases = " ".join(
@@ -402,6 +408,9 @@ class Author:
             )
         if sometimes(rng, 0.3):
             given.append(f"task.context_size is {rng.choice(['0', '8k', '32768'])}")
+        if self.is_newer and sometimes(rng, 0.4):
+            had = [f"task.labels has {self.spelled(label)}" for label in some(rng, self.labels, 1)]
+            given.append(f"session had [{', '.join(had)}, session.calls is {rng.choice('05')}]")
         return ", ".join(given)
 
     def outcome(self) -> str:

@@ -366,6 +366,8 @@ def check_expectation(policy: Policy, expectation: Expectation, facts: What) -> 
             met = not any(selected)
         case "some":
             met = any(selected)
+        case "answered":
+            met = result.outcome != "refused"
         case "refused":
             met = result.outcome == "refused"
         case "route":
@@ -392,9 +394,36 @@ def mattered(policy: Policy, rule_name: str, facts: What, result: Result) -> boo
     )
 
 
-def check_proof(policy: Policy, proof: Proof, facts: What) -> bool:
-    """Whether the proof's claim is true at these facts; it claims nothing where its `when` does not hold."""
+def check_proof(policy: Policy, proof: Proof, facts: What, earlier: What | None = None) -> bool:
+    """Whether the proof's claim is true at these facts; it claims nothing where its `when` does not hold, or
+    its `after` of no earlier call."""
+    if proof.after is not None and (
+        earlier is None or not follows(facts, earlier) or not proof.after(all_facts(policy, earlier))
+    ):
+        return True
     return not proof.when(all_facts(policy, facts)) or check_expectation(policy, proof.expectation, facts)
+
+
+def follows(later: What, earlier: What) -> bool:
+    """Whether a call of a session can come after another: what grows has grown, and the group is the same."""
+    return (
+        later["session.labels"] >= earlier["session.labels"] | earlier["task.labels"]
+        and later["session.calls"] > earlier["session.calls"]
+        and later["session.used"] >= earlier["session.used"]
+        and later["task.group"] == earlier["task.group"]
+    )
+
+
+def with_history(given: dict[str, Any]) -> dict[str, Any]:
+    """What is given of a call, and what the earlier calls that are given leave for it."""
+    facts = {fact: value for fact, value in given.items() if fact != "had"}
+    for earlier in given.get("had", ()):
+        labels = earlier.get("task.labels", frozenset()) | earlier.get("session.labels", frozenset())
+        facts["session.labels"] = facts.get("session.labels", frozenset()) | labels
+        facts["session.calls"] = max(facts.get("session.calls", 0), earlier.get("session.calls", 0) + 1)
+        facts["session.used"] = max(facts.get("session.used", 0), earlier.get("session.used", 0))
+        facts.setdefault("task.group", earlier.get("task.group", "none"))
+    return facts
 
 
 def read_off(given: What) -> dict[str, Any]:
@@ -409,5 +438,5 @@ def check_test(policy: Policy, test: Test) -> list[bool]:
     """One verdict a case, `given` put over what a test assumes."""
     return [
         check_expectation(policy, expects, {**assumed_facts(policy), **read_off(given), **given})
-        for given, expects in test.cases
+        for given, expects in ((with_history(given), expects) for given, expects in test.cases)
     ]

@@ -175,6 +175,7 @@ class Proof:
     name: str
     expectation: Expectation
     when: Meaning
+    after: Meaning | None = None  # of an earlier call of the same session
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,8 +399,22 @@ class Reader:
 
     def proof(self) -> None:
         name, _ = self.need(RULE_NAME), self.need(phrase(":"))
-        kind = self.accept("never", "only", "some")
-        self.proofs.append(Proof(name, Expectation(kind, self.expression()), self.when()))
+        expectation = self.claim()
+        after = self.expression() if self.accept("after") else None
+        self.proofs.append(Proof(name, expectation, self.when(), after))
+
+    def claim(self) -> Expectation:
+        match self.accept("never refused", "refused", "route", "first", "never", "only", "some"):
+            case "never refused":
+                return Expectation("answered")
+            case "refused":
+                return Expectation("refused")
+            case "route":
+                return Expectation("route", names=(self.need(RULE_NAME),))
+            case "first":
+                return Expectation("chosen", self.expression())
+            case kind:
+                return Expectation(kind, self.expression())
 
     def test(self) -> None:
         title, _ = self.string(), self.need(phrase(":"))
@@ -412,6 +427,12 @@ class Reader:
         self.tests.append(Test(title, tuple(cases)))
 
     def given(self, facts: dict[str, Any]) -> None:
+        if self.accept("session had ["):
+            earlier: dict[str, Any] = {}
+            self.separated(lambda: self.given(earlier))
+            self.need(phrase("]"))
+            facts.setdefault("had", []).append(earlier)
+            return
         fact = self.need(BARE_NAME)
         match self.accept("is empty", "has", "is") if fact in SETS else self.accept("is"):
             case "is":

@@ -167,3 +167,12 @@ def newer_language(span: Span, what: str, version: str, said: str | None) -> Dia
         f"{what} is of language {version}, and this file is of language {said or '1'}",
         f"write `language {version}` {change}",
     )
+
+
+def history_of_what(span: Span) -> Diagnostic:
+    return error(
+        "history-of-what",
+        span,
+        f"only a session has had calls, and {tick(span.text)} is none",
+        "write `session had [FACT, ...]`",
+    )
