@@ -92,6 +92,11 @@ class Rates:
             if rate is not None and not 0 <= rate <= LARGEST_MICRO_USD:
                 raise ValueError("a price is a number of micro-dollars per million tokens, not negative")
 
+    @property
+    def free(self) -> bool:
+        """True when no token of any class costs anything."""
+        return not (self.input or self.output or self.cached_input or self.cache_write)
+
     @classmethod
     def from_usd(
         cls,
@@ -156,10 +161,9 @@ class TokenPrices:
     @property
     def free(self) -> bool:
         """True when no usage whatever can cost anything."""
-        tiers = [self.rates] if self.long_context is None else [self.rates, self.long_context.rates]
-        return self.request_micro_usd == 0 and not any(
-            rate for tier in tiers for rate in (tier.input, tier.output, tier.cached_input, tier.cache_write)
-        )
+        if self.request_micro_usd or not self.rates.free:
+            return False
+        return self.long_context is None or self.long_context.rates.free
 
     def reachable(self, prompt_tokens: int) -> tuple[Rates, ...]:
         """Every tier a prompt of at most `prompt_tokens` tokens can be billed at."""

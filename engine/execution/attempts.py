@@ -35,7 +35,7 @@ from engine.execution.provider_health import SHORT_PAUSE_S, Admission, HealthTra
 from engine.execution.retries import RetryBudget, jittered_pause_s
 from engine.execution.runtime import Runtime
 from engine.execution.settlement import Settlement, of_failure
-from engine.execution.target_memory import Asked
+from engine.execution.target_memory import NO_BOUNDS, Asked, Bounds
 from engine.execution.telemetry import Telemetry
 from engine.providers.base import Provider, Request, find_model
 from engine.providers.conduct import ErrorClass, NextTarget, SameTarget
@@ -198,11 +198,13 @@ class RequestExecution:
     def _lost(self, model: Model, is_followed: bool) -> str | None:
         """What this member refuses and the answer cannot do without, as the reason to pass it over; None when
         there is nothing."""
-        most = self._shared.tracker.most_output((model.provider, model.id))
+        bounds = self._bounds(model)
+        if bounds is NO_BOUNDS:
+            return None
+        most = bounds.most_output
         if is_followed and most is not None and most < self._max_tokens:
             return f"it gives at most {most} tokens of output, as it said before"
-        refused = self._refused(model)
-        for name in refused & set(self._prompt.options.wanted()) if refused else ():
+        for name in bounds.refused & set(self._prompt.options.wanted()):
             match FIELDS[name].when_refused:
                 case WhenRefused.WITHOUT:
                     continue
@@ -214,8 +216,8 @@ class RequestExecution:
                     assert_never(never)
         return None
 
-    def _refused(self, model: Model) -> frozenset[str]:
-        return self._shared.tracker.refused((model.provider, model.id), self._asked)
+    def _bounds(self, model: Model) -> Bounds:
+        return self._shared.tracker.bounds((model.provider, model.id), self._asked)
 
     async def _admitted(self, model: Model, is_followed: bool) -> Admission | None:
         """The right to call it now, and a place at its provider. Raises DeadlineExceeded when there is no
@@ -265,12 +267,12 @@ class RequestExecution:
         )
         is_reported = False
         try:
-            most = shared.tracker.most_output((model.provider, model.id))
-            held = await self._holds.reserve(record, self._attempt_of, most, streamed=streamed)
+            bounds = self._bounds(model)
+            held = await self._holds.reserve(record, self._attempt_of, bounds.most_output, streamed=streamed)
             call = _Call(held, record)
             failure: ProviderError | None = None
             try:
-                request = self._request(call, is_followed)
+                request = self._request(call, bounds.refused, is_followed)
                 provider = self._snapshot.provider(model.provider)
                 answer = _answers(provider, request, streamed=streamed)
                 async with aclosing(self._holds.guarded(held, record, answer)) as pieces:
@@ -315,7 +317,7 @@ class RequestExecution:
             raise failure
         yield Chunk(reply=self.reply)
 
-    def _request(self, call: _Call, is_followed: bool) -> Request:
+    def _request(self, call: _Call, refused: frozenset[str], is_followed: bool) -> Request:
         model = call.record.model
 
         def on_dispatch() -> None:
@@ -334,7 +336,7 @@ class RequestExecution:
             deadline_s=max(0.001, self.remaining_s),
             timeouts=self._snapshot.timeouts(model, self._share_s(is_followed), is_followed=is_followed),
             context_tokens=self._prompt.expected_tokens,
-            refused=self._refused(model),
+            refused=refused,
             on_dispatch=on_dispatch,
             turns=self._prompt.turns,
         )

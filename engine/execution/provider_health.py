@@ -16,7 +16,7 @@ from typing import assert_never
 
 from engine.execution.breaker import Circuit, State, Ticket, Verdict
 from engine.execution.runtime import Runtime
-from engine.execution.target_memory import Asked, Key, TargetMemory
+from engine.execution.target_memory import Asked, Bounds, Key, TargetMemory
 from engine.forks import after_fork
 from engine.providers.base import DiscoveredModel, Health
 from engine.providers.conduct import ErrorClass, Fault, HealthMark
@@ -82,15 +82,10 @@ class HealthTracker:
             now = self._runtime.monotonic()
             return self._down(key[0], now) or self._resting(key, now) or self._memory.why_not(key, asked)
 
-    def refused(self, key: Key, asked: Asked) -> frozenset[str]:
-        """The fields of such a request that this member has said it will not take."""
+    def bounds(self, key: Key, asked: Asked) -> Bounds:
+        """Within what this member has said it takes such a request."""
         with self._lock:
-            return self._memory.refused(key, asked)
-
-    def most_output(self, key: Key) -> int | None:
-        """The most tokens of output that this member has said it gives."""
-        with self._lock:
-            return self._memory.most_output(key)
+            return self._memory.bounds(key, asked)
 
     def admit(self, key: Key, lease_s: float) -> Admission | str:
         """The right to make one call that lasts no longer than `lease_s`, or why there is none."""

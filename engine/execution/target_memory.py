@@ -39,6 +39,18 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Within what a target has said it takes a request: without the `refused` fields, for at most so many
+    tokens of output."""
+
+    refused: frozenset[str] = _NOTHING
+    most_output: int | None = None
+
+
+NO_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class _Refusal:
     """A field is refused until then: these values of it, or any when `values` is None."""
 
@@ -108,20 +120,16 @@ class TargetMemory:
             return f"a prompt of about {least} tokens was too long for it"
         return None
 
-    def most_output(self, key: Key) -> int | None:
-        """The most tokens of output that the target gives; None when it has not said."""
-        until, most = self._most_output.get(key, (0.0, None))
-        return most if self._monotonic() < until else None
-
-    def refused(self, key: Key, asked: Asked) -> frozenset[str]:
-        """The fields of such a request that the target refuses."""
-        known = self._refused.get(key)
-        if not known:
-            return _NOTHING
+    def bounds(self, key: Key, asked: Asked) -> Bounds:
+        """Within what the target takes such a request."""
+        if not self._refused and not self._most_output:
+            return NO_BOUNDS
         now = self._monotonic()
-        return frozenset(
+        until, most = self._most_output.get(key, (0.0, None))
+        refused = (
             name
-            for name, refusal in known.items()
+            for name, refusal in self._refused.get(key, {}).items()
             if now < refusal.until
             and (refusal.values is None or getattr(asked.options, name, None) in refusal.values)
         )
+        return Bounds(frozenset(refused), most if now < until else None)

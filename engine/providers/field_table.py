@@ -356,6 +356,8 @@ class _Sending:
 
 
 def _turn(turn: Turn, sending: _Sending, notes: dict[str, None]) -> Turn:
+    if turn.plain_text is not None:
+        return turn
     parts: list[Part] = []
     for part in turn.parts:
         stays = True

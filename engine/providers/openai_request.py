@@ -96,6 +96,8 @@ def _response_format(form: ResponseFormat) -> dict[str, Any]:
 
 
 def _written(turn: Turn) -> dict[str, Any]:
+    if (text := turn.plain_text) is not None:
+        return {"role": turn.role, "content": text}
     message: dict[str, Any] = {"role": turn.role, "content": _content(turn)}
     for reasoning in turn.reasoning:
         if "type" not in reasoning.raw:

@@ -81,6 +81,8 @@ class RequestOptions:
 
     def wanted(self) -> Iterator[str]:
         """The names of the fields that are asked for, `extra` aside."""
+        if self is NO_OPTIONS:
+            return
         for one in fields(self):
             value = getattr(self, one.name)
             if value is not None and value != () and value != {} and one.name != "extra":

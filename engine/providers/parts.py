@@ -117,6 +117,15 @@ class Turn:
         return "".join(text_of_part(part) for part in self.parts)
 
     @property
+    def plain_text(self) -> str | None:
+        """Its text, where it is one unmarked text and nothing stands beside it; None of any other turn."""
+        match self.parts:
+            case (Text(text, None),) if self.role in ("system", "user"):
+                return text if self.name is None and self.cache is None else None
+            case _:
+                return None
+
+    @property
     def images(self) -> tuple[Image, ...]:
         """Its images."""
         return tuple(part for part in self.parts if isinstance(part, Image))

@@ -8,8 +8,9 @@ unknown, and unknown is never zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from engine.providers.reply import Usage
 
@@ -17,28 +18,38 @@ LONGEST_TOKEN_BYTES = 128
 """No vocabulary has a longer token, so fewer tokens than bytes / 128 cannot have made a text."""
 
 _MOST = 10**12
+_NOTHING = Usage()
 
-# The names of one count in the wild: OpenAI and its likes, Anthropic, Ollama.
-_INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
-_OUTPUT = ("completion_tokens", "output_tokens", "eval_count")
-_TOTAL = ("total_tokens",)
-_READ = ("cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens")
-_WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
-_REASONING = ("reasoning_tokens", "thinking_tokens")
-_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
-_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_COUNTS = {
+    **dict.fromkeys(("prompt_tokens", "input_tokens", "prompt_eval_count"), "input"),
+    **dict.fromkeys(("completion_tokens", "output_tokens", "eval_count"), "output"),
+    "total_tokens": "total",
+    **dict.fromkeys(("cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens"), "cached_read"),
+    **dict.fromkeys(
+        ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens"), "cache_write"
+    ),
+    **dict.fromkeys(("reasoning_tokens", "thinking_tokens"), "reasoning"),
+}
+"""The names of each count in the wild: OpenAI and its likes, Anthropic, Ollama."""
+
+_IN_DETAILS = {
+    **dict.fromkeys(("prompt_tokens_details", "input_tokens_details"), ("cached_read", "cache_write")),
+    **dict.fromkeys(("completion_tokens_details", "output_tokens_details"), ("reasoning",)),
+}
+"""Which counts stand in the details of another one."""
+_EVERYWHERE = frozenset(_COUNTS.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     """One usage record as it stands there; None is not told, or no count."""
 
-    input: int | None
-    output: int | None
-    total: int | None
-    cached_read: int | None
-    cache_write: int | None
-    reasoning: int | None
+    input: int | None = None
+    output: int | None = None
+    total: int | None = None
+    cached_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
 
 
 @dataclass(slots=True)
@@ -49,8 +60,8 @@ class UsageReader:
     """
 
     cache_beside: bool = False
-    _largest: Usage = field(default_factory=Usage)
-    _final: Usage = field(default_factory=Usage)
+    _largest: Usage = _NOTHING
+    _final: Usage = _NOTHING
 
     def read(self, record: object, *, final: bool = True, has_output: bool = True) -> None:
         """Take in one record: a mapping, an SDK's object, or None for none.
@@ -67,7 +78,7 @@ class UsageReader:
     @property
     def is_told(self) -> bool:
         """True when any record held any count."""
-        return self._largest != Usage()
+        return self._largest != _NOTHING
 
     def usage(self, shown_bytes: int = 0) -> Usage:
         """The largest counts, for an answer that has shown so many bytes; zero for something is unknown."""
@@ -97,25 +108,33 @@ def usage_records(event: object) -> Iterator[object]:
 
     At the top, in a vendor's extension (`x_groq`), or inside the choice (Kimi).
     """
-    yield _field(event, "usage")
-    yield _field(_field(event, "x_groq"), "usage")
-    choices = _field(event, "choices")
+    plain = _plain(event)
+    yield plain.get("usage")
+    yield _plain(plain.get("x_groq")).get("usage")
+    choices = plain.get("choices")
     for choice in choices if isinstance(choices, list | tuple) else ():
-        yield _field(choice, "usage")
-        yield _field(_field(choice, "delta"), "usage")
-        yield _field(_field(choice, "message"), "usage")
+        inside = _plain(choice)
+        yield inside.get("usage")
+        for name in ("delta", "message"):
+            yield _plain(inside.get(name)).get("usage")
 
 
 def _told(record: object) -> _Told:
-    prompt, completion = _details(record, _INPUT_DETAILS), _details(record, _OUTPUT_DETAILS)
-    return _Told(
-        input=_largest_count(record, _INPUT),
-        output=_largest_count(record, _OUTPUT),
-        total=_largest_count(record, _TOTAL),
-        cached_read=_most(_largest_count(record, _READ), _largest_count(prompt, _READ)),
-        cache_write=_most(_largest_count(record, _WRITTEN), _largest_count(prompt, _WRITTEN)),
-        reasoning=_most(_largest_count(record, _REASONING), _largest_count(completion, _REASONING)),
-    )
+    counts: dict[str, int] = {}
+    plain = _plain(record)
+    _take(counts, plain, _EVERYWHERE)
+    for name, wanted in _IN_DETAILS.items():
+        if name in plain:
+            _take(counts, _plain(plain[name]), wanted)
+    return _Told(**counts)
+
+
+def _take(counts: dict[str, int], plain: Mapping[str, object], wanted: Container[str]) -> None:
+    """Take in the wanted counts, where they are larger than what was told before."""
+    for name, value in plain.items():
+        count = _COUNTS.get(name)
+        if count is not None and count in wanted and (told := count_of(value)) is not None:
+            counts[count] = max(told, counts.get(count, 0))
 
 
 def _counted(told: _Told, *, cache_beside: bool) -> Usage:
@@ -158,6 +177,8 @@ def _with_the_rest(told: _Told, prompt: int, output: int, cached: int) -> tuple[
 
 def _larger(one: Usage, other: Usage) -> Usage:
     """Field by field the larger count."""
+    if one == _NOTHING:
+        return other
     return Usage(*(_most(getattr(one, each.name), getattr(other, each.name)) for each in fields(Usage)))
 
 
@@ -165,17 +186,12 @@ def _most(*counts: int | None) -> int | None:
     return max((count for count in counts if count is not None), default=None)
 
 
-def _largest_count(record: object, names: tuple[str, ...]) -> int | None:
-    return _most(*(count_of(value) for value in _values(record, names)))
-
-
-def _values(record: object, names: tuple[str, ...]) -> Iterator[object]:
-    return (_field(record, name) for name in names)
-
-
-def _details(record: object, names: tuple[str, ...]) -> object:
-    return next((found for found in _values(record, names) if found is not None), None)
-
-
-def _field(record: object, name: str) -> object:
-    return record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
+def _plain(record: object) -> Mapping[str, Any]:
+    """A record by its names: a mapping, or what an SDK's object holds; empty for anything else."""
+    if isinstance(record, dict):
+        return record
+    held = getattr(record, "__dict__", None)
+    if held is None:
+        return record if isinstance(record, Mapping) else {}
+    more = getattr(record, "model_extra", None)
+    return {**held, **more} if more else held

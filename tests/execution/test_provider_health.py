@@ -49,8 +49,7 @@ def _admitted(health: HealthTracker) -> Any:
 
 USES: dict[str, Callable[[HealthTracker], object]] = {
     "why_not": lambda health: health.why_not(KEY),
-    "most_output": lambda health: health.most_output(KEY),
-    "refused": lambda health: health.refused(KEY, NOTHING_ASKED),
+    "bounds": lambda health: health.bounds(KEY, NOTHING_ASKED),
     "admit": _admitted,
     "record_success": lambda health: health.record_success(_admitted(health)),
     "record_failure": lambda health: health.record_failure(
