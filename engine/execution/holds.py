@@ -38,7 +38,14 @@ from engine.execution.async_ledger import AsyncLedger
 from engine.execution.attempt_record import AttemptRecord
 from engine.execution.policy_snapshot import PolicySnapshot
 from engine.execution.prompt import Prompt
-from engine.execution.settlement import Settlement, Terms, of_abandoned, of_reply, shown_bytes
+from engine.execution.settlement import (
+    Settlement,
+    Terms,
+    of_abandoned,
+    of_free_reply,
+    of_reply,
+    shown_bytes,
+)
 from engine.providers.reply import Chunk, Reply
 
 # An answer cut to less than this is no answer; the budget says no instead.
@@ -150,7 +157,7 @@ class Holds:
         prices = self._snapshot.prices[model.key]
         is_free = prices is not None and prices.free and model.locality == "local"
         while True:
-            hold, amount = Hold(self.most_input, wanted, wanted), 0
+            hold, amount = Hold(0, wanted, wanted), 0
             if prices is not None and not is_free:
                 hold = self._hold(model, wanted, streamed=streamed)
                 amount = self._price(prices, hold.input_tokens, hold.output_tokens)
@@ -200,7 +207,7 @@ class Holds:
             is_paid=held.reservation.amount_micro_usd > 0,
             # Of a stream in slices little more is held than was shown: all of that is charged.
             stops_on_abort=self._stops_on_abort(record.model) and not is_sliced,
-            held_input=held.hold.input_tokens,
+            held_input=held.hold.input_tokens or None,
         )
 
     def of_reply(self, held: HeldCall, record: AttemptRecord, reply: Reply) -> Settlement:
@@ -212,6 +219,8 @@ class Holds:
             return Settlement("settle", used, Basis.ESTIMATED, served=True)
         if reply.finish_reason == "length" and hold.max_tokens < held.asked:
             record.budget_cut = True
+        if held.reservation.free_and_local and (settled := of_free_reply(reply)) is not None:
+            return settled
         settled = of_reply(reply, self.terms(held, record))
         return replace(settled, observed=self._observed(record.model, reply, settled))
 

@@ -20,6 +20,7 @@ from engine.execution.mentioned_names import MentionedNames
 from engine.execution.provider_factory import (
     Given,
     address_text,
+    egress_of,
     make_provider,
     missing_variable,
     target_of,
@@ -108,8 +109,7 @@ class PolicySnapshot:
 
     def permit(self, name: str) -> Permit:
         """The capability to send to this provider under this policy."""
-        target = self.target(name)
-        return Permit(name, target.egress, self.digest)
+        return Permit(name, egress_of(self.configured[name]), self.digest)
 
     def is_given(self, name: str) -> bool:
         """Whether this provider was brought by the caller."""

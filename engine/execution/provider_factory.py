@@ -27,8 +27,12 @@ def target_of(configured: Configured, environment: Environment, digest: str) -> 
     """Where requests to this provider go. Without an address the target has an empty one, which no
     transport takes."""
     url = address_of(configured, environment) or ""
-    egress = Egress.LOCAL if configured.locality == "local" else Egress.CLOUD
-    return Target(configured.name, url, egress, digest, configured.networks)
+    return Target(configured.name, url, egress_of(configured), digest, configured.networks)
+
+
+def egress_of(configured: Configured) -> Egress:
+    """How far requests to this provider may travel."""
+    return Egress.LOCAL if configured.locality == "local" else Egress.CLOUD
 
 
 def address_of(configured: Configured, environment: Environment) -> str | None:

@@ -249,10 +249,16 @@ class HealthTracker:
         return None if circuit is None or circuit.admits(now) else _resting(circuit, now)
 
     def _circuit_of(self, provider: str) -> Circuit:
-        return self._providers.setdefault(provider, Circuit(self._runtime.chance))
+        circuit = self._providers.get(provider)
+        if circuit is None:
+            circuit = self._providers[provider] = Circuit(self._runtime.chance)
+        return circuit
 
     def _circuit_of_model(self, key: Key) -> Circuit:
-        return self._models.setdefault(key, Circuit(self._runtime.chance))
+        circuit = self._models.get(key)
+        if circuit is None:
+            circuit = self._models[key] = Circuit(self._runtime.chance)
+        return circuit
 
     def _report(self, admission: Admission, of_provider: Verdict, of_model: Verdict, now: float) -> bool:
         """Tell both circuits; True when one of them has changed, or the call was a probe."""

@@ -103,6 +103,14 @@ def of_reply(reply: Reply, terms: Terms) -> Settlement:
     )
 
 
+def of_free_reply(reply: Reply) -> Settlement | None:
+    """The same where nothing can cost anything, and so nothing bounds what was used; None where it was not
+    told in full."""
+    if not reply.usage_is_final or not _is_whole(reply.usage):
+        return None
+    return Settlement("settle", _priced(reply.usage), Basis.MEASURED, served=True)
+
+
 def shown_bytes(reply: Reply) -> int:
     """The size of all that an answer shows: text, reasoning, names and arguments of calls."""
     called = [part for call in reply.tool_calls for part in call["function"].values()]

@@ -170,6 +170,11 @@ def _asides(holder: Mapping[str, Any], where: str) -> Iterator[Aside]:
 
 def _user(message: Mapping[str, Any], where: str, cache: Mapping[str, Any] | None) -> Iterator[Turn]:
     content, rest = message.get("content"), list[Part]()
+    if isinstance(content, str):
+        yield Turn(
+            "user", (Text(content, where=f"{where}.content"),), name=_name(message), cache=cache, where=where
+        )
+        return
     for place, block in enumerate(content if _is_list(content) else ()):
         if isinstance(block, Mapping) and block.get("type") == "tool_result":
             yield _tool_result(block, f"{where}.content[{place}]")

@@ -30,6 +30,7 @@ from engine.providers.openai_answer import (
 )
 from engine.providers.openai_request import chat_request
 from engine.providers.reply import Chunk, FinishReason, Reply
+from engine.providers.sdk_objects import fields_of
 from engine.providers.usage_reading import count_of, usage_records
 from engine.providers.wire_provider import (
     DRAIN_S,
@@ -190,11 +191,13 @@ class OpenAIProvider(WireProvider):
 
     def _raise_reported(self, attempt: Attempt, call: Call, answer: object) -> None:
         """Some servers report an error as a body under status 200, or as the end of one choice."""
-        error = getattr(answer, "error", None)
-        for choice in getattr(answer, "choices", None) or ():
+        fields = fields_of(answer)
+        error = fields.get("error")
+        for choice in fields.get("choices") or ():
             is_bad = any(mark in (choice.finish_reason or "").lower() for mark in _NO_ANSWER)
-            if is_bad or getattr(choice, "error", None):
-                error = error or getattr(choice, "error", None)
+            own = fields_of(choice).get("error")
+            if is_bad or own:
+                error = error or own
                 if not error:
                     raise BrokenAnswer(
                         status=200,

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.providers.messages import tool_call_of
 from engine.providers.reply import ToolCall
+from engine.providers.sdk_objects import fields_of
 
 _TEXTS = ("reasoning_content", "reasoning")
 _JOINED = frozenset({"text", "summary", "data", "signature"})
@@ -17,13 +18,13 @@ _JOINED = frozenset({"text", "summary", "data", "signature"})
 
 def reasoning_text(message: Any) -> str:
     """The reasoning of a message or of a piece of one, as text; empty when there is none."""
-    told = (getattr(message, name, None) for name in _TEXTS)
-    return next((text for text in told if isinstance(text, str)), "")
+    fields = fields_of(message)
+    return next((text for name in _TEXTS if isinstance(text := fields.get(name), str)), "")
 
 
 def content_of(message: Any) -> tuple[str, str]:
     """Text and reasoning of a content that may be a list of parts (Mistral's reasoning models)."""
-    content = getattr(message, "content", None)
+    content = fields_of(message).get("content")
     if not isinstance(content, list):
         return content or "", ""
     parts = [_plain(part) for part in content]
@@ -41,26 +42,29 @@ def _thought(part: Mapping[str, Any]) -> str:
 def hand_back(kept: dict[str, Any], message: Any) -> None:
     """Add what must go back with the next request, from a whole message or from one piece after another:
     reasoning under the name it came by, its details, and what stands in `extra_content`."""
+    fields = fields_of(message)
     for name in _TEXTS:
-        text = getattr(message, name, None)
+        text = fields.get(name)
         if isinstance(text, str) and text:
             kept[name] = f"{kept.get(name, '')}{text}"
-    content = getattr(message, "content", None)
+    content = fields.get("content")
     for part in _mappings(content if isinstance(content, list) else ()):
         if part.get("type") == "thinking":
             kept.setdefault("thinking_blocks", []).append(part)
-    details = getattr(message, "reasoning_details", None)
+    details = fields.get("reasoning_details")
     if isinstance(details, list):
         kept["reasoning_details"] = _joined([*kept.get("reasoning_details", []), *_mappings(details)])
-    extra = getattr(message, "extra_content", None)
+    extra = fields.get("extra_content")
     if isinstance(extra, Mapping) and extra:
         kept["extra_content"] = dict(extra)
 
 
 def citations_of(answer: Any, message: Any) -> list[Mapping[str, Any]]:
     """Citations of an answer or of a piece of one: annotations of the message, or a list beside it."""
-    annotations = getattr(message, "annotations", None)
-    listed = getattr(answer, "citations", None)
+    annotations = fields_of(message).get("annotations")
+    listed = fields_of(answer).get("citations")
+    if not annotations and not listed:
+        return []
     return [one for one in map(_plain, annotations or ()) if one] + [
         {"url": one} if isinstance(one, str) else dict(one)
         for one in (listed if isinstance(listed, list) else ())

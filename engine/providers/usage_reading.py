@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from engine.providers.reply import Usage
+from engine.providers.sdk_objects import fields_of
 
 LONGEST_TOKEN_BYTES = 128
 """No vocabulary has a longer token, so fewer tokens than bytes / 128 cannot have made a text."""
@@ -94,7 +94,13 @@ def _believed(told: Usage, shown_bytes: int) -> Usage:
     """Without an input of zero tokens, which no prompt has, and an output too small for the text it made."""
     output = told.output_tokens
     is_enough = output is not None and output * LONGEST_TOKEN_BYTES >= shown_bytes
-    return replace(told, input_tokens=told.input_tokens or None, output_tokens=output if is_enough else None)
+    return Usage(
+        told.input_tokens or None,
+        output if is_enough else None,
+        told.cached_read_tokens,
+        told.cache_write_tokens,
+        told.reasoning_tokens,
+    )
 
 
 def count_of(value: object) -> int | None:
@@ -108,24 +114,24 @@ def usage_records(event: object) -> Iterator[object]:
 
     At the top, in a vendor's extension (`x_groq`), or inside the choice (Kimi).
     """
-    plain = _plain(event)
+    plain = fields_of(event)
     yield plain.get("usage")
-    yield _plain(plain.get("x_groq")).get("usage")
+    yield fields_of(plain.get("x_groq")).get("usage")
     choices = plain.get("choices")
     for choice in choices if isinstance(choices, list | tuple) else ():
-        inside = _plain(choice)
+        inside = fields_of(choice)
         yield inside.get("usage")
         for name in ("delta", "message"):
-            yield _plain(inside.get(name)).get("usage")
+            yield fields_of(inside.get(name)).get("usage")
 
 
 def _told(record: object) -> _Told:
     counts: dict[str, int] = {}
-    plain = _plain(record)
+    plain = fields_of(record)
     _take(counts, plain, _EVERYWHERE)
     for name, wanted in _IN_DETAILS.items():
         if name in plain:
-            _take(counts, _plain(plain[name]), wanted)
+            _take(counts, fields_of(plain[name]), wanted)
     return _Told(**counts)
 
 
@@ -184,14 +190,3 @@ def _larger(one: Usage, other: Usage) -> Usage:
 
 def _most(*counts: int | None) -> int | None:
     return max((count for count in counts if count is not None), default=None)
-
-
-def _plain(record: object) -> Mapping[str, Any]:
-    """A record by its names: a mapping, or what an SDK's object holds; empty for anything else."""
-    if isinstance(record, dict):
-        return record
-    held = getattr(record, "__dict__", None)
-    if held is None:
-        return record if isinstance(record, Mapping) else {}
-    more = getattr(record, "model_extra", None)
-    return {**held, **more} if more else held
