@@ -32,7 +32,7 @@ def compiled_within_cap(world: World) -> Policy | None:
     problems = Problems()
     files = folder_in_memory(world.models_yaml, world.policies_yaml, world.route_files, problems=problems)
     policy = files and build(files, problems)
-    errors = {problem.code for problem in problems if problem.level is Level.ERROR}
+    errors = {problem.slug for problem in problems if problem.level is Level.ERROR}
     if errors == {"rule-too-complex"}:
         return None
     assert policy is not None, "\n".join(f"{problem.span}: {problem.message}" for problem in problems)
