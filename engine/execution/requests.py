@@ -50,7 +50,7 @@ async def execute(
     `RequestExecution.run`."""
     decision_id = shared.runtime.new_id()
     log_events.decided(decision_id, explanation.chain, explanation.facts.mode)
-    route = shared.telemetry.route(explanation)
+    route = shared.telemetry.route(explanation, order.session.owner)
     exchange = RequestExecution(
         replace(shared, telemetry=shared.telemetry.within(route)),
         snapshot,

@@ -9,7 +9,8 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from engine.budget import Basis
+from engine.budget import Basis, BudgetExceeded
+from engine.budget.accounts import NOBODY, Owner
 from engine.config.catalogue import Model
 from engine.decision.explanation import Explanation
 from engine.execution.attempt_record import AttemptRecord
@@ -23,6 +24,10 @@ DECISION = "engine.decision"
 DECISION_ID = "engine.decision.id"
 MODE = "engine.mode"
 COST_USD = "engine.cost.usd"
+SESSION = "engine.session.key"
+AGENT = "engine.agent.key"
+GROUP = "engine.group"
+FULL_ACCOUNT = "engine.budget.account"
 ATTEMPT_OUTCOME = "engine.attempt.outcome"
 
 OPERATION = "gen_ai.operation.name"
@@ -70,8 +75,8 @@ class RouteSpan:
 class Telemetry:
     """Does nothing: the OpenTelemetry API is not installed."""
 
-    def route(self, explanation: Explanation) -> RouteSpan:
-        """A decision fell."""
+    def route(self, explanation: Explanation, owner: Owner = NOBODY) -> RouteSpan:
+        """A decision fell, for a call of `owner`."""
         return RouteSpan()
 
     def attempt(
@@ -113,7 +118,7 @@ class OpenTelemetry(Telemetry):
             FIRST_CHUNK_METRIC, unit="s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
         )
 
-    def route(self, explanation: Explanation) -> RouteSpan:
+    def route(self, explanation: Explanation, owner: Owner = NOBODY) -> RouteSpan:
         span = self._tracer.start_span(ROUTE_SPAN)
         if span.is_recording():
             route = explanation.route
@@ -121,6 +126,8 @@ class OpenTelemetry(Telemetry):
             span.set_attribute(DECISION, explanation.outcome)
             if route is not None:
                 span.set_attribute(RULE, route.name)
+            whose = {SESSION: owner.session, AGENT: next(iter(owner.agents), None), GROUP: owner.group}
+            span.set_attributes({name: value for name, value in whose.items() if value is not None})
         return _OpenRoute(span, self._trace.set_span_in_context(span))
 
     def within(self, route: RouteSpan) -> Telemetry:
@@ -170,6 +177,8 @@ class _OpenRoute(RouteSpan):
             self._span.set_attribute(COST_USD, charge_micro_usd / 1_000_000)
             if error is not None:
                 self._span.set_attribute(ERROR_TYPE, type(error).__name__)
+            if isinstance(error, BudgetExceeded):
+                self._span.set_attribute(FULL_ACCOUNT, error.account_id)
         self._span.end()
 
 

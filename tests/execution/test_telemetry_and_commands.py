@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from engine.budget import BudgetExceeded, Limits
 from engine.cli import main as engine
 from engine.execution.telemetry import OpenTelemetry, Telemetry, open_telemetry
 from engine.providers.errors import Overloaded
 from engine.providers.scripted import Fault
+from engine.task_profiles import TaskProfile
 
 from ..providers.dialects import MODEL, OLLAMA, TEXT, errand
 from ..providers.wire_server import Answer, Received, wire_server
 from .test_conducts import Virtually
-from .worlds import HELLO, TASK, asked, catalogue, local, model, world
+from .worlds import HELLO, TASK, asked, catalogue, local, model, policy_of, world
 
 
 class _Span:
@@ -90,6 +93,31 @@ def test_a_request_is_one_span_with_one_below_it_for_each_attempt(
         "gen_ai.client.token.usage",
     }
     assert "secret" not in repr([span.attributes for span in spans]) + repr(metrics)
+
+
+def test_a_span_names_session_agent_group_and_the_full_account(virtually: Virtually) -> None:
+    """Session and agent by keyed hashes; a refusal for want of money by its account."""
+    from dataclasses import replace
+
+    spans: list[Any] = []
+    policies = "routing: {default_mode: balanced}\ngroups: [lab]\n"
+    limits = Limits(session_usd=Decimal("0.0001"))
+    task = TaskProfile("qa", session="Zanzibar", agent="Quetzal", group="lab")
+
+    async def main(folder: Path) -> None:
+        place = world(
+            folder, policy=policy_of(routes="route paid: use cloud\n", policies=policies), limits=limits
+        )
+        place.router._shared = replace(place.router._shared, telemetry=_api(spans, []))
+        with pytest.raises(BudgetExceeded):
+            await asked(place, streamed=False, task=task)
+
+    virtually(main)
+    told = spans[0].attributes
+    assert told["engine.group"] == "lab"
+    assert told["engine.budget.account"] == f"session/{told['engine.session.key']}"
+    assert len(told["engine.agent.key"]) == 32
+    assert not any(word in repr(told) for word in ("Zanzibar", "Quetzal"))
 
 
 def test_without_the_api_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
