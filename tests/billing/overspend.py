@@ -53,7 +53,7 @@ NO_SUCH_VARIABLES = ("ENGINE_", "MODEL_", "DAILY_", "MONTHLY_", "DRY_RUN", "LOG_
 """How the names of variables begin that would change what is tried: they are taken away."""
 QUIET_WITHIN_S = 30
 """How long the provider may still answer callers who have gone; then the run is given up."""
-SAYS_EVERY = 250
+SAYS_EVERY = 50
 """After so many schedules the report so far is printed on standard error."""
 DEADLINE_S = 1.5
 LEAVES: tuple[int | None, ...] = (None, None, None, 1, 1, 2, 5)
@@ -105,7 +105,7 @@ STRICT, RELAXED = "/v1", "/stops/v1\n    billing: {on_abort: as-shown}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all schedules of a run have in common: `workers` processes with so many `calls` each.
+    """What all schedules of a run have in common: `workers` processes with at most so many `calls` each.
 
     No schedule is begun after `ends_at`, in monotonic seconds.
     """
@@ -134,7 +134,8 @@ class Schedule:
         dice = self.dice = random.Random(seed)
         self.limit = dice.choice(plan.limits)
         kills = dice.choice((0, 0, 1, 3))
-        self.kills = sorted(dice.randrange(plan.workers * plan.calls) for _ in range(kills))
+        self.most_calls = plan.calls if plan.bug else dice.randint(1, plan.calls)
+        self.kills = sorted(dice.randrange(plan.workers * self.most_calls) for _ in range(kills))
         has_breaches = dice.random() < 0.2
         self.manners = tuple(manner for manner in MANNERS if has_breaches or manner not in BREACHES)
         self.leaves = LEAVES
@@ -159,7 +160,7 @@ class Schedule:
         # What the router calls its decisions is handed in, so that the rows of a call are known by its name.
         runtime = replace(machine_runtime(None), new_id=lambda: call)
         async with ModelRouter.of(self.policy, runtime=runtime, dry_run=False) as router:
-            for place in range(self.plan.calls):
+            for place in range(self.most_calls):
                 call = f"{self.run}.{number}.{place}"
                 manner = dice.choices(self.manners, weights)[0]
                 leaves = dice.choice(self.leaves)
@@ -347,7 +348,13 @@ def _work(plan: Plan, order: str, tell: Callable[[str], None]) -> None:
     run, number = order.split()
     schedule = Schedule(plan, int(run))
     os.environ["ENGINE_STATE_DIR"] = str(schedule.state)
-    asyncio.run(schedule.calls(number, tell))
+    _runner().run(schedule.calls(number, tell))
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """The event loop of a worker, for all its calls."""
+    return asyncio.Runner()
 
 
 class Bills:

@@ -127,9 +127,9 @@ STREAMED = (
     "real-then-less", "in-the-choice", "after-a-choice", "cut", "unreadable", "error-event",
     "error-event-first", "endless", "silent", "slow", "throttled", "broken",
 )  # fmt: skip
-ENDLESS = 300
-"""Pieces of ten words, three times the most that is ever asked for in all; then the stream stays open and
-nothing more comes."""
+ENDLESS, WORDS = 100, 30
+"""So many pieces of so many words, three times the most that is ever asked for in all; then the stream stays
+open and nothing more comes."""
 
 CUT_INTO = ("none", "zeros-then-real", "started-then-real", "real-with-finish", "in-the-choice", "inside")
 """Streams that are cut at a random byte."""
@@ -253,7 +253,7 @@ def stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
             yield _event({"error": {"message": "overloaded", "type": "server_error", "code": 503}})
         case "endless":
             for piece in range(ENDLESS):
-                yield _chunk(f"more{piece} " * 10)
+                yield _chunk(f"more{piece} " * WORDS)
         case "none" | "cut" | "slow" | "unreadable" | "silent":
             yield _chunk(None, "stop") + _DONE
         case _:
@@ -313,7 +313,7 @@ def messages_stream_of(asked: _Asked, name: str) -> Iterator[bytes]:
     yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
     is_endless = name == "endless"
     for piece in range(ENDLESS if is_endless else asked.dice.choice((1, 3, 8))):
-        delta = {"type": "text_delta", "text": f"word{piece} " * (10 if is_endless else 1)}
+        delta = {"type": "text_delta", "text": f"word{piece} " * (WORDS if is_endless else 1)}
         yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
     if name == "error-event":
         yield _named({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
