@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 from engine.budget.errors import UnknownPrice
 
@@ -42,6 +43,7 @@ def price_from_usd(per_million_tokens: Decimal | int | str) -> int:
     return _micro_usd(per_million_tokens, ROUND_CEILING)
 
 
+@lru_cache(maxsize=256, typed=True)
 def _micro_usd(amount: Decimal | int | str, rounding: str) -> int:
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
         raise TypeError(f"money is a Decimal, an int or text, never {type(amount).__name__}")
@@ -185,6 +187,8 @@ def ceil_divide(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
 
+# The same few prices are written and read inside the gate that all writers wait at.
+@lru_cache(maxsize=256)
 def prices_to_text(prices: TokenPrices) -> str:
     """Prices as the ledger keeps them beside each attempt."""
     tier = prices.long_context
@@ -197,6 +201,7 @@ def prices_to_text(prices: TokenPrices) -> str:
     return json.dumps(written, separators=(",", ":"))
 
 
+@lru_cache(maxsize=256)
 def prices_from_text(text: str) -> TokenPrices:
     """The inverse of `prices_to_text`."""
     written: Mapping[str, object] = json.loads(text)

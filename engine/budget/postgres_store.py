@@ -8,8 +8,8 @@ windows and leases. A client that hangs inside a transaction is cut off by the s
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,13 +43,14 @@ _TCP: dict[str, Any] = {
 }
 _WHERE = "the shared ledger"
 _NAMED = "SELECT value FROM ledger_meta WHERE name = 'ledger_id'"
-# A refused ledger draws no number: it would count up to the noted one by being asked.
+_NOW_US = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+# In one round trip, from left to right: the lock, the time when it was had, the name, and a number. A refused
+# ledger draws no number: it would count up to the noted one by being asked.
 _LOCK = f"""
-SELECT pg_advisory_xact_lock({APPLICATION_ID}), ({_NAMED}),
+SELECT pg_advisory_xact_lock({APPLICATION_ID}), {_NOW_US}, ({_NAMED}),
     CASE WHEN last_value >= %s AND ({_NAMED}) = %s THEN nextval('ledger_count') ELSE last_value END
 FROM ledger_count
 """.encode()
-_SERVER_NOW = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 class Connection(psycopg.Connection[Row]):
@@ -167,12 +168,13 @@ class PostgresStore:
     def _transact(self, work: Callable[[Session], T], durable: bool, wait_ms: int, until_ns: int) -> T:
         writer = self._open_writer(until_ns)
         writer.until_ns = until_ns
-        with writer.transaction():
-            commit = "on" if durable else "off"
-            writer.execute(f"SET LOCAL synchronous_commit = {commit}; SET LOCAL lock_timeout = {wait_ms}")
+        commit = "on" if durable else "off"
+        begin = f"BEGIN; SET LOCAL synchronous_commit = {commit}; SET LOCAL lock_timeout = {wait_ms}"
+        with _transaction(writer, begin):
+            before_us = self._clock.uptime_us()
             row = writer.execute(_LOCK, (self._noted.count, self._noted.ledger_id)).fetchone()
             found = self._found(row)
-            result = work(self._session(writer))
+            result = work(_PostgresSession(writer, self._reading(row, before_us)))
         if durable:
             self._note(found)
         return result
@@ -198,19 +200,18 @@ class PostgresStore:
             self._reader = self._connect(until_ns)
         reader = self._reader
         reader.until_ns = until_ns
-        with reader.transaction():
-            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return work(self._session(reader))
+        with _transaction(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            before_us = self._clock.uptime_us()
+            row = reader.execute(f"SELECT NULL, {_NOW_US}".encode()).fetchone()
+            return work(_PostgresSession(reader, self._reading(row, before_us)))
 
-    def _session(self, connection: Connection) -> "_PostgresSession":
-        def server_us() -> int:
-            row = connection.execute(_SERVER_NOW).fetchone()
-            assert row is not None
-            assert isinstance(row[0], int)
-            return row[0]
-
-        reading = self._clock.reading_of(server_us) if self._server_time else self._clock.reading()
-        return _PostgresSession(connection, reading)
+    def _reading(self, row: Row | None, before_us: int) -> Reading:
+        """The server's time, the second of a row that was asked for after `before_us` of this machine's
+        uptime."""
+        if not self._server_time:
+            return self._clock.reading()
+        assert row is not None
+        return Reading(integer(row[1]), (before_us, self._clock.uptime_us()))
 
     def _open_writer(self, until_ns: int) -> Connection:
         if self._writer is None:
@@ -273,6 +274,19 @@ class PostgresStore:
             self._reader.close()
             self._reader, dropped = None, True
         return dropped
+
+
+@contextmanager
+def _transaction(connection: Connection, begin: str) -> Iterator[None]:
+    """A transaction that begins with `begin`, in one round trip with all that belongs to its beginning."""
+    connection.execute(begin.encode())
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 class _PostgresSession:

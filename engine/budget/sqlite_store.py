@@ -36,6 +36,8 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
 _CHECKPOINT_LOOKS_EVERY = 64
+# SQLite's own waits are told in steps, so that its statements stay prepared.
+_WAIT_STEP_MS = 50
 _LOOKS_FOR_MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -44,6 +46,7 @@ class SqliteStore:
 
     def __init__(self, state_dir: Path, clock: Clock, *, steps: tuple[tuple[str, ...], ...] = STEPS) -> None:
         self.path = state_dir.joinpath(FILE_NAME)
+        self._name = str(self.path)
         self._clock = clock
         self._steps = steps
         self._gate = Gate(state_dir.joinpath("ledger.gate"), clock.uptime_ns)
@@ -108,7 +111,7 @@ class SqliteStore:
             until_ns = time.monotonic_ns() + wait_ms * 1_000_000
             with self._gate.held(wait_ms):
                 left_ms = max(0, until_ns - time.monotonic_ns()) // 1_000_000
-                return self._transact(work, durable=durable, wait_ms=left_ms)
+                return self._transact(work, durable=durable, wait_ms=left_ms // _WAIT_STEP_MS * _WAIT_STEP_MS)
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {error}") from error
 
@@ -202,7 +205,7 @@ class SqliteStore:
         if self._writer is None:
             return
         try:
-            status = os.stat(self.path)
+            status = os.stat(self._name)
         except FileNotFoundError:
             raise LedgerReplaced(f"the ledger {self.path} was deleted") from None
         if (status.st_dev, status.st_ino) != self._place:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
-from functools import lru_cache
 from typing import TextIO
 
 from engine.budget.account_states import USED, AccountState, account_state
@@ -355,13 +354,10 @@ def _wrong_charge(attempt: Row) -> list[Finding]:
     if state != State.SETTLED or basis != Basis.MEASURED or reason is not None:
         return []
     usage = Usage(integer(fresh), integer(output), integer(cached), integer(written))
-    expected = cost_micro_usd(_prices(str(prices)), usage)
+    expected = cost_micro_usd(prices_from_text(str(prices)), usage)
     if expected == charge:
         return []
     return [Finding(f"attempt {name}", "charge is not the price of its usage", str(expected), str(charge))]
-
-
-_prices = lru_cache(maxsize=256)(prices_from_text)
 
 
 def _wrong_window(window: Row, expected: list[int]) -> list[Finding]:

@@ -44,6 +44,7 @@ ALWAYS = Window(None, "UTC", 0, 4_000_000_000)
 """The window of an account that never begins anew; it ends in the year 2096."""
 
 
+@lru_cache(maxsize=512)
 def window_at(period: Period | None, time_zone: str, at_s: int) -> Window:
     """The window that holds `at_s`. Raises ZoneInfoNotFoundError for a zone that does not exist."""
     if period is None:
