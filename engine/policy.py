@@ -5,8 +5,8 @@ run tells everything. A policy with an error decides nothing: half a policy coul
 forbids.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.bundled import bundled_path
@@ -22,9 +22,10 @@ from engine.decision.explanation import Explainer, Explanation
 from engine.decision.facts import DEFAULTS, FactsWithSources, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
-from engine.language.diagnostics import Level, Problems
+from engine.language.diagnostics import Diagnostic, Level, Problems, Replacement
 from engine.language.one_note_a_cause import one_note_a_cause
 from engine.language.parser import parse
+from engine.language.source import Source
 from engine.language.syntax_tree import File, Language, Statement
 from engine.language.type_checker import check
 from engine.language.vocabulary import Names
@@ -79,6 +80,8 @@ def load(folder: Path, problems: Problems) -> Policy | None:
 def build(files: PolicyFolder, problems: Problems) -> Policy | None:
     """All phases in order. None when there are errors; warnings are in `problems` of the result."""
     policy = _phases(files, problems)
+    if problems.has_errors:
+        _withdraw_misleading_help(files, problems)
     one_note_a_cause(problems)
     return policy
 
@@ -120,6 +123,47 @@ def _phases(files: PolicyFolder, problems: Problems) -> Policy | None:
         explainer,
         problems,
         assume(settings),
+    )
+
+
+_MOST_HELPS_TRIED = 10
+
+
+def _withdraw_misleading_help(files: PolicyFolder, problems: Problems) -> None:
+    """Takes text back that an error proposes when following it leads to another error."""
+    helps = [each for each in problems if each.fix is not None and each.level is Level.ERROR]
+    if not helps or _is_helped(files, problems, helps):
+        return
+    good = [each for each in helps[:_MOST_HELPS_TRIED] if _is_helped(files, problems, [each])]
+    if good and not _is_helped(files, problems, good):
+        good = []
+    problems.found[:] = [
+        each if each not in helps or each in good else replace(each, help=None, fix=None) for each in problems
+    ]
+
+
+def _is_helped(files: PolicyFolder, problems: Problems, helps: Sequence[Diagnostic]) -> bool:
+    """Whether the errors go when their help is followed, and no other comes."""
+    after = Problems()
+    _phases(_followed(files, [each.fix for each in helps if each.fix is not None]), after)
+    left = {(each.slug, each.span.text) for each in problems if each not in helps}
+    return all((each.slug, each.span.text) in left for each in after if each.level is Level.ERROR)
+
+
+def _followed(files: PolicyFolder, fixes: Sequence[Replacement]) -> PolicyFolder:
+    def mended(source: Source) -> Source:
+        text, end = source.text, len(source.text) + 1
+        here = [fix for fix in fixes if fix.span.source.name == source.name]
+        for fix in sorted(here, key=lambda fix: fix.span.start, reverse=True):
+            if fix.span.end <= end:
+                text, end = text[: fix.span.start] + fix.text + text[fix.span.end :], fix.span.start
+        return source if text == source.text else Source(source.name, text)
+
+    return replace(
+        files,
+        models=mended(files.models),
+        policies=files.policies and mended(files.policies),
+        routes=tuple(map(mended, files.routes)),
     )
 
 

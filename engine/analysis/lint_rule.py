@@ -44,6 +44,7 @@ routing:
     balanced: {cost: 0.4, quality: 0.4, latency: 0.2}
 task_types: [qa, code, chat]
 labels: [pii, secret]
+budgets: {daily: {total_usd: 1000}, time_zone: UTC}
 """
 
 

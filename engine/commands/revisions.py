@@ -6,7 +6,7 @@ the branch of a stranger can be read like any other text.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from engine.config.folder import (
     warn_of_overlooked,
 )
 from engine.config.messages import folder as messages
+from engine.config.overlooked import MOST_BYTES_PEEKED, may_hold_policy, report_if_policy
 from engine.config.yaml_source import MOST_BYTES
 from engine.errors import EngineError
 from engine.git import GitFailed, git
@@ -157,8 +158,9 @@ def _files(inside: Path, tree: str, problems: Problems) -> Mapping[str, bytes]:
         if raw:
             mode, _, identity, size = about.decode().split()
             entries[os.fsdecode(raw)] = mode, identity, 0 if size == "-" else int(size)
-    warn_of_overlooked([*entries], problems)
     wanted = {name: entries[name] for name in wanted_files(entries)}
+    reported = {*_overlooked(inside, {name: entries[name] for name in {*entries} - {*wanted}}, problems)}
+    warn_of_overlooked([name for name in entries if name not in reported], problems)
     files: dict[str, bytes] = {}
     if sum(size for _, _, size in wanted.values()) > MOST_BYTES_TOGETHER:
         problems.add(messages.folder_too_big(Source(tree, "").span(0, 0), MOST_BYTES_TOGETHER))
@@ -173,6 +175,17 @@ def _files(inside: Path, tree: str, problems: Problems) -> Mapping[str, bytes]:
         else:
             files[name] = _git(inside, "cat-file", "blob", identity)
     return files
+
+
+def _overlooked(
+    inside: Path, entries: Mapping[str, tuple[str, str, int]], problems: Problems
+) -> Iterator[str]:
+    """The files of a folder that hold rules or settings and are not read, each reported."""
+    for name, (mode, identity, bytes_long) in entries.items():
+        if mode.startswith("100") and bytes_long <= MOST_BYTES_PEEKED and may_hold_policy(name):
+            text = _git(inside, "cat-file", "blob", identity).decode("utf-8", "replace")
+            if report_if_policy(name, text, problems):
+                yield name
 
 
 def _line(inside: Path, *words: str) -> str:

@@ -156,6 +156,8 @@ local` would be ambiguous."""
 def _provider(name: str, section: Section, problems: Problems) -> Provider:
     locality: Locality = "local" if section.text("type") == "local" else "cloud"
     api = _api(name, locality, section, problems)
+    if section.value.get("models") == [] and not section.flag("discover"):
+        problems.add(messages.provider_without_models(name, section.key("models")))
     networks = _networks(section, problems)
     if locality == "local":
         _check_is_local(name, section, networks, problems)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.bundled import bundled_path
 from engine.config.messages import folder as messages
+from engine.config.overlooked import report_overlooked
 from engine.config.yaml_source import MOST_BYTES, decode
 from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
@@ -136,7 +137,10 @@ def _read_files(path: Path, problems: Problems) -> dict[str, bytes] | None:
         if CATALOGUE not in names:
             misspelt = next((name for name in names if name.lower() in ("models.yml", CATALOGUE)), None)
             problems.add(messages.no_catalogue(_place(str(path)), misspelt))
-        warn_of_overlooked(names, problems)
+        so_far = len(problems.found)
+        report_overlooked(path, wanted_files(names), problems)
+        reported = {each.span.source.name for each in problems.found[so_far:]}
+        warn_of_overlooked([name for name in names if name not in reported], problems)
         files: dict[str, bytes] = {}
         for name in wanted_files(names):
             data = _read_file(name, root, problems)
@@ -158,7 +162,7 @@ def wanted_files(names: Iterable[str]) -> Iterator[str]:
 
 
 def warn_of_overlooked(names: list[str], problems: Problems) -> None:
-    """A guard in a file that is not read protects no one."""
+    """Warns of files whose names are nearly those of a policy's."""
     for name in names:
         stem, _, ending = name.lower().rpartition(".")
         if ending == "route":

@@ -6,6 +6,7 @@ imported here, on the first check, and by nothing else.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -256,7 +257,7 @@ def _instead(wanted: str, value: Any) -> str | None:
     match wanted, value:
         case "string", bool() | int() | Decimal():
             return f'"{_written(value)}"'
-        case "array", str() | int():
+        case "array", str() | int() if re.fullmatch(r"[\w./+-]+(,\s*[\w./+-]+)*", str(value)):
             return f"[{_short(str(value))}]"
         case (("integer" | "number"), str()):
             return _number_in(value, wanted)
@@ -268,7 +269,7 @@ def _instead(wanted: str, value: Any) -> str | None:
 
 def _number_in(text: str, wanted: str) -> str | None:
     """`32k` is 32000, `200_000` is 200000, `$5` is 5."""
-    bare = text.strip().lstrip("$").replace("_", "").replace(",", "").replace(" ", "")
+    bare = re.sub(r"(?<=\d)[_, ](?=\d{3}(?:\D|$))", "", text.strip().lstrip("$").replace("_", ""))
     factor = {"k": 1000, "M": 1_000_000}.get(bare[-1:], 1)
     digits = bare[:-1] if factor > 1 else bare
     if not digits.replace(".", "", 1).isdecimal() or len(digits) > 18 or not digits.isascii():

@@ -23,6 +23,7 @@ from engine.language.diagnostics import Problems
 from engine.language.source import Source, Span
 from engine.language.syntax_tree import span_field
 from engine.language.vocabulary import CLOUD_USAGES, NOBODY
+from engine.provider_apis import APIS
 
 Holds = Literal["bytes", "learnt"]
 
@@ -205,6 +206,8 @@ def load_settings(document: Document | None, catalogue: Catalogue, problems: Pro
         document = Document(BUILT_IN, {}, {(): BUILT_IN.span(0, 0)}, {})
         unread = Unread(document)
     else:
+        if document.value is None and document.source.text.strip():
+            problems.add(messages.nothing_but_comments(document.source.span(0, 1)))
         document, unread = check_schema(document, "policies.schema.json", problems)
     root = Section.of(document)
     written, problems = problems, Problems(list(problems.found))
@@ -387,9 +390,16 @@ def _offered(known: Iterable[str], problems: Problems) -> list[str]:
 def _budgets(
     section: Section, catalogue: Catalogue, groups: tuple[Placed, ...], problems: Problems
 ) -> Budgets:
+    daily, monthly = (_limits(window, section, catalogue, problems) for window in ("daily", "monthly"))
+    if daily.total_usd is not None and monthly.total_usd is not None and monthly.total_usd < daily.total_usd:
+        problems.add(
+            messages.month_below_day(
+                str(monthly.total_usd), str(daily.total_usd), monthly.total_span, daily.total_span
+            )
+        )
     return Budgets(
-        daily=_limits("daily", section, catalogue, problems),
-        monthly=_limits("monthly", section, catalogue, problems),
+        daily=daily,
+        monthly=monthly,
         time_zone=_time_zone(section, problems),
         holds=_holds(section),
         default_max_output=section.whole("default_max_output"),
@@ -433,7 +443,8 @@ def _limits(window: str, section: Section, catalogue: Catalogue, problems: Probl
         limit = by_provider.decimal(provider)
         if provider not in providers:
             place, offered = by_provider.key(provider), _offered(providers, problems)
-            problems.add(messages.unknown_provider_here(provider, "limit", offered, place))
+            if not catalogue.is_open:
+                problems.add(messages.limit_of_no_provider(provider, offered, place, provider in APIS))
         elif limit is not None:
             per_provider[provider] = limit
     total = limits.decimal("total_usd")

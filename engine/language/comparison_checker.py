@@ -79,7 +79,7 @@ class ComparisonChecker:
             or isinstance(right, tree.Number)
             or right.text not in ("yes", "no")
         ):
-            self.problems.add(messages.yes_or_no(node.span, term.name, right.span.text))
+            self.problems.add(messages.yes_or_no(node.span, term.name, operator, right.span.text))
             return None
         return nodes.flag(term, self.modes, (right.text == "yes") == (operator == "is"), node.span)
 
@@ -126,7 +126,7 @@ class ComparisonChecker:
             if _can_hold(left, right):
                 condition = self.constants.staying.of(CrossName(fact.name, attribute.name, span))
         elif right.kind is Kind.SET and _holds_names(left) and _can_hold(right, left):
-            self.problems.add(messages.set_on_the_right(span, left.name, right.name))
+            self.problems.add(messages.set_on_the_right(span, left.name, operator, right.name))
             return None
         if condition is None:
             self.problems.add(messages.cannot_be_compared(span, left, operator, right))

@@ -319,7 +319,7 @@ class ConditionChecker:
         elif term.kind is Kind.SET:
             self.problems.add(type_messages.in_on_set(span, term.name, right.span.text))
         elif term.kind is Kind.FLAG:
-            self.problems.add(type_messages.yes_or_no(span, term.name, right.span.text))
+            self.problems.add(type_messages.yes_or_no(span, term.name, "in", right.span.text))
         else:
             condition = self.lists.of_list(term, right, "in", span)
         if condition is None:
@@ -332,7 +332,9 @@ class ConditionChecker:
         if term is None:
             return None
         if term.kind is not Kind.SET:
-            self.problems.add(type_messages.has_some_on_single(node.span, term.name, node.right.span.text))
+            self.problems.add(
+                type_messages.has_some_on_single(node.span, term.name, node.quantifier, node.right.span.text)
+            )
             return None
         other = TERMS.get(node.right.text) if isinstance(node.right, tree.Word) else None
         if other is not None and other.kind is Kind.SET:

@@ -74,7 +74,7 @@ class ListChecker:
                 lets = self.namespace.lets
                 if self.constants.may_search(len(lets)):
                     lists = [known.name.text for known in lets if isinstance(known.value, tree.List)]
-                self.problems.add(messages.not_a_list(word.span, name, lists, declared=None))
+                self.problems.add(messages.not_a_list(word.span, name, lists, None, term.scale))
             return None
         self.used.add(name)
         if not isinstance(let.value, tree.List):
@@ -154,7 +154,7 @@ class ListChecker:
             return None
         if low > high:
             texts = written.low.text, written.high.text
-            self.problems.add(messages.backward_range(written.span, term.name, *texts))
+            self.problems.add(messages.backward_range(written.span, *texts))
             return None
         begun = nodes.compare(term, (), ">=", low, span)
         return All((begun, nodes.compare(term, (), "<=", high, span)), span)
@@ -172,7 +172,7 @@ class ListChecker:
         elif term.scale == WEEKDAYS:
             names = (*scale[first:], *scale[: last + 1])
         else:
-            self.problems.add(messages.backward_range(written.span, term.name, low, high))
+            self.problems.add(messages.backward_range(written.span, low, high))
             return None
         if len(names) == len(scale):
             self.problems.add(messages.same_for_all(span, always=True))

@@ -57,7 +57,10 @@ def _with_places(same: Sequence[Diagnostic]) -> Diagnostic:
     notes = [Note(each.span, "also here") for each in others[:_MOST_PLACES]]
     if len(others) > _MOST_PLACES:
         notes[-1] = replace(notes[-1], label=f"also here, and {len(others) - _MOST_PLACES} more times")
-    return replace(first, notes=(*first.notes, *notes))
+    help = first.help
+    if help is not None and " is a similar " in help:
+        help += ", which may be misspelt itself"
+    return replace(first, help=help, notes=(*first.notes, *notes))
 
 
 _BETWEEN_MEMBERS = re.compile(r"[\s,\"'-]*")

@@ -211,7 +211,10 @@ def _names(text: str, start: int, end: int) -> Iterable[str]:
 def _with_fix(hint: SyntaxHint, draft: Draft) -> SyntaxHint:
     if hint.edit is None or not hint.is_fix:
         return hint
-    return replace(hint, diagnostic=replace(hint.diagnostic, fix=draft.in_source(hint.edit)))
+    fix = draft.in_source(hint.edit)
+    # About what an edit put in, no text of the author's can be proposed.
+    help = hint.diagnostic.help if fix is not None else None
+    return replace(hint, diagnostic=replace(hint.diagnostic, help=help, fix=fix))
 
 
 def _without_fix(hint: SyntaxHint) -> SyntaxHint:

@@ -6,11 +6,12 @@ Each phase keeps its sentences beside it: `language/messages`, `config/messages`
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.language.diagnostics import Diagnostic, Level, Note
+from engine.language.diagnostics import Diagnostic, Level, Note, Replacement
 from engine.language.source import Span
-from engine.language.wording import shortened
+from engine.language.spelling import is_slip
+from engine.language.wording import shortened, tick
 
 
 def error(
@@ -23,6 +24,21 @@ def warning(
     slug: str, span: Span, message: str, help: str | None = None, notes: Iterable[Note] = ()
 ) -> Diagnostic:
     return Diagnostic(slug, Level.WARNING, message, span, help, tuple(notes))
+
+
+def proposal(
+    slug: str, span: Span, message: str, right: str, notes: Iterable[Note] = (), place: Span | None = None
+) -> Diagnostic:
+    """An error whose help is what to write in the place of the span, or of another place."""
+    fix = Replacement(place or span, right)
+    return replace(error(slug, span, message, f"write {tick(right)}", notes), fix=fix)
+
+
+def offering(found: Diagnostic, written: str, similar: str | None, right: str) -> Diagnostic:
+    """The finding, with the name that its help offers as its fix where only a slip divides the two."""
+    if similar is None or not is_slip(written, similar):
+        return found
+    return replace(found, fix=Replacement(found.span, right))
 
 
 @dataclass(frozen=True, slots=True)

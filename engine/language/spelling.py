@@ -29,3 +29,8 @@ def slips(word: str, other: str, most: int) -> int:
         if min(row) > most and min(before, default=0) >= most:
             return most + 1
     return min(row[-1], most + 1)
+
+
+def is_slip(word: str, other: str) -> bool:
+    """Whether one is the other but for its case or a slip of the finger."""
+    return word.casefold() == other.casefold() or bool(misspelt(word, [other]))

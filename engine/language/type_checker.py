@@ -440,7 +440,7 @@ class _StatementChecker:
             case Kind.FLAG:
                 if not isinstance(value, tree.Number) and value.text in ("yes", "no"):
                     return value.text == "yes"
-                self.problems.add(type_messages.yes_or_no(span, fact.name, value.span.text))
+                self.problems.add(type_messages.yes_or_no(span, fact.name, "is", value.span.text))
                 return None
             case Kind.NAME | Kind.ORDERED:
                 return self.constants.name(fact, value)

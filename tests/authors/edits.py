@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.authors.folders import SHIPPED, Folder, shipped
+from tests.authors.helps import Followed, followed
 
 _WORDS = re.compile(r"[\w.$%:-]+|[^\w\s]+", re.ASCII)
 _CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \n:,.-_[](){}\"'=<>#$%&|!"
@@ -85,6 +86,16 @@ def _of_word(text: str, random: Random) -> tuple[str, int, str, str] | None:
             return None if changed == word[0] else ("another case", word.start(), word[0], changed)
 
 
+def _outcome(result: Followed | None) -> str:
+    if result is None:
+        return "proposes no text"
+    if result.is_meant:
+        return "as meant"
+    if result.errors:
+        return "new error"
+    return "lets out" if result.leaks else "open" if result.is_open else "no looser"
+
+
 def share(counts: list[int], part: float) -> int:
     """The count that this part of all does not exceed."""
     return counts[min(int(part * len(counts)), len(counts) - 1)]
@@ -95,8 +106,10 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=0, help="show edits with so many notes or more")
+    parser.add_argument("--follow", action="store_true", help="follow the help, and judge what comes of it")
     arguments = parser.parse_args()
     counts: list[int] = []
+    outcomes: Counter[str] = Counter()
     kinds: Counter[tuple[str, ...]] = Counter()
     source = edits(arguments.seed)
     for number in range(arguments.edits):
@@ -105,6 +118,16 @@ def main() -> int:
         if not found:
             continue
         counts.append(len(found))
+        if arguments.follow:
+            result = followed(shipped(edit.folder), edit.applied(), found)
+            outcome = _outcome(result)
+            outcomes[outcome] += 1
+            if outcome in ("new error", "lets out") or (outcome == "open" and arguments.show):
+                print(f"--- {number}: {outcome}: {edit}")
+                for problem in found[:3]:
+                    print(f"    {problem.span} {problem.slug}: {problem.message}")
+                    print(f"        {problem.help} | {problem.fix}")
+                print("   ", *(result.errors + result.leaks)[:3], sep="\n    ")
         kinds[tuple(problem.slug for problem in found)[:4]] += 1
         if arguments.show and len(found) >= arguments.show:
             print(f"--- {number}: {len(found)} notes: {edit}")
@@ -114,6 +137,8 @@ def main() -> int:
     shares = ", ".join(f"p{part:.0%}"[:-1] + f" {share(counts, part)}" for part in (0.5, 0.9, 0.99))
     alone = sum(count == 1 for count in counts) / len(counts)
     print(f"{arguments.edits} edits, {len(counts)} with notes: {shares}, most {counts[-1]}; one: {alone:.1%}")
+    for outcome, times in outcomes.most_common():
+        print(f"{times} followed: {outcome}")
     for slugs, times in kinds.most_common(60):
         print(times, slugs)
     return 0

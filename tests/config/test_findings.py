@@ -258,6 +258,14 @@ MODES = "routing:\n  modes:\n    a: {allow_cloud: true}\n    b: {allow_cloud: fa
 
 SETTINGS = [
     (
+        "a limit of a provider that models.yaml lacks",
+        "budgets: {daily: {per_provider: {olama: 5}}}\n",
+        "unknown-provider",
+        "olama",
+        "no provider `olama`, so this limit limits nothing",
+        "write `ollama`",
+    ),
+    (
         "an unknown section",
         "budget: {}\n",
         "unknown-key",
@@ -464,13 +472,6 @@ def test_what_is_wrong_in_policies_yaml_is_said_in_its_place(
 
 
 WARNINGS = [
-    (
-        "a provider with a limit that models.yaml lacks",
-        "budgets: {daily: {per_provider: {olama: 5}}}\n",
-        "unknown-provider",
-        "olama",
-        "write `ollama`",
-    ),
     (
         "a preferred provider that models.yaml lacks",
         "task_overrides: {qa: {preferred_providers: [openai]}}\n",

@@ -194,3 +194,57 @@ def test_config_comes_before_policies_when_they_hold_a_catalogue(tmp_path: Path)
     assert locate_folder(None, None, tmp_path, default) == tmp_path / "policies"
     (tmp_path / "config" / "models.yaml").write_text("")
     assert locate_folder(None, None, tmp_path, default) == tmp_path / "config"
+
+
+RULES = "forbid a: cloud when task.type is qa\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("main.routes", RULES),
+        ("main.route.txt", RULES),
+        ("main.rules", RULES),
+        (".main.route", RULES),
+        ("MAIN.ROUTE", RULES),
+        ("main", RULES),
+        ("rules/main.route", RULES),
+        ("rules/eu/main.route", RULES),
+        ("policies.yml", "budgets: {daily: {total_usd: 5}}\n"),
+        ("budgets.yaml", "# ours\nbudgets: {daily: {total_usd: 5}}\n"),
+    ],
+)
+def test_what_holds_rules_or_settings_and_is_not_read_is_an_error(policy: Path, name: str, text: str) -> None:
+    """It is named, whatever it is called and however deep it lies."""
+    (policy / name).parent.mkdir(parents=True, exist_ok=True)
+    (policy / name).write_text(text)
+    problems = Problems()
+    read_folder(policy, problems)
+    assert [(each.span.source.name, each.slug) for each in problems] == [(name, "file-overlooked")]
+    assert problems.has_errors
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", RULES),
+        ("main.route.bak", RULES),
+        ("main.route~", RULES),
+        ("notes.txt", "we forbid a lot: see the page\n"),
+        ("docker-compose.yaml", "services: {}\n"),
+        (".git/main.route", RULES),
+    ],
+)
+def test_pages_and_copies_are_not_meant_to_be_read(policy: Path, name: str, text: str) -> None:
+    """Neither they nor what holds no rule is reported."""
+    (policy / name).parent.mkdir(parents=True, exist_ok=True)
+    (policy / name).write_text(text)
+    assert read(policy)[1] == []
+
+
+def test_a_policy_folder_below_is_one_of_its_own(policy: Path) -> None:
+    """Its rules belong to its own models.yaml."""
+    (policy / "other").mkdir()
+    (policy / "other" / "models.yaml").write_text(ONE_MODEL)
+    (policy / "other" / "main.route").write_text(RULES)
+    assert read(policy)[1] == []

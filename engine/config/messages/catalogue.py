@@ -83,6 +83,15 @@ no_models = Sentence(
 )
 
 
+def provider_without_models(provider: str, span: Span) -> Diagnostic:
+    return warning(
+        "no-models",
+        span,
+        f"`{visible(provider)}` lists no model, so nothing is ever sent there",
+        "list its models, or leave the provider out",
+    )
+
+
 def api_needed(provider: str, apis: tuple[str, ...], span: Span) -> Diagnostic:
     others = ", ".join(f"`api: {api}`" for api in apis if api != "openai")
     return error(

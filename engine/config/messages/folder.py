@@ -1,5 +1,7 @@
 """Sentences about a policy folder and its files."""
 
+import re
+
 from engine.language.diagnostics import Diagnostic, visible
 from engine.language.sentences import Sentence, error, warning
 from engine.language.source import Span
@@ -23,6 +25,19 @@ def file_overlooked(name: str, wanted: str, span: Span) -> Diagnostic:
         f"`{visible(name)}` is not read",
         f"call it `{visible(wanted)}` if it belongs to the policy",
     )
+
+
+def policy_overlooked(name: str, holds: str, span: Span) -> Diagnostic:
+    folder, _, file = name.rpartition("/")
+    stem = re.split(r"\.", file.lstrip("."))[0] or "main"
+    if holds == "settings":
+        help = "put them into `policies.yaml`, or move this file out of the folder"
+    elif folder and file.endswith(".route"):
+        help = "move it up into the policy folder, or out of it"
+    else:
+        help = f"call it `{visible(stem)}.route`, or move it out of the folder"
+    message = f"`{visible(name)}` holds {holds} and is not read: they are not in force"
+    return error("file-overlooked", span, message, help)
 
 
 def no_regular_file(kind: str, span: Span) -> Diagnostic:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from engine.language.diagnostics import Diagnostic, Replacement, visible
-from engine.language.sentences import error
+from engine.language.sentences import error, proposal
 from engine.language.source import Span
-from engine.language.wording import listed, nearest
+from engine.language.spelling import misspelt
+from engine.language.wording import listed
 
 
 def secret_in_file(key: str, span: Span) -> Diagnostic:
@@ -74,16 +75,19 @@ def no_value(key: str, span: Span) -> Diagnostic:
 
 
 def wrong_type(key: str, wanted: str, shown: str, span: Span, instead: str | None = None) -> Diagnostic:
-    help = f"write `{visible(instead)}`" if instead else None
-    return error("wrong-type", span, f"{key} must be {wanted}, not {shown}", help)
+    message = f"{key} must be {wanted}, not {shown}"
+    return proposal("wrong-type", span, message, instead) if instead else error("wrong-type", span, message)
 
 
 def not_one_of(key: str, value: str, allowed: Iterable[str], span: Span) -> Diagnostic:
     allowed = list(allowed)
-    near = nearest(value.lower(), allowed)
+    near = misspelt(value.lower(), allowed)
     choices = f"one of: {listed(allowed)}" if len(allowed) > 1 else f"it can only be `{allowed[0]}`"
-    help = f"write `{near}`; {choices}" if near else choices
-    return error("not-one-of", span, f"`{key}` cannot be `{visible(value)}`", help)
+    message = f"`{key}` cannot be `{visible(value)}`"
+    if len(near) != 1:
+        return error("not-one-of", span, message, choices)
+    found = proposal("not-one-of", span, message, near[0])
+    return replace(found, help=f"{found.help}; {choices}")
 
 
 def out_of_bounds(key: str, value: str, bound: str, span: Span) -> Diagnostic:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from engine.language.diagnostics import Diagnostic, Note, visible
-from engine.language.sentences import error, warning
+from engine.language.sentences import error, proposal, warning
 from engine.language.source import Span
+from engine.language.spelling import misspelt
 from engine.language.wording import listed, similar_or
 
 
@@ -69,6 +70,36 @@ def unknown_provider_here(provider: str, where: str, known: Iterable[str], span:
         span,
         f"models.yaml has no provider `{visible(provider)}`; this {where} has no effect",
         similar_or(provider, known, "add the provider to models.yaml, or delete the name"),
+    )
+
+
+def limit_of_no_provider(provider: str, known: Iterable[str], span: Span, is_vendor: bool) -> Diagnostic:
+    """Only a warning for a vendor that is well known: models.yaml may be behind."""
+    known = list(known)
+    message = f"models.yaml has no provider `{visible(provider)}`, so this limit limits nothing"
+    near = misspelt(provider.casefold(), known)
+    if len(near) == 1:
+        return proposal("unknown-provider", span, message, near[0])
+    said = warning if is_vendor else error
+    return said("unknown-provider", span, message, f"the providers are {listed(known)}")
+
+
+def month_below_day(month: str, day: str, span: Span, other: Span) -> Diagnostic:
+    return warning(
+        "month-below-day",
+        span,
+        f"the limit of a month, {month}, is below that of a day, {day}, which is never reached",
+        "look whether the two are swapped",
+        (Note(other, "the day's"),),
+    )
+
+
+def nothing_but_comments(span: Span) -> Diagnostic:
+    return warning(
+        "nothing-limited",
+        span,
+        "this file says nothing: the built-in modes hold, and nothing limits what is spent",
+        "write what is to hold, or delete the file",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.language.diagnostics import Diagnostic, Note
-from engine.language.sentences import error, warning
+from engine.language.sentences import error, offering, proposal, warning
 from engine.language.source import Span
 from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, TERMS, Kind, Names, Term
 from engine.language.wording import (
@@ -55,7 +55,8 @@ def unknown_term(span: Span, text: str) -> Diagnostic:
     else:
         help = f"the {what}s are {listed(known, most=24)}"
     message = f"a model has no attribute {tick(text)}" if is_attribute else f"there is no fact {tick(text)}"
-    return error(f"unknown-{what}", span, message, help)
+    found = error(f"unknown-{what}", span, message, help)
+    return found if similar is None else offering(found, text, similar, similar)
 
 
 def unknown_subject(span: Span, text: str, is_word: bool) -> Diagnostic:
@@ -68,6 +69,9 @@ def unknown_subject(span: Span, text: str, is_word: bool) -> Diagnostic:
             "write the fact first: `task.context_size > 32k`",
         )
     same_end = [name for name in TERMS if name.split(".", 1)[-1] == text]
+    if len(same_end) == 1:
+        message = f"there is no fact or attribute {tick(text)}"
+        return proposal("unknown-fact", span, message, same_end[0])
     if same_end:
         help = "write " + " or ".join(tick(name) for name in same_end)
     else:
@@ -83,13 +87,10 @@ def turned_round(span: Span, left: str, term: Term, operator: str) -> Diagnostic
     )
     if term.kind is Kind.SET:
         turned = "has"
-    says = f"{term.name} {turned} {left}"
-    return error(
-        "turned-round",
-        span,
-        f"{tick(left)} is a value, and a comparison begins with the fact or attribute",
-        f"write {tick(f'not {says}' if turned == 'has' and operator == 'not in' else says)}",
-    )
+    is_negated = turned == "has" and operator in ("not in", "is not")
+    says = f"{'not ' if is_negated else ''}{term.name} {turned} {left}"
+    message = f"{tick(left)} is a value, and a comparison begins with the fact or attribute"
+    return proposal("turned-round", span, message, says)
 
 
 def unknown_name(
@@ -158,12 +159,13 @@ def unknown_value(span: Span, text: str, term: str, scale: Iterable[str]) -> Dia
     scale = list(scale)
     similar = meant(text, scale) or next((name for name in scale if text.lower().startswith(name)), None)
     values = f"it is one of {listed(scale)}"
-    return error(
+    found = error(
         "unknown-value",
         span,
         f"{tick(term)} is never {tick(span.text)}",
         f"{tick(similar)} is similar; {values}" if similar is not None else values,
     )
+    return found if similar is None else offering(found, text, similar, similar)
 
 
 def nobody_has(span: Span, text: str, universe: str, known: Sequence[str], search: bool) -> Diagnostic:

@@ -1,13 +1,14 @@
 """Sentences about comparisons: which operator and which value a fact or an attribute takes."""
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from engine.language.diagnostics import Diagnostic, Note
-from engine.language.sentences import Sentence, SentenceWith, error, warning
+from engine.language.sentences import Sentence, SentenceWith, error, proposal, warning
 from engine.language.source import Span
 from engine.language.syntax_tree import Range
-from engine.language.vocabulary import Fact, Kind, Term
+from engine.language.vocabulary import WEEKDAYS, Fact, Kind, Term
 from engine.language.wording import listed, listed_names, nearest, tick
 
 # A value of each kind, to be shown where the author wrote none.
@@ -58,13 +59,11 @@ def list_alone(span: Span, name: str, declared: Span) -> Diagnostic:
 
 
 def set_is_single(span: Span, term: str, operator: str, right: str) -> Diagnostic:
+    message = f"{tick(term)} is a set, and `{operator}` is for single values"
     says = f"{term} has {right}"
-    return error(
-        "set-compared",
-        span,
-        f"{tick(term)} is a set, and `{operator}` is for single values",
-        f"write {tick(f'not {says}' if operator == 'is not' else says)}",
-    )
+    if operator not in ("is", "is not"):
+        return error("set-compared", span, message, f"ask it for a name: {tick(says)}")
+    return proposal("set-compared", span, message, f"not {says}" if operator == "is not" else says)
 
 
 def in_on_set(span: Span, term: str, right: str) -> Diagnostic:
@@ -77,21 +76,17 @@ def in_on_set(span: Span, term: str, right: str) -> Diagnostic:
 
 
 def has_on_single(span: Span, term: str, right: str) -> Diagnostic:
-    return error(
-        "has-without-set",
-        span,
-        f"{tick(term)} is a single value, and `has` is for sets",
-        f"write {tick(f'{term} is {right}')}",
-    )
+    message = f"{tick(term)} is a single value, and `has` is for sets"
+    return proposal("has-without-set", span, message, f"{term} is {right}")
 
 
-def has_some_on_single(span: Span, term: str, right: str) -> Diagnostic:
-    return error(
-        "has-without-set",
-        span,
-        f"{tick(term)} is a single value, and `has` is for sets",
-        f"write {tick(f'{term} in {right}')}",
-    )
+def has_some_on_single(span: Span, term: str, quantifier: str, right: str) -> Diagnostic:
+    message = f"{tick(term)} is a single value, and `has` is for sets"
+    if quantifier == "all":
+        return error(
+            "has-without-set", span, message, f"it has one value, which may be {tick(f'in {right}')}"
+        )
+    return proposal("has-without-set", span, message, f"{term} in {right}")
 
 
 def no_order(span: Span, term: str, operator: str) -> Diagnostic:
@@ -103,19 +98,21 @@ def no_order(span: Span, term: str, operator: str) -> Diagnostic:
     )
 
 
-def yes_or_no(span: Span, term: str, right: str) -> Diagnostic:
-    negative = right.lower() in ("no", "false", "0", "off")
-    says = f"not {term}" if negative else term
-    return error(
-        "yes-or-no",
-        span,
-        f"{tick(term)} is yes or no, and nothing else",
-        f"write {tick(says)} or {tick(f'{term} is ' + ('no' if negative else 'yes'))}",
-    )
+def yes_or_no(span: Span, term: str, operator: str, right: str) -> Diagnostic:
+    message = f"{tick(term)} is yes or no, and nothing else"
+    meant = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}.get(right.lower())
+    if meant is None or operator not in ("is", "is not"):
+        return error(
+            "yes-or-no", span, message, f"write {tick(term)} where it holds, else {tick(f'not {term}')}"
+        )
+    return proposal("yes-or-no", span, message, term if meant == (operator == "is") else f"not {term}")
+
+
+_YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 
 
 unknown_has_no_order = SentenceWith(
-    "no-order", "an unknown price is neither more nor less than another", "write `{text} is unknown`"
+    "no-order", "an unknown price is neither more nor less than another", "ask whether `{text} is unknown`"
 )
 
 
@@ -169,13 +166,10 @@ def cannot_be_compared(span: Span, left: Term, operator: str, right: Term) -> Di
     )
 
 
-def set_on_the_right(span: Span, left: str, right: str) -> Diagnostic:
-    return error(
-        "not-a-list",
-        span,
-        f"{tick(right)} is a set, and a set is asked what it has",
-        f"write {tick(f'{right} has {left}')}",
-    )
+def set_on_the_right(span: Span, left: str, operator: str, right: str) -> Diagnostic:
+    message = f"{tick(right)} is a set, and a set is asked what it has"
+    says = f"{right} has {left}"
+    return proposal("not-a-list", span, message, f"not {says}" if "not" in operator else says)
 
 
 def term_as_value(span: Span, term: str) -> Diagnostic:
@@ -196,8 +190,13 @@ def term_for_list(span: Span, left: Term, right: Term) -> Diagnostic:
     return error("not-a-list", span, f"{tick(right.name)} is no list", help)
 
 
-def not_a_list(span: Span, name: str, lists: Iterable[str], declared: Span | None) -> Diagnostic:
+def not_a_list(
+    span: Span, name: str, lists: Iterable[str], declared: Span | None, scale: Sequence[str] = ()
+) -> Diagnostic:
     similar = nearest(name, lists)
+    days = weekday_range(name) if "mon" in scale else None
+    if days is not None and declared is None:
+        return proposal("not-a-list", span, f"{tick(name)} is no range", days)
     if declared is not None:
         return error(
             "not-a-list",
@@ -210,7 +209,9 @@ def not_a_list(span: Span, name: str, lists: Iterable[str], declared: Span | Non
         "not-a-list",
         span,
         f"{tick(name)} is no list",
-        f"{tick(similar)} is a similar list" if similar else f"write {tick(f'[{span.text}]')}",
+        f"{tick(similar)} is a similar list"
+        if similar
+        else f"a list stands in brackets: {tick(f'[{span.text}]')}",
     )
 
 
@@ -226,15 +227,12 @@ def member_twice(span: Span, text: str, first: Span) -> Diagnostic:
 def no_range(span: Span, term: Term, written: Range, negated: bool) -> Diagnostic:
     low, high = written.low.span.text, written.high.span.text
     name = term.name
+    message = f"ranges are for hours and for names on a scale, not for {tick(name)}"
     if term.kind in (Kind.NAME, Kind.SET, Kind.FLAG):
-        help = f"the values of {tick(name)} have no order; write them out"
-    elif negated:
-        help = f"write {tick(f'({name} < {low} or {name} > {high})')}"
-    else:
-        help = f"write {tick(f'{name} >= {low} and {name} <= {high}')}"
-    return error(
-        "no-range", span, f"ranges are for hours and for names on a scale, not for {tick(name)}", help
-    )
+        return error("no-range", span, message, f"the values of {tick(name)} have no order; write them out")
+    if negated:
+        return proposal("no-range", span, message, f"({name} < {low} or {name} > {high})")
+    return proposal("no-range", span, message, f"({name} >= {low} and {name} <= {high})")
 
 
 def empty_range(span: Span, term: str, hour: int | Decimal) -> Diagnostic:
@@ -251,13 +249,9 @@ midnight_is_zero = SentenceWith(
 )
 
 
-def backward_range(span: Span, term: str, low: str, high: str) -> Diagnostic:
-    return error(
-        "backward-range",
-        span,
-        f"{tick(low)} is above {tick(high)}, and only hours and weekdays come round again",
-        f"write {tick(f'{term} in {high}..{low}')}",
-    )
+def backward_range(span: Span, low: str, high: str) -> Diagnostic:
+    message = f"{tick(low)} is above {tick(high)}, and only hours and weekdays come round again"
+    return proposal("backward-range", span, message, f"{high}..{low}")
 
 
 def number_for_name(span: Span, term: Term) -> Diagnostic:
@@ -284,17 +278,20 @@ def name_for_number(span: Span, term: str, kind: Kind) -> Diagnostic:
 
 
 def wrong_unit(span: Span, text: str, term: str, kind: Kind) -> Diagnostic:
+    message = f"{tick(term)} is {kind.value}, and {tick(text)} is not"
     bare = text.strip("$%kM")
+    if text[-1] in "kM":
+        return error("wrong-unit", span, message, "`k` and `M` are thousands and millions of tokens")
     match kind:
-        case Kind.PERCENT:
-            help = f"write `{_as_percent(bare) if '.' in bare and text == bare else bare}%`"
-        case Kind.PRICE | Kind.DOLLARS:
-            help = f"write `${bare}`; `k` and `M` are for tokens"
+        case Kind.PERCENT if text == bare:
+            return proposal("wrong-unit", span, message, f"{_as_percent(bare) if '.' in bare else bare}%")
+        case Kind.BUCKET if text[-1] == "%":
+            return proposal("wrong-unit", span, message, bare)
         case Kind.TOKENS:
-            help = f"write `{bare}`, `{bare}k` or `{bare}M`"
+            help = "write the number of tokens, such as `8192` or `32k`"
         case _:
-            help = f"write `{bare}`"
-    return error("wrong-unit", span, f"{tick(term)} is {kind.value}, and {tick(text)} is not", help)
+            help = f"write it as {tick(SAMPLES[kind])}"
+    return error("wrong-unit", span, message, help)
 
 
 def not_whole(span: Span, text: str, term: str, kind: Kind) -> Diagnostic:
@@ -315,9 +312,12 @@ def number_too_long(span: Span, most: int) -> Diagnostic:
 
 
 def unit_on_plain_number(span: Span, text: str, what: str) -> Diagnostic:
+    message = f"{what} has no unit, and {tick(text)} has one"
     bare = text.strip("$%kM")
-    share = f"{Decimal(bare).scaleb(-2):f}" if text.endswith("%") and what == "a weight" else bare
-    return error("wrong-unit", span, f"{what} has no unit, and {tick(text)} has one", f"write `{share}`")
+    if text[-1] in "kM":
+        return error("wrong-unit", span, message, "write a plain number")
+    is_share = text.endswith("%") and what == "a weight"
+    return proposal("wrong-unit", span, message, f"{Decimal(bare).scaleb(-2):f}" if is_share else bare)
 
 
 def _as_percent(share: str) -> str:
@@ -381,3 +381,12 @@ def set_within_set(span: Span, left: Term, right: Term) -> Diagnostic:
         f"{tick(left.name)} and {tick(right.name)} have no members in common",
         f"one holds {left.universe}, the other {right.universe}",
     )
+
+
+def weekday_range(name: str) -> str | None:
+    """`Mon-Fri`, `monday-friday` as a range of days."""
+    days = [each for each in re.split("[-.:]", name.lower()) if each]
+    shorts = [next((day for day in WEEKDAYS if each.startswith(day)), None) for each in days]
+    if len(shorts) != 2 or not all(shorts) or not all(each.isalpha() for each in days):
+        return None
+    return f"{shorts[0]}..{shorts[1]}"

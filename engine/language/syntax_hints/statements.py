@@ -80,7 +80,8 @@ def unknown_mark(place: Place) -> SyntaxHint | None:
 def missing_colon(place: Place) -> SyntaxHint | None:
     here, previous = place.here, place.previous
     if "COLON" in place.accepts and here.text != ":":
-        right = f"{place.words(place.lexemes[0], previous)}: {place.value_after(0)}"
+        value = place.value_after(0)
+        right = f"{place.words(place.lexemes[0], previous)}:" + ("" if value == "VALUE" else f" {value}")
         is_sign = here.text in FOREIGN_COLONS
         edit = place.replace(here, ":") if is_sign else Edit(previous.end, previous.end, ":")
         return SyntaxHint(messages.missing_colon(place.span(previous), right), edit)
