@@ -83,7 +83,7 @@ class _Judge:
         old, new = self._old, self._new
         comparison = Comparison(old, new)
         leaks = [Change(text, span=span) for text, span in other_destinations(old.catalogue, new.catalogue)]
-        leaks += map(Change, _other_clock(old, new, comparison.space))
+        leaks += map(Change, (*_other_clock(old, new, comparison.space), *_forgotten_sooner(old, new)))
         spending = [Change(text, span=span) for text, span in limits_and_prices(old, new)]
         undecided: list[str] = []
         is_leak_undecided = False
@@ -157,15 +157,17 @@ class _Judge:
         goals = [
             chains.in_chain(place) for place, model in enumerate(compiled.models) if model.locality == "cloud"
         ]
-        for kind, names, box in _new_boxes(self._old, new, space):
+        for kind, fact, name, box in _new_boxes(self._old, new, space):
             witness = find(space, goals, self._work, [box])
             if witness is not None:
-                chain = Evaluator(compiled).decide(witness.facts).chain
-                given = facts_to_state(witness.facts, space.domain.defaults)
+                facts = witness.facts if name is None else _named(witness.facts, fact, name, new.names.labels)
+                given = facts_to_state(facts, space.domain.defaults)
+                shown = "of any name" if name is None else f"`{name}`"
                 text = (
-                    f"the {kind} {names} was not known, and its tasks may go to the cloud, for example "
+                    f"the {kind} {shown} was not known, and its tasks may go to the cloud, for example "
                     f"{task_text(given)}"
                 )
+                chain = Evaluator(compiled).decide(facts).chain
                 yield Change(text, given, (), tuple(model.key for model in chain))
 
 
@@ -175,11 +177,26 @@ def _task(change: Change) -> str:
 
 
 def _as_limited(old: Policy, new: Policy, space: Space) -> Box:
-    """Tasks for which no provider is exhausted that has a limit in the old policy only: a limit that goes is
-    money, and judged there."""
+    """Tasks for which nothing is used up that has a limit in the old policy only: a limit that goes is money,
+    and judged there."""
     gone = {*old.names.limited_providers} - {*new.names.limited_providers}
-    fact = INDEX["budget.exhausted_providers"]
-    return {number: 1 for number, axis in enumerate(space.axes) if axis.fact == fact and axis.element in gone}
+    shares = {INDEX[name] for name in new.names.unlimited - old.names.unlimited}
+    providers = INDEX["budget.exhausted_providers"]
+    unspent: Box = {}
+    for number, axis in enumerate(space.axes):
+        if axis.fact == providers and axis.element in gone:
+            unspent[number] = 1
+        elif axis.fact in shares and axis.usual is not None:
+            unspent[number] = 1 << axis.usual
+    return unspent
+
+
+def _forgotten_sooner(old: Policy, new: Policy) -> Iterator[str]:
+    """Sessions whose labels are remembered for less time: what a label keeps home is let out again."""
+    before, after = old.settings.sessions, new.settings.sessions
+    if before.labels_stay != () and after.forget_after_days < before.forget_after_days:
+        days = f"{after.forget_after_days} days now, and was after {before.forget_after_days}"
+        yield f"what an unused session carried is forgotten after {days}"
 
 
 def _other_clock(old: Policy, new: Policy, space: Space) -> Iterator[str]:
@@ -190,31 +207,42 @@ def _other_clock(old: Policy, new: Policy, space: Space) -> Iterator[str]:
         yield f"the clock of the rules is {after}'s now, and was {before}'s"
 
 
-def _new_boxes(old: Policy, new: Policy, space: Space) -> Iterator[tuple[str, str, Box]]:
-    """Modes, task types and labels that only the new policy takes, and the tasks that have them."""
+def _new_boxes(old: Policy, new: Policy, space: Space) -> Iterator[tuple[str, str, str | None, Box]]:
+    """Modes, task types, labels and groups that only the new policy takes, and the tasks that have them: what
+    it is, its fact, its name (None for any), and where it stands in the space."""
     for kind, fact, before, after in (
         ("mode", "mode", tuple(old.names.modes), tuple(new.names.modes)),
         ("task type", "task.type", old.names.task_types, new.names.task_types),
         ("label", "task.labels", old.names.labels, new.names.labels),
+        ("group", "task.group", old.names.groups, new.names.groups),
     ):
         if before is None:
             continue  # every name was known
         if after is None:
-            yield kind, "of any name", _any_other(space, fact, before)
+            yield kind, fact, None, _any_other(space, fact, before)
         else:
             for name in after:
                 if name not in before:
-                    yield kind, f"`{name}`", _with_name(space, fact, name)
+                    yield kind, fact, name, _with_name(space, fact, name)
 
 
 def _with_name(space: Space, fact: str, name: str) -> Box:
-    for number, axis in enumerate(space.axes):
-        if axis.fact == INDEX[fact]:
-            if axis.element is None:
-                return {number: 1 << axis.cell(name)}
-            if axis.element == name:
-                return {number: 2}
-    return {}  # no rule asks for it: such a task is decided as any
+    axes = {axis.element: number for number, axis in enumerate(space.axes) if axis.fact == INDEX[fact]}
+    if None in axes:
+        return {axes[None]: 1 << space.axes[axes[None]].cell(name)}
+    number = axes.get(name, axes.get(OTHER))
+    return {} if number is None else {number: 2}  # no rule asks for it: such a task is decided as any
+
+
+def _named(facts: Facts, fact: str, name: str, labels: tuple[str, ...] | None) -> Facts:
+    """A task of a box in which no name of the fact matters but as one of many: with this name."""
+    values: list[FactValue] = list(facts)
+    if fact == "task.labels":
+        values[INDEX[fact]] = frozenset({name, *(each for each in facts.labels if each in (labels or ()))})
+    else:
+        values[INDEX[fact]] = name
+    named: Facts = Facts._make(values)
+    return named
 
 
 def _any_other(space: Space, fact: str, names: tuple[str, ...]) -> Box:

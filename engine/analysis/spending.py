@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from engine.config.catalogue import Model
-from engine.config.settings import BudgetLimits
+from engine.config.settings import BudgetLimits, Settings
 from engine.language.source import Span
 from engine.policy import Policy
 
@@ -16,6 +16,7 @@ def limits_and_prices(old: Policy, new: Policy) -> Iterator[tuple[str, Span]]:
     file = (new.folder.policies or new.folder.models).span(0, 0)
     yield from _raised("daily", before.daily, budgets.daily, file)
     yield from _raised("monthly", before.monthly, budgets.monthly, file)
+    yield from _raised_of_sessions(old.settings, new.settings, file)
     if not before.learns_holds and budgets.learns_holds:
         yield "holds are made by what was learnt now", file
     if before.time_zone != budgets.time_zone and before.limits:
@@ -46,6 +47,28 @@ def _raised(period: str, before: BudgetLimits, after: BudgetLimits, file: Span) 
         if _is_more(limit, now):
             place = after.provider_spans.get(provider, file)
             yield f"the {period} limit of {provider} is {_change(limit, now)}", place
+
+
+def _raised_of_sessions(old: Settings, new: Settings, file: Span) -> Iterator[tuple[str, Span]]:
+    """The limits of one session and one agent, and those of the groups that there still are."""
+    before, after = old.budgets, new.budgets
+    pairs = (("a session", before.session, after.session), ("an agent", before.agent, after.agent))
+    for whose, limit, now in pairs:
+        usd = None if now is None else now.total_usd
+        if limit is not None and _is_more(limit.total_usd, usd):
+            yield (
+                f"the limit of {whose} is {_change(limit.total_usd, usd)}",
+                file if now is None else now.span,
+            )
+    for group in (placed.name for placed in new.groups if placed.name in before.groups):
+        limits, left = before.groups[group], after.groups.get(group)
+        for period, usd, now_usd in (
+            ("daily", limits.daily_usd, None if left is None else left.daily_usd),
+            ("monthly", limits.monthly_usd, None if left is None else left.monthly_usd),
+        ):
+            if _is_more(usd, now_usd):
+                place = file if left is None else left.span
+                yield f"the {period} limit of the group {group} is {_change(usd, now_usd)}", place
 
 
 def _is_more(before: Decimal | None, after: Decimal | None) -> bool:

@@ -166,6 +166,75 @@ def test_a_cloud_provider_that_is_called_local_is_a_leak() -> None:
     assert leaks == ["far is a local provider now, and no rule for the cloud holds for it"]
 
 
+@pytest.mark.parametrize(
+    ("guard", "labels"),
+    [("", frozenset({"eu"})), ("forbid h: cloud when task.labels is empty\n", frozenset({"eu"}))],
+)
+def test_a_label_that_no_rule_names_is_shown_by_a_task_that_has_it(guard: str, labels: object) -> None:
+    """It is decided as any label that nobody names."""
+    new = policy_of(policies=POLICIES.replace("[pii]", "[pii, eu]"), routes=guard + ROUTES)
+    (leak,) = judge(policy_of(routes=guard + ROUTES), new).leaks
+    assert leak.given is not None
+    assert leak.given["task.labels"] == labels
+    assert "gpt" in leak.after
+
+
+def test_a_label_that_is_kept_home_as_any_is_no_leak() -> None:
+    """Though nobody names it."""
+    guarded = ROUTES.replace("has pii", "is not empty")
+    new = policy_of(policies=POLICIES.replace("[pii]", "[pii, eu]"), routes=guarded)
+    assert judged(policy_of(routes=guarded), new) == ([], [])
+
+
+SESSIONS = POLICIES.replace(
+    "holds: bytes}",
+    "holds: bytes, session: {total_usd: 2}, agent: {total_usd: 3}, groups: {ops: {daily_usd: 1}}}\n"
+    "groups: [ops]\nsessions: {labels_stay: [pii], forget_after_days: 30}",
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "leak"),
+    [
+        ("labels_stay: [pii]", "labels_stay: []", "`gpt` may get the task"),
+        (
+            "forget_after_days: 30",
+            "forget_after_days: 1",
+            "what an unused session carried is forgotten after 1",
+        ),
+        ("groups: [ops]", "groups: [ops, sales]", "the group `sales` was not known"),
+    ],
+)
+def test_what_sessions_forget_is_a_leak(before: str, after: str, leak: str) -> None:
+    """A label that no longer stays, and a task of a group that was refused."""
+    routes = ROUTES.replace("task.labels", "session.labels") if "stay" not in before else ROUTES
+    routes = f"language 1.1\n{routes}"
+    assert before in SESSIONS
+    new = policy_of(policies=SESSIONS.replace(before, after), routes=routes)
+    leaks, spending = judged(policy_of(policies=SESSIONS, routes=routes), new)
+    assert any(text.startswith(leak) for text in leaks)
+    assert spending == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spending"),
+    [
+        (
+            "session: {total_usd: 2}",
+            "session: {total_usd: 4}",
+            "the limit of a session is higher, $4 instead of $2",
+        ),
+        (", agent: {total_usd: 3}", "", "the limit of an agent is gone, it was $3"),
+        ("daily_usd: 1", "daily_usd: 2", "the daily limit of the group ops is higher, $2 instead of $1"),
+    ],
+)
+def test_limits_of_sessions_and_groups_are_money(before: str, after: str, spending: str) -> None:
+    """Like those of a day."""
+    assert before in SESSIONS
+    new = policy_of(policies=SESSIONS.replace(before, after))
+    assert judged(policy_of(policies=SESSIONS), new) == ([], [spending])
+
+
 def test_another_time_zone_is_a_leak_where_rules_ask_the_clock() -> None:
     """Night is at another time; the budget's days are money."""
     berlin = POLICIES.replace("budgets: {", "budgets: {time_zone: Europe/Berlin, ")
