@@ -111,7 +111,7 @@ def _dropped_proofs(old: Policy, new: Policy, most_work: int) -> Iterator[Object
         now = kept.get(proof.name)
         if now is None:
             yield Objection("dropped", f"the folder's proof {proof.name} is gone")
-        elif now.expectation != proof.expectation:
+        elif (now.expectation, now.after) != (proof.expectation, proof.after):
             yield Objection("dropped", f"the folder's proof {proof.name} says something else")
         elif now != proof:
             yield from _weakened(proof, now, new, most_work)

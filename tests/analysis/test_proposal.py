@@ -129,6 +129,22 @@ def test_a_promise_that_is_dropped_or_weakened_is_named(before: str, after: str,
     assert objection.text.startswith(named)
 
 
+STAYING = POLICIES.replace("[pii]", "[pii, secret]") + "sessions: {labels_stay: all}\n"
+LATER = """language 1.1
+forbid g: cloud when task.labels has any [pii, secret]
+route r: use local, then cloud
+prove stays: never cloud after task.labels has any [pii, secret]
+"""
+
+
+def test_a_proof_of_later_calls_speaks_of_the_same_earlier_ones() -> None:
+    """Though it holds for the fewer that are left."""
+    current = folder(routes=LATER, policies=STAYING)
+    fewer = changed("after task.labels has any [pii, secret]", "after task.labels has pii", LATER)
+    (objection,) = propose(current, {"a.route": fewer}).objections
+    assert objection.text == "the folder's proof stays says something else"
+
+
 def test_a_proof_is_held_in_the_meaning_it_has_in_the_folder() -> None:
     """Its text stays, and the let that it names is narrowed."""
     narrowed = changed("let sensitive = task.labels has pii", "let sensitive = task.type is code")
