@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,10 +57,44 @@ COMMANDS = (
     ("replay", "{folder}/log.jsonl", *CONFIG),
     ("tune", "{folder}/log.jsonl", *CONFIG),
     ("scan", "{folder}"),
-    ("completion", "bash"),
-    ("ledger", "show", *CONFIG),
+    *(("completion", shell) for shell in ("bash", "zsh", "tcsh")),
+    *(("ledger", what, *CONFIG) for what in ("show", "reopen", "accept-clock", "reconcile", "adopt")),
+    ("sessions", "list", *CONFIG),
+    *(("sessions", what, "mine", "--name", *CONFIG) for what in ("show", "forget")),
+    ("sessions", "label", "mine", "secret", "--name", *CONFIG),
     ("init", "{folder}/new"),
 )
+_CLIENT = (
+    b'{"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}'
+)
+SERVERS = {
+    "lsp": b"".join(
+        b"Content-Length: %d\r\n\r\n%s" % (len(said), said)
+        for said in (
+            b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}}',
+            b'{"jsonrpc": "2.0", "id": 2, "method": "shutdown"}',
+            b'{"jsonrpc": "2.0", "method": "exit"}',
+        )
+    ),
+    "mcp": b"\n".join(
+        (
+            b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": %s}' % _CLIENT,
+            b'{"jsonrpc": "2.0", "method": "notifications/initialized"}',
+            b'{"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "lint"}}',
+            b"",
+        )
+    ),
+}
+"""What serves on standard input and output, and what a client says to it."""
+LISTENED = """
+import sys
+from tests.providers.socket_audit import AUDIT
+AUDIT.install()
+from engine.cli import main
+ended = main(sys.argv[1:])
+print("peers:", AUDIT.peers, "outside:", AUDIT.outside, file=sys.stderr)
+sys.exit(ended)
+"""
 
 
 @pytest.fixture
@@ -128,11 +164,39 @@ def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: Canary) -> s
     return str(folder)
 
 
-def test_every_command_is_listened_to() -> None:
-    """But the language server, which knows no providers."""
-    from engine.cli import COMMANDS as NAMES
+def _forms() -> set[tuple[str, ...]]:
+    """Every command, with each word that says what it is to do."""
+    import argparse
 
-    assert {command[0] for command in COMMANDS} == set(NAMES) - {"lsp"}
+    from engine.cli import parser
+
+    (named,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    forms: set[tuple[str, ...]] = set()
+    for name, command in named.choices.items():
+        words = [
+            action.choices for action in command._actions if action.choices and not action.option_strings
+        ]
+        forms |= {(name, word) for word in words[0]} if words else {(name,)}
+    return forms
+
+
+def test_every_command_is_listened_to() -> None:
+    """Whatever `engine --help` and the helps of its commands list, new ones included."""
+    listened = {command[:size] for command in COMMANDS for size in (1, 2)} | {(name,) for name in SERVERS}
+    assert sorted(_forms() - listened) == []
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_no_server_asks_a_cloud(name: str, silent: str, canary: Canary) -> None:
+    """A session of a client's with each, to its end: nothing is connected to."""
+    pytest.importorskip({"lsp": "pygls", "mcp": "mcp"}[name])
+    words = (name, "--config", silent) if name == "mcp" else (name,)
+    ran = subprocess.run(
+        (sys.executable, "-c", LISTENED, *words), input=SERVERS[name], capture_output=True, timeout=120
+    )
+    assert b"peers: [] outside: []" in ran.stderr, ran.stderr[-2000:]
+    assert b'"id"' in ran.stdout
+    assert canary.connections() == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
