@@ -236,6 +236,7 @@ def _reply(attempt: Attempt, call: Call, stop_reason: str | None, model: str | N
         finish_reason=_FINISH.get(stop_reason, "other"),
         usage=attempt.usage,
         request_id=identity,
+        cold=attempt.cold,
         reasoning="".join(attempt.reasoning),
         notes=tuple(attempt.notes),
         hand_back=attempt.hand_back,

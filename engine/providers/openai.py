@@ -265,6 +265,7 @@ def _reply(
         usage=attempt.usage,
         request_id=identity,
         reasoning="".join(attempt.reasoning),
+        cold=attempt.cold,
         usage_is_final=is_final,
         notes=tuple(attempt.notes),
         hand_back=attempt.hand_back,

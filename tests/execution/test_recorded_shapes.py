@@ -4,6 +4,7 @@ sentence that is read. The shapes are data: `tests/providers/wire/recorded`, one
 from __future__ import annotations
 
 import json
+import math
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -89,9 +90,10 @@ def _recorded(dialect: Dialect, shape: dict[str, Any]) -> Answer:
     return Answer(shape["status"], shape["body"].encode(), headers)
 
 
-def _served(dialect: Dialect, recorded: Answer, refuses: str | None = None) -> Any:
-    """The member p1 answers what was recorded, the others well; p1 too, where it is not sent the field that
-    it refuses."""
+def _served(dialect: Dialect, recorded: Answer, refuses: str | None = None, times: float = math.inf) -> Any:
+    """The member p1 answers what was recorded, so many times, the others well; p1 too, where it is not sent
+    the field that it refuses."""
+    left = times
     names = [{"name": name, "model": name, "digest": "d"} for name in MEMBERS]
 
     def answer(received: Received) -> Answer:
@@ -102,8 +104,11 @@ def _served(dialect: Dialect, recorded: Answer, refuses: str | None = None) -> A
             return in_json({"object": "list", "data": data, "has_more": False})
         if received.path != dialect.prompt_path:
             return errand(received)
+        nonlocal left
         if _asked_for(received) == "p1" and (refuses is None or f'"{refuses}"' in json.dumps(received.json)):
-            return recorded
+            left -= 1
+            if left >= 0:
+                return recorded
         return dialect.streamed() if received.json.get("stream") else dialect.whole()
 
     return answer
@@ -175,7 +180,7 @@ class Place:
 
 async def _place(stack: AsyncExitStack, server: dict[str, Any], shape: dict[str, Any]) -> Place:
     dialect, is_local = DIALECTS[server["dialect"]], bool(server["local"])
-    recorded = _served(dialect, _recorded(dialect, shape), shape.get("refuses"))
+    recorded = _served(dialect, _recorded(dialect, shape), shape.get("refuses"), shape.get("times", math.inf))
     handlers = (recorded, _served(OPENAI, Answer(500)))
     served = [await stack.enter_async_context(wire_server(handler)) for handler in handlers]
     at = {"api": dialect.name, "base_url": served[0].url + dialect.base_path}
@@ -230,6 +235,7 @@ def _reply(result: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         "output": usage["output_tokens"],
         "cached": usage["cached_read_tokens"],
         "reasoning": result.get("reasoning"),
+        "cold": result["attempts"][-1]["cold_start"],
         "tool_calls": [
             [call["function"]["name"], call["function"]["arguments"]] for call in result["tool_calls"] or []
         ],
