@@ -6,8 +6,8 @@ python -m tests.analysis.judgement --edits 500
 An edit loosens when the reference finds a task for which a cloud model joins the chain, or one that goes to
 a cloud model first and went to a local one. It must be named as such, with a task that the reference
 confirms, and neither a proposal nor a reload takes it unasked; any other edit must be taken, or left
-undecided with the work said. A proposal may have a lint error besides: such edits are counted apart. Prints
-each disagreement with what repeats it, and exits with 1 when there was one.
+undecided with the work said. Lint alone may keep a proposal from being taken: such edits are counted apart.
+Prints each disagreement with what repeats it, and exits with 1 when there was one.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def main() -> int:
             try:
                 kind = check_edit(number, old, new)
                 check_reload(number, old, new, kind, Path(folder))
-                if check_proposal(number, old, new, kind):
+                if check_proposal(number, old, new, kind) or kind != "neither":
                     seen[kind] += 1
                 else:
                     linted += 1
@@ -210,8 +210,8 @@ def main() -> int:
                 print(f"{error}\n")
     print(
         f"{seen['leak']:,} edits that let more out, {seen['costs more']:,} that only move tasks to the cloud "
-        f"first, {seen['neither']:,} that do neither, {linted:,} more with a lint error: {wrong} judged, "
-        f"proposed or reloaded wrongly, {time.process_time() - began:.0f} s of CPU"
+        f"first, {seen['neither']:,} that do neither, {linted:,} more with a lint error alone: {wrong} "
+        f"judged, proposed or reloaded wrongly, {time.process_time() - began:.0f} s of CPU"
     )
     return int(wrong > 0)
 
