@@ -27,10 +27,13 @@ from mcp_types import (
 from mcp_types import Tool as ToolOnTheWire
 
 from engine.commands.mcp_tools import TOOLS, Answer, Tool
+from engine.config.folder import MOST_BYTES_TOGETHER
 from engine.errors import EngineError
 from engine.language.statement_forms import STATEMENT_FORMS
 
 PATH = "/mcp"
+MOST_BYTES = 2 * MOST_BYTES_TOGETHER
+"""Of a request over HTTP: the largest draft there can be, with room for its escapes."""
 
 
 class NotLoopback(EngineError):  # noqa: N818 - what the user reads is the message
@@ -129,7 +132,9 @@ async def serve_http(
     security = TransportSecuritySettings(
         allowed_hosts=hosts, allowed_origins=[f"http://{each}" for each in hosts]
     )
-    app = server.streamable_http_app(streamable_http_path=PATH, transport_security=security)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH, transport_security=security, max_request_body_size=MOST_BYTES
+    )
     config = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False, ws="none")
     serving = uvicorn.Server(config)
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
