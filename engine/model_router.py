@@ -54,13 +54,15 @@ class NoEligibleModel(EngineError):  # noqa: N818
     """No model may have this task. `explanation` says for every model what blocks it."""
 
     def __init__(self, explanation: Explanation) -> None:
-        # Whether a budget is spent, closed or unreachable, and what helps, stands with the facts.
+        # Whether a budget is spent, closed or unreachable, and what helps, stands with the facts; it is what
+        # a reader wants first.
         money = [
-            f"{name:10}{value}: {source}"
+            f"{name} {value}: {source}"
             for name, value, source in explanation.stated_facts
             if name.startswith(_MONEY) and "ledger" in source
         ]
-        super().__init__("\n".join([str(explanation), *money]))
+        headline, *rest = str(explanation).split("\n")
+        super().__init__("\n".join([headline, *money, *rest]))
         self.explanation = explanation
 
 

@@ -37,10 +37,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(json.dumps({"version": 1, "providers": rows, "ledger": ledger}, indent=1))
     else:
         from engine.commands.tables import table
+        from engine.execution.ledger_report import OPEN
 
         terminal.say(table(COLUMNS, [_row(name, row) for name, row in rows.items()], right={"ms"}))
-        if ledger["state"] != "open":
-            terminal.say(f"ledger: {ledger['said']}; next: {', '.join(ledger['needs'])}")
+        if ledger["said"] != OPEN:
+            terminal.say(f"ledger: {ledger['said']}; next: {', '.join(ledger['needs'] or ['engine usage'])}")
     return NOT_UP if any(row["status"] in ("down", "misconfigured") for row in rows.values()) else 0
 
 

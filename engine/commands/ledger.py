@@ -119,7 +119,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         limit = "no limit" if account["limit_usd"] is None else f"of ${account['limit_usd']}"
         line = f"{account['budget']}: ${account['spent_usd']} {limit}, ${account['held_usd']} held"
         state = account["state"]
-        lines.append(line if state == "open" else f"{line}; {state}: {account['command']}")
+        command = f": {account['command']}" if account["command"] else ""
+        lines.append(line if state == "open" else f"{line}; {state}{command}")
     for row in answer.get("rows", []):
         name = row["attempt_id"] or f"{row['date']} {row['provider']} {row['model']}"
         line = f"line {row['line']}, {name}: billed ${row['billed_usd']}, booked ${row['booked_usd']}"

@@ -12,6 +12,8 @@ from engine.budget import Ledger, LedgerReplaced, LedgerUnavailable
 from engine.budget.usage import summarise
 from engine.execution.usage_values import usage_values
 
+OPEN = "the ledger is open"
+
 
 def ledger_report(ledger: Callable[[], Ledger]) -> dict[str, Any]:
     """`state` is open, closed, replaced or unavailable; `needs` are the commands that a person should run.
@@ -35,7 +37,7 @@ def ledger_report(ledger: Callable[[], Ledger]) -> dict[str, Any]:
     closed = [account for account in accounts if account["state"] == "closed"]
     return {
         "state": "closed" if closed else "open",
-        "said": f"closed: {', '.join(each['budget'] for each in closed)}" if closed else "the ledger is open",
+        "said": _said(accounts),
         "accounts": accounts,
         "events": [
             {
@@ -50,12 +52,22 @@ def ledger_report(ledger: Callable[[], Ledger]) -> dict[str, Any]:
     }
 
 
+def _said(accounts: list[dict[str, Any]]) -> str:
+    named = {
+        state: ", ".join(account["budget"] for account in accounts if account["state"] == state)
+        for state in ("closed", "spent")
+    }
+    return "; ".join(f"{state}: {names}" for state, names in named.items() if names) or OPEN
+
+
 def _state(limit: dict[str, Any]) -> str:
     if limit["closed"]:
         return "closed"
-    return "spent" if limit["limit_usd"] is not None and limit["used_percent"] >= 100 else "open"
+    if limit["limit_usd"] is None or limit["used_percent"] < 100:
+        return "open"
+    return "spent" if float(limit["limit_usd"]) else "zero"
 
 
 def _command(limit: dict[str, Any]) -> str | None:
-    commands = {"closed": f"engine ledger reopen {limit['budget']}", "spent": "engine usage", "open": None}
-    return commands[_state(limit)]
+    commands = {"closed": f"engine ledger reopen {limit['budget']}", "spent": "engine usage"}
+    return commands.get(_state(limit))

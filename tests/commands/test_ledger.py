@@ -80,6 +80,7 @@ def test_a_lost_ledger_is_told_from_a_spent_one(run: Run, state: Path) -> None:
     booked(state, "a", held=1_000_000, charge=1_000_000)
     spent = next(each for each in run("show").json["accounts"] if each["budget"] == "daily")
     assert (spent["state"], spent["command"]) == ("spent", "engine usage")
+    assert "spent: daily" in run("show").json["said"]
     (state / FILE_NAME).unlink()
     lost = run("show")
     assert (lost.code, lost.json["state"], lost.json["needs"]) == (1, "replaced", ["engine ledger adopt"])
