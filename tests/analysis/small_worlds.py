@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from itertools import chain, combinations, product
@@ -18,7 +19,7 @@ from engine.config.folder import PolicyFolder, folder_in_memory
 from engine.decision.facts import DEFAULTS, INDEX, Facts
 from engine.language.diagnostics import Problems
 from engine.language.source import Source
-from engine.language.vocabulary import GIVEN, WEEKDAYS
+from engine.language.vocabulary import GIVEN, WEEKDAYS, Day
 from engine.policy import Policy, build
 from tests.reference import interpreter
 from tests.reference.generator import yaml_text
@@ -64,6 +65,16 @@ POOLS: dict[str, Sequence[Any]] = {
     "clock.weekday": WEEKDAYS,
     "clock.hour": (0, 5, 6, 12, 21, 22, 23),
 }
+RECENT: dict[str, Sequence[Any]] = {
+    "clock.date": tuple(
+        Day(date.fromisoformat(day).toordinal())
+        for day in ("1999-01-01", "2026-06-01", "2026-12-23", "2026-12-24", "2026-12-26", "2027-01-01")
+    ),
+    "clock.day": (1, 4, 5, 27, 28, 29, 31),
+    "clock.minute": (0, 14, 15, 29, 30, 59),
+    "task.attempt": (0, 1, 2, 3, 1000, 1001),
+}
+"""Facts of language 1.1, in worlds of their own."""
 CLOSED = {"task_types": list(POOLS["task.type"]), "labels": ["pii", "secret", "misc"]}
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "task.type": ("task.type is qa", "task.type in [qa, code]", "task.type is not code"),
@@ -90,6 +101,14 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     ),
     "clock.weekday": ("clock.weekday in sat..sun", "clock.weekday is mon", "clock.weekday in fri..mon"),
     "clock.hour": ("clock.hour in 22..6", "clock.hour >= 12"),
+    "clock.date": (
+        "clock.date in 2026-12-24..2026-12-26",
+        "clock.date < 2027-01-01",
+        "clock.date in [2026-12-24, 2027-01-01]",
+    ),
+    "clock.day": ("clock.day < 5", "clock.day >= 28", "clock.day is 31"),
+    "clock.minute": ("clock.minute < 30", "clock.minute >= 15", "clock.minute is 0"),
+    "task.attempt": ("task.attempt >= 2", "task.attempt is 0", "task.attempt > 1000"),
 }
 SELECTORS = (
     *(
@@ -157,7 +176,9 @@ class SmallWorld:
         return "".join(text for fact, text in BASE.items() if fact in self.varied)
 
     def text(self, *left_out: int) -> str:
-        return "\n".join(text for number, text in enumerate(self.statements) if number not in left_out) + "\n"
+        kept = [text for number, text in enumerate(self.statements) if number not in left_out]
+        language = ["language 1.1"] if RECENT.keys() & self.varied else []
+        return "\n".join((*language, *kept)) + "\n"
 
     def reference(self, *left_out: int) -> interpreter.Policy:
         return interpreter.Policy(
@@ -195,20 +216,25 @@ class SmallWorld:
 
 def _possible(fact: str, models: Sequence[str]) -> Sequence[Any]:
     providers = {MODELS[name][0] for name in models}
-    pool = POOLS[fact]
+    pool = (POOLS | RECENT)[fact]
     if fact in ("provider.down", "budget.exhausted_providers"):
         return [members for members in pool if members <= providers]
     return pool
 
 
-def random_small_world(rng: Random, proofs: int = 3, cross: bool = False) -> SmallWorld:
+def random_small_world(rng: Random, proofs: int = 3, cross: bool = False, recent: bool = False) -> SmallWorld:
     """A policy of up to eight rules and some proofs over three facts and the mode.
 
-    With `cross` selectors compare facts with attributes too, so that tiers depend on the task.
+    With `cross` selectors compare facts with attributes too, so that tiers depend on the task; with `recent`
+    two of the facts are of language 1.1.
     """
     drawn = {"gpt", *rng.sample([name for name in MODELS if name != "gpt"], 2)}
     models = tuple(name for name in MODELS if name in drawn)
     facts = rng.sample([fact for fact in POOLS if fact != "mode"], rng.choice([2, 2, 3]))
+    if recent:
+        facts = [*rng.sample(sorted(RECENT), 2), next(fact for fact in facts if fact != "clock.weekday")]
+        if "clock.day" in facts and "clock.date" in facts:
+            facts.remove("clock.day")  # the day follows from the date
     author = _Author(rng, tuple(facts), models, cross)
     statements = []
     for number in range(rng.randint(2, 7)):
@@ -281,11 +307,13 @@ def difference(point: dict[str, Any]) -> tuple[int, tuple[int, ...]]:
     return len(differing), differing
 
 
-def worlds(count: int, seed: int, cross: bool = False) -> Iterator[tuple[int, SmallWorld]]:
+def worlds(
+    count: int, seed: int, cross: bool = False, recent: bool = False
+) -> Iterator[tuple[int, SmallWorld]]:
     """Worlds, each with the seed that draws it alone."""
     for number in range(count):
         own = seed * 1_000_003 + number
-        yield own, replace(random_small_world(Random(own), cross=cross), is_open=own % 2 == 1)
+        yield own, replace(random_small_world(Random(own), cross=cross, recent=recent), is_open=own % 2 == 1)
 
 
 def changed_world(rng: Random, world: SmallWorld) -> SmallWorld:

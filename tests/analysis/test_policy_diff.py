@@ -91,6 +91,13 @@ def test_the_regions_are_exactly_the_tasks_that_differ(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_regions_over_the_facts_of_language_1_1_are_exact_too(seed: int) -> None:
+    """Dates, days of the month, minutes and counts, as they are printed."""
+    for number, world in worlds(12, 1_500 + seed, recent=True):
+        check_diff(number, world, changed_world(Random(-number), world))
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_policy_does_not_differ_from_itself(seed: int) -> None:
     """Nor from itself with a comment, or with its proofs left out."""
     for number, world in worlds(10, 2000 + seed):
