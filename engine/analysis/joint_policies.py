@@ -3,7 +3,7 @@
 So most of two similar policies cancels out before anything is searched.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from engine.analysis.questions import Asked, Questioned
@@ -13,6 +13,7 @@ from engine.decision.cubes import OTHER, Cube, NameSet
 from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import Any, Condition, Has
 from engine.language.source import Source
+from engine.language.vocabulary import GIVEN, Kind
 from engine.policy import Policy
 
 
@@ -120,12 +121,19 @@ def by_first_bit(policy: CompiledPolicy, by_rule: Mapping[int, object]) -> dict[
     return {first.get(rule, -1): value for rule, value in by_rule.items() if rule in first}
 
 
-def elements_of(cubes: Iterable[Cube]) -> dict[str, list[str]]:
+def elements_beside(policy: Policy, other: Policy, domain: Domain) -> dict[str, list[str]]:
+    """The elements of sets that a policy has to know beside another: those that the other asks for, and where
+    only the other has a closed list all that are compared. A policy whose own list is open would take a label
+    of that list which it never mentions for none of those that there can be."""
     found: dict[str, set[str]] = {}
-    for cube in cubes:
+    for cube in other.compiled.cubes:
         for variable in cube:
             if isinstance(variable, tuple) and variable[1] != OTHER:
                 found.setdefault(variable[0], set()).add(variable[1])
+    for fact in GIVEN:
+        names = domain.closed[fact.name]
+        if fact.kind is Kind.SET and names is not None and policy.names.known_values(fact) is None:
+            found.setdefault(fact.name, set()).update(names)
     return {fact: sorted(names) for fact, names in found.items()}
 
 

@@ -20,7 +20,7 @@ from engine.analysis.joint_policies import (
     by_first_bit,
     common_domain,
     compiled_knowing,
-    elements_of,
+    elements_beside,
 )
 from engine.analysis.questions import Chains, every, selected_by
 from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
@@ -112,12 +112,11 @@ class Comparison:
     def __init__(self, old: Policy, new: Policy, modes: tuple[str, str] | None = None) -> None:
         self._policies, self._modes = (old, new), modes
         self.domain = common_domain(old, new)
-        mentioned = [elements_of(policy.compiled.cubes) for policy in (old, new)]
         # Each side is compiled knowing the elements of the other, so that "any other label" means the same on
         # both.
         sides = [
-            compiled_knowing(policy, others)
-            for policy, others in zip((old, new), reversed(mentioned), strict=True)
+            compiled_knowing(policy, elements_beside(policy, other, self.domain))
+            for policy, other in ((old, new), (new, old))
         ]
         joint = JointCubes()
         self.old, self.new = (

@@ -90,6 +90,13 @@ def test_the_regions_are_exactly_the_tasks_that_differ(seed: int) -> None:
         check_diff(number, old, new)
 
 
+def test_a_label_of_a_list_that_only_the_new_policy_has_is_a_label() -> None:
+    """Before, any label was taken: a task with one of the list that no rule mentions is not empty."""
+    rules = ("forbid r1: gpt when task.labels has pii", "forbid r2: gpt when task.labels is empty")
+    old = SmallWorld(rules, ("mode", "task.labels"), ("small", "gpt"), is_open=True)
+    check_diff(0, old, replace(old, statements=rules[:1], is_open=False))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_regions_over_the_facts_of_language_1_1_are_exact_too(seed: int) -> None:
     """Dates, days of the month, minutes and counts, as they are printed."""
