@@ -9,7 +9,8 @@ does; it shows why.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
+from itertools import accumulate
 from operator import or_
 from typing import NamedTuple
 
@@ -87,18 +88,30 @@ class DecisionTree:
 
     def __init__(self, policy: CompiledPolicy) -> None:
         self._policy = policy
-        asked = [question for column in policy.columns for question in column.questions()]
-        self.questions: tuple[Question, ...] = tuple(sorted(asked, key=_rank))
-        later, self._later = 0, [0] * (len(self.questions) + 1)
-        for position in range(len(self.questions) - 1, -1, -1):
-            later |= self.questions[position].touched
-            self._later[position] = later
         self._tier_bits = {
             route: reduce(or_, (mask for tier in tiers for _, mask in tier.depending), 0)
             for route, tiers in policy.tiers.items()
         }
         self._nodes: dict[tuple[int, int, int], Node | Leaf] = {}
-        self.root: Node | Leaf = self._reach(0, policy.full, 0)
+
+    # The questions of a large policy are large, and whoever only decides, or lints, needs none.
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """Everything that may be asked, in the order in which it is."""
+        asked = [question for column in self._policy.columns for question in column.questions()]
+        return tuple(sorted(asked, key=_rank))
+
+    @cached_property
+    def _later(self) -> list[int]:
+        """For each question the cubes on which it or a later one bears."""
+        touched = (question.touched for question in reversed(self.questions))
+        return [*accumulate(touched, or_, initial=0)][::-1]
+
+    @cached_property
+    def root(self) -> Node | Leaf:
+        """Where every task begins."""
+        return self._reach(0, self._policy.full, 0)
 
     def path(self, facts: Facts) -> list[Step]:
         """The questions that lead these facts to their leaf, in the order they are asked."""
