@@ -24,12 +24,8 @@ _NO_SECRET = re.compile(
     r"[-+]?[0-9][0-9_.,]*(?:e[-+]?[0-9]+)?|\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]*|os\.environ/[A-Za-z_]\w*|"
 )
 
-# `api_key_env: VALUE`; possessive, so that long lines cost no more than once.
-_VARIABLE_KEY = re.compile(
-    r"""(?<![\w-])([\w-]*_env)(?![\w-])["']?[ \t]*+:[ \t]++"""
-    r"""("(?:[^"\\\r\n]|\\.)*+"?|'[^'\r\n]*+'?|[|>][-+0-9]*+[ \t]*+\r?\n[^\r\n]*+|[^\s,}\]#][^\r\n,}\]#]*+)"""
-)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+# `api_key_env: VALUE`
+_VARIABLE_KEY = re.compile(r"""(?<![\w-])[\w-]*_env(?![\w-])["']?[ \t]*+:[ \t]++""")
 
 # What the common services hand out, wherever it stands. A digit is asked for, so that no word in hyphens is
 # one.
@@ -41,13 +37,13 @@ _TOKEN = re.compile(
     r")|(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{8,}+"
 )
 _IN_ADDRESS = re.compile(
-    r"(?<=://)[^\s/@\"'█]+(?=@)|(?<=[?&])((?:api_?key|key|token|sig|secret)=)([^\s&\"']+)"
+    r"(?<=://)(?:[^\s/@\"'█]+|[^\s/@:\"'█]*:(?![0-9]+/)[^\s@\"'█]+)(?=@)|(?<=[?&])((?:api_?key|key|token|sig|secret)=)([^\s&\"']+)"
 )
 
 
 def without_secrets(source: Source) -> Source:
     """The source itself when nothing in it looks like a secret, else one of the same length without them."""
-    text = _VARIABLE_KEY.sub(_blank_no_variable, _without_values(source.text))
+    text = _without_no_variables(_without_values(source.text))
     text = _TOKEN.sub(lambda found: BLANK * len(found[0]), text)
     text = _IN_ADDRESS.sub(_blank_in_address, text)
     return source if text == source.text else Source(source.name, text)
@@ -102,6 +98,10 @@ def _end_of_value(text: str, key: int, start: int) -> int:
         return end - kept
     column = len(before) - len(before.lstrip(" -"))
     may_be_list = not text[start:end].strip()
+    if re.match(r"[|>][-+0-9]*[ \t\r]*(?:#|$)", text[start:end]):
+        # A block, whose first line is of it even where it is not indented as it must be.
+        while end < len(text) and not text[end + 1 : (end := _line_end(text, end + 1))].strip():
+            pass
     while end < len(text):
         following = text[end + 1 : (after := _line_end(text, end + 1))]
         inside = len(following) - len(following.lstrip(" "))
@@ -122,11 +122,30 @@ def _blanked(value: str) -> str:
     return re.sub(r"(?<!\s)#|[^\"'|>\s#]", BLANK, value)
 
 
-def _blank_no_variable(found: re.Match[str]) -> str:
-    bare = found[2].strip(" \t\"'")
-    if not bare or (_VARIABLE.fullmatch(bare) and not _looks_random(bare)):
-        return found[0]
-    return found[0][: found.start(2) - found.start()] + _blanked(found[2])
+def _without_no_variables(text: str) -> str:
+    """The text with what stands for the name of a variable, and is none, blanked."""
+    parts: list[str] = []
+    at = 0
+    for found in _VARIABLE_KEY.finditer(text):
+        start, end = found.end(), _end_of_value(text, found.start(), found.end())
+        if found.start() >= at and not _is_variable(text[start:end]):
+            parts += (text[at:start], _blanked(text[start:end]))
+            at = end
+    return "".join((*parts, text[at:]))
+
+
+def _is_variable(value: str) -> bool:
+    """Whether a value, with all that follows on its line, is the name of a variable and nothing else but
+    further keys of the same brackets, closing ones, or a comment."""
+    found = _VARIABLE_AND_MORE.fullmatch(value)
+    return found is not None and (not found[1] or not _looks_random(found[1]))
+
+
+_VARIABLE_AND_MORE = re.compile(
+    r"""\s*["']?([A-Za-z_][A-Za-z0-9_]{0,79}|)["']?[ \t\r]*+(?:[}\]]+[ \t\r]*)*+"""
+    r"""(?:,(?:[ \t]+["']?[\w-]+["']?[ \t]*:|[ \t\r]*(?:[{}\]]|\n|$)).*|(?<=[ \t])#.*|\s*)""",
+    re.DOTALL,
+)
 
 
 def _blank_in_address(found: re.Match[str]) -> str:

@@ -80,8 +80,10 @@ def check_schema(document: Document, schema_file: str, problems: Problems) -> tu
     validator, schema = _validator(schema_file, tuple(APIS))
     secrets = [*_secrets(document, document.value)]
     mended, misnamed = mend_keys(document, schema)
-    paths: set[Path] = set()
-    found = chain(secrets, misnamed, _errors(mended, validator, paths))
+    weights = dict(_weights_of_a_hundred(mended))
+    paths: set[Path] = {*weights}
+    errors = _errors(mended, validator, paths)
+    found = chain(secrets, misnamed, weights.values(), errors)
     for count, diagnostic in enumerate(islice(found, MOST_FINDINGS + 1)):
         if count == MOST_FINDINGS:
             diagnostic = too_many_findings(document.source.span(0, 0), MOST_FINDINGS)
@@ -119,7 +121,7 @@ def _secrets(document: Document, value: Any, path: Path = ()) -> Iterator[Diagno
 def _errors(document: Document, validator: "Draft202012Validator", paths: set[Path]) -> Iterator[Diagnostic]:
     """What the schema finds; of a value, only the first finding: its type, then its size. `paths` gets where
     it is."""
-    reported: set[Path] = set()
+    reported: set[Path] = {(*path, part) for path in paths for part in _WEIGHTS}
     for error in validator.iter_errors(document.value):
         path: Path = tuple(error.absolute_path)
         paths.add(path)
@@ -128,6 +130,30 @@ def _errors(document: Document, validator: "Draft202012Validator", paths: set[Pa
         elif path not in reported:
             reported.add(path)
             yield from _diagnostics(document, path, error)
+
+
+_WEIGHTS = ("cost", "quality", "latency")
+
+
+def _weights_of_a_hundred(document: Document) -> Iterator[tuple[Path, Diagnostic]]:
+    """`{cost: 30, quality: 60, latency: 10}`, and the same with `%`: one finding for the three."""
+    value: Any = document.value
+    for step in ("routing", "weights"):
+        value = value.get(step) if isinstance(value, dict) else None
+    for mode, shares in value.items() if isinstance(value, dict) else ():
+        if not isinstance(shares, dict) or {*shares} != {*_WEIGHTS}:
+            continue
+        texts = [str(share).removesuffix("%") for share in shares.values()]
+        if (
+            all(re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) for text in texts)
+            and sum(map(Decimal, texts)) == 100
+        ):
+            right = ", ".join(
+                f"{part}: {Decimal(text).scaleb(-2).normalize():f}"
+                for part, text in zip(shares, texts, strict=True)
+            )
+            path: Path = ("routing", "weights", mode)
+            yield path, messages.weights_of_a_hundred(document.at(*path), f"{{{right}}}")
 
 
 _ABOUT_KEYS = ("additionalProperties", "required", "propertyNames", "minLength", "maxLength")

@@ -168,6 +168,7 @@ _LINE_LIKE_STATEMENT = re.compile(
       (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*(?:[:\#\r\n]|\Z))
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*(?:\(\w*\)[ \t]*)?:(?:\s|$))
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*=[^=])
+    | [A-Za-z]+(?=[ \t]*"[^"\n]*"[ \t]*:)
     )""",
     re.ASCII | re.VERBOSE,
 )

@@ -204,6 +204,10 @@ class _StatementChecker:
         """All three, once each, summing to 1."""
         written: dict[str, tuple[Decimal | None, Span]] = {}
         is_good = True
+        if (right := _shares_of_a_hundred(rule)) is not None:
+            place = rule.shares[0].span.until(rule.shares[-1].span)
+            self.problems.add(statement_messages.weights_of_a_hundred(place, right))
+            return None
         for share in rule.shares:
             part = share.part.text
             if part not in WEIGHTS:
@@ -507,3 +511,15 @@ class _StatementChecker:
         self.problems.add(
             statement_messages.unknown_rule(name.span, name.text, known, wanted is tree.Route, search)
         )
+
+
+def _shares_of_a_hundred(weigh: tree.Weigh) -> str | None:
+    """`cost 30, quality 60, latency 10` and the same with `%`, as shares of one."""
+    texts = [share.weight.text.removesuffix("%") for share in weigh.shares]
+    if len(texts) != len(WEIGHTS) or any("$" in text or text[-1] in "kM" for text in texts):
+        return None
+    amounts = [Decimal(text) for text in texts]
+    if sum(amounts) != 100:
+        return None
+    named = zip((share.part.text for share in weigh.shares), amounts, strict=True)
+    return ", ".join(f"{part} {amount.scaleb(-2).normalize():f}" for part, amount in named)

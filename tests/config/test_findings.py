@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from engine.config.messages import settings as messages
 from engine.config.yaml_source import MOST_FINDINGS
-from engine.language import wording
 from engine.language.diagnostics import Level
 from engine.language.rendering import render
 
@@ -544,10 +544,11 @@ def test_of_thousands_of_unknown_names_a_hundred_are_compared(monkeypatch: pytes
     """A similar name is looked for a hundred times among 500, not for every pair of names."""
     among: list[int] = []
 
-    def nearest(name: str, known: Iterable[str]) -> None:
+    def misspelt(name: str, known: Iterable[str]) -> tuple[str, ...]:
         among.append(len(list(known)))
+        return ()
 
-    monkeypatch.setattr(wording, "nearest", nearest)
+    monkeypatch.setattr(messages, "misspelt", misspelt)
     types = ", ".join(f"type-{number}" for number in range(2000))
     overrides = "".join(f"  tpye-{number}: {{}}\n" for number in range(2000))
     found = load(policies=f"task_types: [{types}]\ntask_overrides:\n{overrides}").found

@@ -90,6 +90,10 @@ def not_one_of(key: str, value: str, allowed: Iterable[str], span: Span) -> Diag
     return replace(found, help=f"{found.help}; {choices}")
 
 
+def weights_of_a_hundred(span: Span, right: str) -> Diagnostic:
+    return proposal("weights-sum", span, "weights are shares of 1, not of 100", right)
+
+
 def out_of_bounds(key: str, value: str, bound: str, span: Span) -> Diagnostic:
     return error("out-of-bounds", span, f"{key} is {visible(value)}", f"it must be {bound}")
 

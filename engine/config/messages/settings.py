@@ -28,7 +28,15 @@ def weights_of_unknown_mode(mode: str, modes: Iterable[str], span: Span) -> Diag
 
 def _unknown_mode(message: str, mode: str, modes: Iterable[str], span: Span) -> Diagnostic:
     modes = list(modes)
-    return error("unknown-mode", span, message, similar_or(mode, modes, f"the modes are: {listed(modes)}"))
+    return _unknown("unknown-mode", span, message, mode, modes, f"the modes are: {listed(modes)}")
+
+
+def _unknown(
+    slug: str, span: Span, message: str, name: str, known: Iterable[str], otherwise: str
+) -> Diagnostic:
+    """An error about a name that is not known, with the one that is a slip away, else what to do."""
+    near = misspelt(name.casefold(), known)
+    return proposal(slug, span, message, near[0]) if len(near) == 1 else error(slug, span, message, otherwise)
 
 
 def mode_weights_sum(mode: str, total: str, span: Span) -> Diagnostic:
@@ -60,8 +68,8 @@ def cloud_without_strategy(mode: str, span: Span) -> Diagnostic:
 
 
 def override_of_unknown_type(task_type: str, known: Iterable[str], span: Span) -> Diagnostic:
-    help = similar_or(task_type, known, "add it to `task_types`")
-    return error("unknown-task-type", span, f"`{visible(task_type)}` is not among `task_types`", help)
+    message = f"`{visible(task_type)}` is not among `task_types`"
+    return _unknown("unknown-task-type", span, message, task_type, known, "add it to `task_types`")
 
 
 def unknown_provider_here(provider: str, where: str, known: Iterable[str], span: Span) -> Diagnostic:

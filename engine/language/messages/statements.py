@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.language.diagnostics import Diagnostic, Note
-from engine.language.sentences import error
+from engine.language.sentences import error, proposal
 from engine.language.source import Span
 from engine.language.vocabulary import Fact, ModeMeaning
 from engine.language.wording import listed, similar_or_listed, tick
@@ -117,6 +117,10 @@ def weights_missing(span: Span, missing: Sequence[str], written: str) -> Diagnos
         f"{' and '.join(missing)} {'has' if len(missing) == 1 else 'have'} no weight here",
         "name all three, in any order: `cost 0.4, quality 0.4, latency 0.2`; a weight may be 0",
     )
+
+
+def weights_of_a_hundred(span: Span, right: str) -> Diagnostic:
+    return proposal("weights-sum", span, "weights are shares of 1, not of 100", right)
 
 
 def weights_do_not_sum(span: Span, total: Decimal) -> Diagnostic:

@@ -73,14 +73,17 @@ def two_comparisons(place: Place) -> SyntaxHint | None:
 
 
 def other_brackets(place: Place) -> SyntaxHint | None:
-    """`in (a, b)`, `any {a, b}`."""
-    closing = {"(": ")", "{": "}"}.get(place.here.text)
-    if closing is None or "LSQB" not in place.accepts:
+    """`in (a, b)`, `any {a, b}`, `let x = (a, b)`."""
+    is_let = place.here.text == "," and place.keyword == "let" and len(place.lexemes) > 3
+    index = 3 if is_let else place.index
+    first = place.lexemes[index] if index < len(place.lexemes) else place.here
+    closing = {"(": ")", "{": "}"}.get(first.text)
+    if closing is None or not (is_let or "LSQB" in place.accepts):
         return None
-    last = next((each for each in place.lexemes[place.index + 1 :] if each.text in (closing, "(", "{")), None)
+    last = next((each for each in place.lexemes[index + 1 :] if each.text in (closing, "(", "{")), None)
     if last is None or last.text != closing:
         return None
-    right = f"[{place.draft.text[place.here.end : last.start]}]"
+    right = f"[{place.draft.text[first.end : last.start]}]"
     return SyntaxHint(
-        messages.other_brackets(place.span(place.here, last), right), place.replace(place.here, right, last)
+        messages.other_brackets(place.span(first, last), right), place.replace(first, right, last)
     )
