@@ -1,5 +1,5 @@
-"""The pages of `docs/` -> the same pages, with every generated block brought up to date; and the lists of
-facts in the schemas of both logs and in the TextMate grammar.
+"""The pages of `docs/` -> the same pages, with every generated block brought up to date; the pictures, and
+the lists of facts in the schemas of both logs and in the TextMate grammar.
 
     python docs/generate.py            writes the files
     python docs/generate.py --check    exit code 1 when a file is not up to date
@@ -20,8 +20,8 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
-from random import Random
 
 from engine.provider_apis import APIS
 from engine.providers.field_table import Fate, Row
@@ -101,10 +101,14 @@ def lint_rules() -> str:
     ]
     for rule in RULES:
         parts.append(f"## {rule.slug}\n\n{_filled(f'*{rule.level.word}*: {rule.summary}. {rule.why}')}\n")
-        for title, example in (("Bad", rule.bad), ("Good", rule.good), ("Not meant", rule.near_miss)):
-            text = example.text.strip("\n")
-            if text:
-                parts.append(f"{title}:\n\n{_fenced('route-part', text)}")
+        examples = [("Bad", rule.bad), ("Good", rule.good), ("Not meant", rule.near_miss)]
+        shown = [
+            f"{title}:\n\n{_fenced('route-part', example.text.strip(chr(10)))}"
+            for title, example in examples
+            if example.text.strip("\n")
+        ]
+        if shown:
+            parts.append(f"<details><summary>Examples</summary>\n\n{chr(10).join(shown)}\n</details>\n")
     return "\n".join(parts)
 
 
@@ -209,19 +213,36 @@ def policy(folder: str) -> str:
     return "\n".join(parts)
 
 
+def statements(*names: str) -> str:
+    """Statements of the default policy, by name, as they are written."""
+    from engine.bundled import bundled_path
+    from engine.language.syntax_tree import Let, Rule
+    from engine.policy import load_or_raise
+
+    written = {
+        statement.name.text: statement.span.text
+        for statement in load_or_raise(bundled_path("policies", "default")).statements
+        if isinstance(statement, Let | Rule)
+    }
+    return _fenced("route", "\n\n".join(written[name] for name in names))
+
+
 def run(*words: str) -> str:
     """A command and its output, run where `my-policy/` is the default set and `src/` holds an agent to move
     over."""
+    # What the machine has installed is no part of a page.
+    printed = re.sub(r"(packages: \w+ \d+)[.\d]*", r"\1.x", _printed(*words))
+    lines = [line.rstrip() for line in printed.rstrip("\n").split("\n")]
+    return _fenced("console", "\n".join([f"$ {shlex.join(words)}", *lines]))
+
+
+def _printed(*words: str) -> str:
     from engine.cli import main
 
     out = io.StringIO()
     with _clean_machine() as folder, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         main(list(words[1:]))
-    printed = out.getvalue().replace(f"{folder}{os.sep}", "")
-    # What the machine has installed is no part of a page.
-    printed = re.sub(r"(packages: \w+ \d+)[.\d]*", r"\1.x", printed)
-    lines = [line.rstrip() for line in printed.rstrip("\n").split("\n")]
-    return _fenced("console", "\n".join([f"$ {shlex.join(words)}", *lines]))
+    return out.getvalue().replace(f"{folder}{os.sep}", "")
 
 
 def review(*words: str) -> str:
@@ -244,6 +265,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "message-parts": message_parts,
     "schemas": schemas,
     "policy": policy,
+    "statements": statements,
     "run": run,
     "review": review,
 }
@@ -270,72 +292,14 @@ def _clean_machine() -> Iterator[str]:
 
 
 def furnish(folder: Path) -> None:
-    """Writes the files that the documentation's commands use.
-
-    Folders: `my-policy/`, `new-policy/`, `tuned-policy/` and `src/`. Tasks: `facts.jsonl`. Records to replay:
-    `calls.csv`, `outcomes.csv`, `shadow.jsonl` and a decision log in `old-state/`.
-    """
+    """Writes the files that the documentation's commands use: those of `samples/`, and two policy folders,
+    `my-policy/`, the default set, and `tuned-policy/`, with the proposal of `engine tune`."""
     root = DOCS.parent
+    shutil.copytree(root / "samples", folder, dirs_exist_ok=True)
     shutil.copytree(root / "policies" / "default", folder / "my-policy")
-    shutil.copytree(root / "policies" / "default", folder / "new-policy")
-    with open(folder / "new-policy" / "zz-night.route", "w", encoding="utf-8") as file:
-        file.write("forbid nights-stay-home: cloud\n    when clock.hour in 22..6\n")
     shutil.copytree(root / "policies" / "default", folder / "tuned-policy")
     (folder / "tuned-policy" / "00-tuned.route").write_text(TUNED, encoding="utf-8")
-    (folder / "calls.csv").write_text(_calls(), encoding="utf-8")
-    (folder / "outcomes.csv").write_text(_outcomes(), encoding="utf-8")
-    (folder / "old-state").mkdir()
-    (folder / "old-state" / "decisions.jsonl").write_text(DECISIONS, encoding="utf-8")
-    (folder / "src").mkdir()
-    (folder / "src" / "agent.py").write_text(AGENT, encoding="utf-8")
-    (folder / "shadow.jsonl").write_text(SHADOW, encoding="utf-8")
     (folder / "requirements.txt").write_text("anthropic==0.7.8\n", encoding="utf-8")
-    (folder / "facts.jsonl").write_text(
-        '{"type": "qa"}\n{"type": "planning", "criticality": "high"}\n', encoding="utf-8"
-    )
-
-
-def _calls() -> str:
-    """Two days of invented calls, under column names that are not the engine's."""
-    draw = Random(7).random
-    kinds = (
-        ("qa", "low", 3_000),
-        ("extraction", "medium", 6_000),
-        ("coding", "high", 12_000),
-        ("planning", "critical", 40_000),
-        ("summarization", "medium", 20_000),
-        ("agent", "high", 30_000),
-    )
-    lines = ["at,kind,stakes,prompt,reply"]
-    for number in range(800):
-        kind, stakes, size = kinds[int(draw() * len(kinds))]
-        day, minute = 16 + number // 400, number % 400 * 24 * 60 // 400
-        at = f"2026-11-{day}T{minute // 60:02}:{minute % 60:02}:00Z"
-        lines.append(f"{at},{kind},{stakes},{int(size * (0.5 + draw()))},{200 + int(1_800 * draw())}")
-    return "\n".join(lines) + "\n"
-
-
-def _outcomes() -> str:
-    """Invented outcomes of two models on every task; the better one's gain depends on `subject` and not on
-    `shift`."""
-    draw = Random(7).random
-    gains = {
-        "agent": 0.25,
-        "coding": 0.35,
-        "extraction": 0.02,
-        "planning": 0.5,
-        "qa": 0.0,
-        "summarization": 0.0,
-    }
-    names = list(gains)
-    lines = ["subject,shift,prompt,reply,large_ok,sonnet_ok"]
-    for _ in range(1_200):
-        subject, shift = names[int(draw() * len(names))], names[int(draw() * len(names))]
-        prompt, reply = int(1_500 * (0.5 + draw())), 200 + int(400 * draw())
-        lines.append(
-            f"{subject},{shift},{prompt},{reply},{int(draw() < 0.45)},{int(draw() < 0.45 + gains[subject])}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 TUNED = """\
@@ -346,68 +310,6 @@ route tuned-strong: use claude-sonnet-5-5, then qwen3:32b
 
 route tuned-weak: use qwen3:32b, then claude-sonnet-5-5
     when task.type in [agent, coding, extraction, planning, qa, summarization]
-"""
-DECISIONS = "".join(
-    json.dumps(
-        {
-            "version": 1,
-            "at": f"2026-11-22T{hour:02}:00:00+00:00",
-            "policy_digest": "sha256:" + "0" * 64,
-            "facts": {
-                "task.type": task_type,
-                "task.criticality": criticality,
-                "task.context_size": size,
-                "mode": "local-preferred",
-                "budget.daily.used": f"{hour}%",
-                "clock.hour": hour,
-                "clock.weekday": "sun",
-            },
-            "chain": chain,
-            "request": {"expected_tokens": size},
-            "attempts": [{"input_tokens": size - 500, "output_tokens": 500}],
-        }
-    )
-    + "\n"
-    for hour, (task_type, criticality, size, chain) in enumerate(
-        [("qa", "medium", 4_000, ["gemma3:12b"]), ("planning", "critical", 40_000, ["claude-sonnet-5-5"])]
-        * 12
-    )
-)
-"""A decision log, less what replay does not read."""
-
-SHADOW = "".join(
-    json.dumps(
-        {
-            "version": 1,
-            "time": f"2026-11-23T{hour:02}:00:00+00:00",
-            "task.type": task_type,
-            "task.criticality": criticality,
-            "task.labels": [],
-            "task.bucket": 7,
-            "tokens.input": 1000 * hour,
-            "tokens.output": 500,
-        }
-    )
-    + "\n"
-    for hour, (task_type, criticality) in enumerate(
-        [("qa", "medium"), ("planning", "high"), ("coding", "critical")] * 8
-    )
-)
-AGENT = """\
-from anthropic import AsyncAnthropic
-
-
-class MyAgent:
-    def __init__(self):
-        self.anthropic = AsyncAnthropic(api_key="your_key")
-
-    async def process(self, text):
-        response = await self.anthropic.messages.create(
-            model="claude-3-sonnet-20240229",
-            max_tokens=1000,
-            messages=[{"role": "user", "content": text}]
-        )
-        return response.content[0].text
 """
 
 
@@ -507,13 +409,64 @@ def models_schema(schema: str) -> str:
     )
 
 
+# --- Pictures -------------------------------------------------------------------------------------------
+
+CHARACTER, LINE, EDGE = 7.25, 17, 14
+"""The width of a character at 12 pixels, the height of a line, and the edge of the picture."""
+TERMINAL = """\
+text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d1d7e0}
+.prompt{fill:#7ee2a0}.first{fill:#fff;font-weight:700}.head{fill:#79b8ff}
+"""
+
+
+def tree_picture(_: str) -> str:
+    """What leaves the house under the default policy."""
+    drawn = _printed("engine", "tree", "--config", "my-policy", "--format", "svg")
+    return drawn.replace('href="my-policy/', 'href="../../policies/default/').replace(
+        "my-policy,", "policies/default,"
+    )
+
+
+def decision_picture(_: str) -> str:
+    """A terminal that shows a decision: private work, however much is at stake."""
+    words = ("engine", "explain", "type=planning", "criticality=critical", "labels=pii")
+    lines = [f"$ {shlex.join(words)}", *_printed(*words).rstrip("\n").split("\n")]
+    wide, high = max(map(len, lines)) * CHARACTER + 2 * EDGE, len(lines) * LINE + 2 * EDGE
+    drawn = []
+    for number, line in enumerate(lines):
+        head = "prompt" if number == 0 else "first" if number == 1 else ""
+        found = re.fullmatch(r"([a-z]+)(  +.*)", line)
+        words_drawn = escape(line)
+        if found and not head:
+            words_drawn = f'<tspan class="head">{found[1]}</tspan>{escape(found[2])}'
+        y = EDGE + LINE * number + 12
+        drawn.append(f'<text x="{EDGE}" y="{y}" class="{head}" xml:space="preserve">{words_drawn}</text>')
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high}" role="img" '
+        f'viewBox="0 0 {wide:.0f} {high}" aria-label="{escape(shlex.join(words))}">\n'
+        f'<style>{TERMINAL}</style>\n<rect width="{wide:.0f}" height="{high}" rx="8" fill="#151b23"/>'
+    )
+    return "\n".join([head, *drawn, "</svg>\n"])
+
+
+def default_set(name: str) -> Callable[[str], str]:
+    """A file of the default set, for a policy folder of the samples that begins with it."""
+    return lambda _: (DOCS.parent / "policies" / "default" / name).read_text(encoding="utf-8")
+
+
 FILES: dict[str, Callable[[str], str]] = {
+    "docs/pictures/tree.svg": tree_picture,
+    "docs/pictures/decision.svg": decision_picture,
+    **{
+        f"samples/new-policy/{name}": default_set(name)
+        for name in ("main.route", "models.yaml", "policies.yaml")
+    },
     "schemas/models.schema.json": models_schema,
     "schemas/decision-log.schema.json": decision_log_schema,
     "schemas/shadow.schema.json": shadow_schema,
     "editors/vscode/syntaxes/route.tmLanguage.json": textmate_grammar,
 }
-"""Files outside `docs/` that list facts or APIs."""
+"""Other files that are made: pictures, copies, and lists of facts and APIs."""
 
 
 def main(arguments: list[str]) -> int:
@@ -522,7 +475,7 @@ def main(arguments: list[str]) -> int:
     files = dict.fromkeys(sorted(DOCS.rglob("*.md")), brought_up_to_date)
     files |= {DOCS.parent / name: fresh_text for name, fresh_text in FILES.items()}
     for path, fresh_text in files.items():
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
         fresh = fresh_text(text)
         if fresh != text:
             stale.append(path.relative_to(DOCS.parent).as_posix())

@@ -147,6 +147,8 @@ def _number(fact: Fact, value: int | Decimal) -> str:
             return format_value(Decimal(value))
         case Kind.DATE:
             return str(Day(value))
+        case Kind.TOKENS if value and value % 1_000_000 == 0:
+            return f"{value // 1_000_000}M"
         case Kind.TOKENS if value and value % 1000 == 0:
             return f"{value // 1000}k"
         case _:

@@ -18,7 +18,9 @@ from engine.language.diagnostics import visible
 
 WIDTH = 110
 TITLE = "What leaves the house, and which rule says so"
-MOST_NAMES = 4
+MOST_NAMES = 2
+"""Of rules that one box names."""
+MOST_FIRSTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,13 @@ def rules_of(rows: Sequence[Row]) -> list[Rule]:
 
 
 def names_of(result: Result) -> str:
-    """The rules that decide, as a picture names them."""
+    """The rules that decide, as a picture names them: `context-window, no-dear-call +1`."""
     names = [visible(rule.name) for rule in result.rules] or ["there are no others"]
-    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MOST_NAMES]) + more_than_named(names)
+
+
+def more_than_named(names: Sequence[object]) -> str:
+    return f" +{len(names) - MOST_NAMES}" if len(names) > MOST_NAMES else ""
 
 
 def head_of(result: Result) -> str:
@@ -119,7 +125,7 @@ def head_of(result: Result) -> str:
 def firsts_of(result: Result) -> str:
     """The models that come first, one of them for each task."""
     firsts = [visible(model) for model in result.firsts]
-    return " or ".join(firsts[:MOST_NAMES]) + (" or ..." if len(firsts) > MOST_NAMES else "")
+    return " or ".join(firsts[:MOST_FIRSTS]) + (" or ..." if len(firsts) > MOST_FIRSTS else "")
 
 
 def question_of(row: Row) -> str:

@@ -15,6 +15,7 @@ from engine.decision.tree_drawing import (
     Heading,
     firsts_of,
     head_of,
+    more_than_named,
     names_of,
     place_of,
     places_of,
@@ -182,7 +183,7 @@ class _Picture:
             yield _cloud_mark(x + chip.width, y - 18, 36)
         yield f'<text class="t-{kind}" x="{x + GAP:.0f}" y="{y - 3:.0f}">{said(chip.head)}</text>'
         names = ", ".join(map(self._named, chip.result.rules[:MOST_NAMES])) or said(chip.foot)
-        more = ", ..." if len(chip.result.rules) > MOST_NAMES else ""
+        more = more_than_named(chip.result.rules)
         yield f'<text class="rule" x="{x + GAP:.0f}" y="{y + 12:.0f}">{names}{more}</text>'
         yield "</g>"
 

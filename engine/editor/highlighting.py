@@ -31,7 +31,7 @@ class RouteLexer(RegexLexer):
     """Policies of the local-first router."""
 
     name = "Route policy"
-    aliases: ClassVar = ["route"]
+    aliases: ClassVar = ["route", "route-part"]
     filenames: ClassVar = ["*.route"]
     mimetypes: ClassVar = ["text/x-route"]
     version_added = ""

@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,7 +38,7 @@ GENERATED = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
 LANGUAGES = {"console", "json", "python", "yaml", "route", "route-part", "sh", "text"}
 
 
-def _generator() -> ModuleType:
+def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert spec
     assert spec.loader
@@ -54,15 +56,15 @@ def blocks(page: Path, language: str, *, written: bool = True) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    generator = _generator()
+    made = generator()
     for name in list(os.environ):
-        if name.startswith(generator.NO_SUCH_VARIABLES):
+        if name.startswith(made.NO_SUCH_VARIABLES):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ENGINE_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:9")
     work = tmp_path / "work"
     work.mkdir()
-    generator.furnish(work)
+    made.furnish(work)
     monkeypatch.chdir(work)
 
 
@@ -74,7 +76,7 @@ def test_generated_blocks_are_up_to_date(page: Path) -> None:
     """Tables, grammar, policies and outputs are those of today's code; `python docs/generate.py` writes
     them."""
     text = page.read_text(encoding="utf-8")
-    assert _generator().brought_up_to_date(text) == text
+    assert generator().brought_up_to_date(text) == text
 
 
 @each_page
@@ -197,9 +199,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_the_site() -> None:
-    """mkdocs.yml lists each, and nothing else."""
-    named = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
-    assert named == {page.relative_to(DOCS).as_posix() for page in PAGES}
+    """The navigation of docs/conf.py lists each, and nothing else; the start page links to each too."""
+    conf = ast.parse((DOCS / "conf.py").read_text(encoding="utf-8"))
+    (navigation,) = (
+        ast.literal_eval(node.value)
+        for node in conf.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAVIGATION"
+    )
+    listed = [page for pages in navigation.values() for page in pages]
+    assert sorted([*listed, "index"]) == [page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES]
+    linked = re.findall(r"^- \[[^]]+\]\((\S+)\.md\)", (DOCS / "index.md").read_text("utf-8"), re.MULTILINE)
+    assert linked == listed
 
 
 RECIPES = [
@@ -225,3 +235,27 @@ def test_a_recipe_holds(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "0 failed" in printed
     assert re.search(r"\d+ proved", printed)
+
+
+def test_the_site_is_built_without_a_warning_and_names_nothing_outside(tmp_path: Path) -> None:
+    """`sphinx-build -W docs site`: policies are highlighted in the pages, and no page loads anything from
+    elsewhere."""
+    pytest.importorskip("furo")
+    pytest.importorskip("myst_parser")
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", str(DOCS), str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (built.returncode, built.stderr) == (0, "")
+    pages = {page.name: page.read_text(encoding="utf-8") for page in (tmp_path / "site").glob("*.html")}
+    assert {page.with_suffix(".html").name for page in PAGES} <= set(pages)
+    assert '<div class="highlight-route notranslate">' in pages["index.html"]
+    assert '<span class="kd">forbid</span>' in pages["index.html"]
+    loaded = [
+        address
+        for page in pages.values()
+        for address in re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)="([^"]+)""", page)
+    ]
+    assert [address for address in loaded if re.match(r"(https?:)?//", address)] == []
