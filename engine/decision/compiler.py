@@ -13,6 +13,7 @@ from typing import assert_never
 from engine.config.catalogue import Model
 from engine.decision.cubes import (
     ALWAYS,
+    MOST_OVER_MODELS,
     Cube,
     Distributor,
     Elements,
@@ -153,8 +154,8 @@ class _Compilation:
         for index, rule in sorted(enumerate(rules), key=lambda item: _KINDS.index(type(item[1].effect))):
             try:
                 self._add(index, rule, scale)
-            except TooManyCubes:
-                self._problems.add(_rule_too_complex(rule.name_span, rule.name))
+            except TooManyCubes as many:
+                self._problems.add(_rule_too_complex(rule.name_span, rule.name, over_models=many.over_models))
         return CompiledPolicy(
             rules=rules,
             models=self._models,
@@ -223,8 +224,14 @@ class _Compilation:
         """The models a selector may hold for, and where; many rules of a policy share a selector."""
         found = self._selections.get((selector, negated))
         if found is None:
-            cubes = [self._distributor.cubes(selector, model, negated=negated) for model in self._models]
-            found = [(position, where) for position, where in enumerate(cubes) if where]
+            found, together = [], 0
+            for position, model in enumerate(self._models):
+                where = self._distributor.cubes(selector, model, negated=negated)
+                if where:
+                    found.append((position, where))
+                together += len(where)
+                if together > MOST_OVER_MODELS:
+                    raise TooManyCubes(over_models=True)
             self._selections[selector, negated] = found
         return found
 
@@ -291,7 +298,16 @@ def _scaled(number: Decimal, scale: int) -> int:
     return int(number.scaleb(scale))
 
 
-def _rule_too_complex(span: Span, name: str) -> Diagnostic:
+def _rule_too_complex(span: Span, name: str, *, over_models: bool) -> Diagnostic:
+    if over_models:
+        return error(
+            "rule-too-complex",
+            span,
+            f"the selector of {tick(name)} comes to more than {MOST_OVER_MODELS:,} alternatives over all "
+            "models",
+            "list fewer models, or fewer different capabilities: each is an alternative for every model "
+            "without it",
+        )
     return error(
         "rule-too-complex",
         span,

@@ -42,6 +42,9 @@ MOST_CUBES = 4096
 OTHER = "\0other"
 """The element that stands for every name a policy never mentions; no name can be spelled so."""
 
+MOST_OVER_MODELS = 65_536
+"""Cubes one selector may come to over all models together, for the same reason and to the same end."""
+
 Variable: TypeAlias = str | tuple[str, str]
 
 
@@ -72,7 +75,12 @@ NEVER: tuple[Cube, ...] = ()
 
 
 class TooManyCubes(Exception):  # noqa: N818
-    """The condition comes to more than MOST_CUBES cubes."""
+    """The condition comes to more than MOST_CUBES cubes, or to more than MOST_OVER_MODELS over all models
+    (`over_models`)."""
+
+    def __init__(self, *, over_models: bool = False) -> None:
+        super().__init__()
+        self.over_models = over_models
 
 
 class Elements:

@@ -241,6 +241,24 @@ def test_a_condition_beyond_the_cap_is_refused_at_its_rule(keyword: str) -> None
     assert time.perf_counter() - began < LONGEST_S
 
 
+@pytest.mark.parametrize(("other", "refused"), [(256, True), (230, False)])
+def test_a_selector_beyond_the_cap_over_all_models_is_refused(other: int, refused: bool) -> None:
+    """Each model has one capability of its own, so each lacks all the others': the engine's own guard about
+    needs says so instead of filling the memory."""
+    models = "".join(
+        f"      - {{id: m{number}, max_context: 9, quality_tier: low, latency_tier: low, "
+        f"capabilities: [c{number}], cost_profile: {{type: local_cpu}}}}\n"
+        for number in range(other)
+    )
+    problems = Problems()
+    text = f"providers:\n  house:\n    type: local\n    api: ollama\n    models:\n{models}"
+    files = folder_in_memory(text, None, {"a.route": "route r: use any\n"}, problems=problems)
+    assert files is not None
+    assert (build(files, problems) is None) is refused
+    told = [problem.message for problem in problems if problem.slug == "rule-too-complex"]
+    assert [("needs-unmet" in one, "over all models" in one) for one in told] == [(True, True)] * refused
+
+
 def test_two_rules_beyond_the_cap_are_both_told() -> None:
     """All independent problems in one run."""
     _, errors = problems_of(
