@@ -22,7 +22,11 @@ from engine.policy import Policy
 
 
 def broken_promises(old: Policy, new: Policy, most_work: int = MOST_WORK) -> Iterator[Objection]:
-    """What fails of the draft's own tests and proofs, and of the policy's; then what is dropped."""
+    """What fails of the draft's own tests and proofs, and of the policy's; then what is dropped.
+
+    The proofs share `most_work` steps: a draft can bring as many as it likes.
+    """
+    most_work //= len(old.checked.proofs) + len(new.checked.proofs) + 1
     yield from _failing_tests(new, "the")
     yield from _failing_tests(_with_tests_of(old, new), "the folder's")
     yield from _failing_proofs(prove(new, most_work), "the")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from engine.analysis import search
 from engine.analysis.judgement import MOST_WORK, judge
 from engine.analysis.linter import lint
 from engine.analysis.policy_diff import compare
@@ -178,7 +179,7 @@ def _test(folder: Path, arguments: Arguments) -> Answer:
 
 def _prove(folder: Path, arguments: Arguments) -> Answer:
     policy = _policy(folder, arguments)
-    answers = prove(policy)
+    answers = prove(policy, search.MOST_WORK // (len(policy.checked.proofs) + 1))
     return Answer(proofs_text(answers, policy), proofs_json(answers, policy))
 
 
