@@ -251,8 +251,8 @@ def _holds(amount: Callable[[int, int, int], int]) -> Callable[[], None]:
 def _more_asked_than_held() -> None:
     request_of = RequestExecution._request
 
-    def more(self: RequestExecution, call: Any, is_followed: bool) -> Request:
-        request = request_of(self, call, is_followed)
+    def more(self: RequestExecution, *asked: Any) -> Request:
+        request = request_of(self, *asked)
         return replace(request, max_tokens=2 * (request.max_tokens or 0))
 
     RequestExecution._request = more  # type: ignore[method-assign]
@@ -344,8 +344,8 @@ def _used_too_early() -> None:
 def _default_limit_not_sent() -> None:
     request_of = RequestExecution._request
 
-    def unlimited(self: RequestExecution, call: Any, is_followed: bool) -> Request:
-        request = request_of(self, call, is_followed)
+    def unlimited(self: RequestExecution, *asked: Any) -> Request:
+        request = request_of(self, *asked)
         is_default = request.max_tokens == self._snapshot.default_max_output
         return replace(request, max_tokens=None) if is_default else request
 
