@@ -54,7 +54,7 @@ NO_SUCH_VARIABLES = ("ENGINE_", "MODEL_", "DAILY_", "MONTHLY_", "DRY_RUN", "LOG_
 QUIET_WITHIN_S = 30
 """How long the provider may still answer callers who have gone; then the run is given up."""
 SAYS_EVERY = 50
-"""After so many schedules the report so far is printed on standard error."""
+"""After so many schedules the report so far is printed on standard error; a violation at once."""
 DEADLINE_S = 1.5
 LEAVES: tuple[int | None, ...] = (None, None, None, 1, 1, 2, 5)
 """After how many pieces a caller leaves a stream; None: it reads to the end."""
@@ -329,7 +329,10 @@ def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
                 break
             schedule = Schedule(plan, seed)
             kills, outcomes = schedule.work(crew)
+            known = len(report.violations)
             schedule.judge(report, outcomes, bills.of(schedule.run))
+            for violation in report.violations[known:]:
+                print(violation, file=sys.stderr, flush=True)
             report.kills += kills
             shutil.rmtree(schedule.state)
             if plan.bug is not None and report.violations:
