@@ -4,12 +4,13 @@ What is read on is what the author meant: a key that could not be read would oth
 would all that stands below it. A document with such a finding decides nothing all the same.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from engine.config.foreign_keys import INSTEAD, TOKEN_PRICES, meant_by
+from engine.config.foreign_keys import INSTEAD, MEANT, TOKEN_PRICES, meant_by
 from engine.config.messages import schema as messages
 from engine.config.redaction import is_blanked, is_secret_key, variable_named
 from engine.config.yaml_source import Document, Path
@@ -89,11 +90,20 @@ class _Mender:
             return right, Decimal(price)
         near = misspelt(key.casefold().replace("-", "_"), free)
         right = meant_by(key, free) or (near[0] if len(near) == 1 else None)
-        if right is None or is_blanked(str(member)):
+        is_unit_open = right in PRICES and key not in MEANT[right] and _is_small(member)
+        if right is None or is_unit_open or is_blanked(str(member)):
             return key, member
         edit = Replacement(span, right)
         self.found.append(messages.misnamed_key(key, parent, right, edit))
         return right, member
+
+
+PRICES = ("input_per_1m", "output_per_1m")
+
+
+def _is_small(price: Any) -> bool:
+    """A price that would be low by the million and usual by the thousand."""
+    return isinstance(price, int | Decimal) and price < Decimal("0.05")
 
 
 def _per_million(price: Any) -> str | None:
@@ -116,4 +126,6 @@ def named(path: Path) -> str:
 
 def instead_of(key: str) -> str | None:
     """What to do in place of writing a key that these files do not have."""
+    if re.match("(?:input|output).*per", key, re.IGNORECASE):
+        return "`input_per_1m` is a price per million tokens, `input_per_1k` one per thousand"
     return INSTEAD.get(key.casefold())

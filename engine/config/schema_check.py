@@ -184,7 +184,9 @@ def _diagnostics(document: Document, path: Path, error: Any) -> Iterator[Diagnos
             yield messages.not_one_of(str(last), _written(value), _choices(allowed), at)
         case "type":
             wanted = allowed[0] if isinstance(allowed, list) else allowed
-            yield messages.wrong_type(key, _KINDS[wanted], _shown(value), at, _instead(wanted, value))
+            yield messages.wrong_type(
+                key, _KINDS[wanted], _shown(value), at, _instead(wanted, value, at.text)
+            )
         case "minimum" | "exclusiveMinimum":
             bound = "more than" if keyword == "exclusiveMinimum" else "at least"
             yield messages.out_of_bounds(key, _written(value), f"{bound} {allowed:,}", at)
@@ -278,11 +280,11 @@ def _choices(allowed: list[Any]) -> list[str]:
     return ["true", "false"] if allowed[0] is True else words
 
 
-def _instead(wanted: str, value: Any) -> str | None:
+def _instead(wanted: str, value: Any, text: str) -> str | None:
     """What to write instead of a value of the wrong type, when that is known."""
     match wanted, value:
         case "string", bool() | int() | Decimal():
-            return f'"{_written(value)}"'
+            return f'"{text}"'
         case "array", str() | int() if re.fullmatch(r"[\w./+-]+(,\s*[\w./+-]+)*", str(value)):
             return f"[{_short(str(value))}]"
         case (("integer" | "number"), str()):

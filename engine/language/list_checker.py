@@ -1,5 +1,6 @@
 """Lists and ranges -> the condition that they state of a term."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -118,6 +119,9 @@ class ListChecker:
         if isinstance(written.high, tree.Number) and written.high.text == "24":
             self.problems.add(messages.midnight_is_zero(written.high.span, written.low.span.text))
             return None
+        if term.kind is Kind.HOUR and (right := _whole_hours(written.span.text)) is not None:
+            self.problems.add(messages.hours_are_whole(written.span, right))
+            return None
         low = self.constants.number(term, written.low)
         high = self.constants.number(term, written.high)
         if low is None or high is None:
@@ -177,3 +181,9 @@ class ListChecker:
         if len(names) == len(scale):
             self.problems.add(messages.same_for_all(span, always=True))
         return nodes.among(term, self.modes, names, span)
+
+
+def _whole_hours(text: str) -> str | None:
+    """`22:00..06:00` as `22..6`."""
+    ends = re.fullmatch(r"([0-9]{1,2}):00\s*\.\.\s*([0-9]{1,2}):00", text)
+    return None if ends is None else f"{int(ends[1])}..{int(ends[2])}"

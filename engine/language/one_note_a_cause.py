@@ -58,9 +58,13 @@ def _with_places(same: Sequence[Diagnostic]) -> Diagnostic:
     if len(others) > _MOST_PLACES:
         notes[-1] = replace(notes[-1], label=f"also here, and {len(others) - _MOST_PLACES} more times")
     help = first.help
-    if help is not None and " is a similar " in help:
+    if help is not None and first.fix is not None:
+        help = f"`{first.fix.text}` is a similar name"
+    is_own = first.slug in ("unknown-fact", "unknown-attribute")
+    if help is not None and " is a similar " in help and not is_own:
         help += ", which may be misspelt itself"
-    return replace(first, help=help, notes=(*first.notes, *notes))
+    # To follow it in one place would leave the others.
+    return replace(first, help=help, fix=None, notes=(*first.notes, *notes))
 
 
 _BETWEEN_MEMBERS = re.compile(r"[\s,\"'-]*")

@@ -108,7 +108,7 @@ def _language_problem(statement: tree.Language, may_be_first: bool) -> Diagnosti
     return messages.language_not_first(statement.span)
 
 
-_BLANK = re.compile(r"(?:\s|#[^\n]*)*+")
+_BLANK = re.compile(r"(?:\s|#[^\n]*|(?:<{7}|={7}|>{7}|```)[^\n]*)*+")
 
 
 def _nesting_problem(statement: tree.Statement) -> Diagnostic | None:

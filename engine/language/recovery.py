@@ -165,7 +165,7 @@ _STATEMENT = re.compile(rf"{_SKIPPED}|(?<![\w.:/+-])(?P<beginning>{_BEGINNING})"
 # Inside a piece that failed: lines that look like a statement whose colon or keyword is wrong.
 _LINE_LIKE_STATEMENT = re.compile(
     rf"""{_SKIPPED}|(?m:^)(?P<indent>[ \t]*)(?P<beginning>
-      (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w]|[ \t]*(?:[:\#\r\n]|\Z))
+      (?i:{"|".join(STATEMENTS)})(?=[ \t]+["\w(]|[ \t]*(?:[:\#\r\n]|\Z))
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*(?:\(\w*\)[ \t]*)?:(?:\s|$))
     | [A-Za-z]+(?=[ \t]+[A-Za-z][\w-]*[ \t]*=[^=])
     | [A-Za-z]+(?=[ \t]*"[^"\n]*"[ \t]*:)

@@ -34,9 +34,17 @@ def _unknown_mode(message: str, mode: str, modes: Iterable[str], span: Span) -> 
 def _unknown(
     slug: str, span: Span, message: str, name: str, known: Iterable[str], otherwise: str
 ) -> Diagnostic:
-    """An error about a name that is not known, with the one that is a slip away, else what to do."""
-    near = misspelt(name.casefold(), known)
-    return proposal(slug, span, message, near[0]) if len(near) == 1 else error(slug, span, message, otherwise)
+    """An error about a name that is not known; the one that is a slip away is named, and may be the wrong one
+    of the two."""
+    near = _near(name, known)
+    return error(slug, span, message, otherwise if near is None else f"`{visible(near)}` is a similar name")
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    known = list(known)
+    same = tuple(each for each in known if each.casefold() == name.casefold())
+    near = same or misspelt(name, known)
+    return near[0] if len(near) == 1 else None
 
 
 def mode_weights_sum(mode: str, total: str, span: Span) -> Diagnostic:
@@ -159,12 +167,11 @@ def no_limit(window: str, span: Span) -> Diagnostic:
 
 
 def unknown_time_zone(name: str, known: Iterable[str], span: Span) -> Diagnostic:
-    return error(
-        "unknown-time-zone",
-        span,
-        f"there is no time zone `{visible(name)}`",
-        similar_or(name, known, "write an IANA name, such as `Europe/Berlin` or `UTC`"),
-    )
+    message = f"there is no time zone `{visible(name)}`"
+    example = "an IANA name is wanted, such as `Europe/Berlin` or `UTC`"
+    near = _near(name, known)
+    found = "unknown-time-zone", span, message
+    return error(*found, example) if near is None else proposal(*found, near)
 
 
 def group_called_none(place: Span) -> Diagnostic:

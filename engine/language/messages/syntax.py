@@ -1,6 +1,7 @@
 """Sentences about how a policy is written: characters, words, clauses and brackets."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine.language.diagnostics import Diagnostic, Note, visible
 from engine.language.sentences import Sentence, SentenceWith, error
@@ -272,6 +273,10 @@ def upper_case_keyword(span: Span) -> Diagnostic:
     )
 
 
+def no_such_statement(span: Span, instead: str | None) -> Diagnostic:
+    return replace(unknown_statement(span, STATEMENTS, None), help=instead)
+
+
 def misspelt_statement(span: Span, near: str) -> Diagnostic:
     return unknown_statement(span, STATEMENTS, near)
 
@@ -338,6 +343,11 @@ given_list = Sentence(
     "`given` states one value at a time",
     "repeat the fact: `given task.labels has pii, task.labels has secret`",
 )
+invisible_character = SentenceWith("odd-space", "an invisible character stands here: {text}", "delete it")
+conflict_marker = Sentence(
+    "conflict-marker", "a merge left this mark", "choose one of the two sides, and delete the marks"
+)
+fence = Sentence("foreign-comment", "`{here}` is a mark of Markdown", "delete this line")
 unexpected_semicolon = Sentence("unexpected-semicolon", "nothing separates statements", "leave `;` out")
 
 

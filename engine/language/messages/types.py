@@ -235,6 +235,10 @@ def no_range(span: Span, term: Term, written: Range, negated: bool) -> Diagnosti
     return proposal("no-range", span, message, f"({name} >= {low} and {name} <= {high})")
 
 
+def hours_are_whole(span: Span, right: str) -> Diagnostic:
+    return proposal("bad-range", span, "the hours of a range are whole numbers", right)
+
+
 def empty_range(span: Span, term: str, hour: int | Decimal) -> Diagnostic:
     return error(
         "empty-range",

@@ -1,6 +1,7 @@
 """Hints about quotes, escapes and characters that the language has no use for."""
 
 import re
+import unicodedata
 
 from engine.language.error_context import Edit, Place
 from engine.language.messages import syntax as messages
@@ -52,6 +53,11 @@ def bad_string(place: Place) -> SyntaxHint | None:
 
 def foreign_signs(place: Place) -> SyntaxHint | None:
     here = place.here
+    if (hint := _mark_at(place)) is not None:
+        return hint
+    if len(here.text) == 1 and unicodedata.category(here.text) in ("Cf", "Cc", "Co"):
+        message = messages.invisible_character(place.span(here), f"U+{ord(here.text):04X}")
+        return SyntaxHint(message, place.replace(here, ""))
     if here.kind == "comment":
         line_end = place.draft.text.find("\n", here.start)
         edit = Edit(here.start, len(place.draft.text) if line_end < 0 else line_end, "")
@@ -62,3 +68,15 @@ def foreign_signs(place: Place) -> SyntaxHint | None:
     if here.text == ";":
         return SyntaxHint(messages.unexpected_semicolon(place.span(here)), place.replace(here, " "))
     return None
+
+
+def _mark_at(place: Place) -> SyntaxHint | None:
+    """The line of a merge that was not finished, or of a Markdown fence."""
+    text, start = place.draft.text, place.here.start
+    line = text.rfind("\n", 0, start) + 1
+    found = re.compile(r"(?:<{7}|={7}|>{7}|(```))[^\n]*\n?").match(text, line)
+    if found is None:
+        return None
+    span = place.draft.span(line, line + (3 if found[1] else 7))
+    message = messages.fence if found[1] else messages.conflict_marker
+    return SyntaxHint(message(span), Edit(line, found.end(), ""), is_fix=bool(found[1]))

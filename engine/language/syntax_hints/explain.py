@@ -28,10 +28,10 @@ from engine.language.syntax_hints.hint import SyntaxHint
 
 # The order in which mistakes are looked for; the first that fits is reported.
 _HINTS: tuple[Callable[[Place], SyntaxHint | None], ...] = (
+    characters.foreign_signs,
     characters.unclosed_string,
     characters.wrong_quotes,
     characters.bad_string,
-    characters.foreign_signs,
     statements.unknown_mark,
     statements.mark_before_name,
     ranges.malformed_range,

@@ -13,6 +13,23 @@ FOREIGN_STATEMENTS = {
     "var": "let",
     "assert": "prove",
 }
+INSTEAD_OF_STATEMENTS = {
+    **dict.fromkeys(
+        ("allow", "permit", "accept"),
+        "what no `forbid` takes away is allowed; which models come first is said by a `route`",
+    ),
+    **dict.fromkeys(
+        ("default", "else", "otherwise", "fallback"),
+        "what holds otherwise is said by a `route` without a condition, behind the others",
+    ),
+    **dict.fromkeys(
+        ("end", "done", "fi", "endif", "begin", "return"),
+        "leave it out: a statement ends where the next begins",
+    ),
+    **dict.fromkeys(
+        ("if", "when", "unless", "where"), "write what is to happen first, and its condition behind `when`"
+    ),
+}
 FOREIGN_OPERATORS = {
     "=": "is",
     "==": "is",

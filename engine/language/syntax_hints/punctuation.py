@@ -66,4 +66,19 @@ def unexpected_comma(place: Place) -> SyntaxHint | None:
         return None
     if place.keyword in ("route", "weigh") or following.text in ENDINGS:
         return None
+    if place.keyword == "let" and place.at(-2).text == "=":
+        return _let_without_brackets(place)
     return SyntaxHint(messages.unexpected_comma(place.span(here)), place.replace(here, " or "), is_fix=False)
+
+
+def _let_without_brackets(place: Place) -> SyntaxHint | None:
+    """`let a = b, c`, perhaps with one of the brackets."""
+    first, distance = place.previous, 0
+    while place.at(distance).text == "," and place.at(distance + 1).kind in VALUES:
+        distance += 2
+    last = place.at(distance - 1)
+    right = f"[{place.draft.text[first.start : last.end]}]"
+    end = place.at(distance) if place.at(distance).text == "]" else last
+    return SyntaxHint(
+        messages.list_without_brackets(place.span(first, last), right), place.replace(first, right, end)
+    )

@@ -4,7 +4,12 @@ from engine.language.error_context import WORDS, Edit, Place
 from engine.language.messages import syntax as messages
 from engine.language.spelling import misspelt
 from engine.language.statement_forms import STATEMENTS
-from engine.language.syntax_hints.foreign_forms import FOREIGN_COLONS, FOREIGN_EQUALS, FOREIGN_STATEMENTS
+from engine.language.syntax_hints.foreign_forms import (
+    FOREIGN_COLONS,
+    FOREIGN_EQUALS,
+    FOREIGN_STATEMENTS,
+    INSTEAD_OF_STATEMENTS,
+)
 from engine.language.syntax_hints.hint import SyntaxHint
 from engine.language.syntax_hints.names import no_name
 
@@ -23,6 +28,8 @@ def unknown_statement(place: Place) -> SyntaxHint | None:
         return SyntaxHint(
             messages.upper_case_keyword(place.span(here)), place.replace(here, here.text.lower())
         )
+    if (instead := INSTEAD_OF_STATEMENTS.get(here.text.lower())) is not None:
+        return SyntaxHint(messages.no_such_statement(place.span(here), instead))
     known = misspelt(here.text.lower(), STATEMENTS)
     near = FOREIGN_STATEMENTS.get(here.text.lower()) or (known[0] if len(known) == 1 else None)
     return SyntaxHint(
@@ -39,7 +46,8 @@ def line_like_none(place: Place) -> SyntaxHint | None:
     line = place.draft.text.rfind("\n", 0, here.start)
     if line < 0 or line + 1 != here.start:
         return None
-    return SyntaxHint(messages.unknown_statement(place.span(here), STATEMENTS, None), is_next=True)
+    instead = INSTEAD_OF_STATEMENTS.get(here.text.lower())
+    return SyntaxHint(messages.no_such_statement(place.span(here), instead), is_next=True)
 
 
 def upper_case_keyword(place: Place) -> SyntaxHint | None:
@@ -58,7 +66,7 @@ def mark_before_name(place: Place) -> SyntaxHint | None:
     words = [place.at(distance) for distance in range(4)]
     if (
         [each.text for each in words[:3]] != ["(", "watch", ")"]
-        or place.index != 1
+        or place.previous.text not in ("forbid", "require")
         or words[3].kind != "word"
     ):
         return None
