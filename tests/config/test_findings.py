@@ -351,7 +351,7 @@ SETTINGS = [
         "unknown-mode",
         "balancd",
         "no mode `balancd` to weigh",
-        "write `balanced`",
+        "`balanced` is a similar name",
     ),
     (
         "an override of a type that is not listed",
@@ -359,7 +359,7 @@ SETTINGS = [
         "unknown-task-type",
         "planing",
         "`planing` is not among `task_types`",
-        "write `planning`",
+        "`planning` is a similar name",
     ),
     ("no types at all", "task_types: []\n", "empty-section", "[]", "`task_types` is empty", "at least one"),
     ("labels as a word", "labels: pii\n", "wrong-type", "pii", "`labels` must be a list", "write `[pii]`"),
