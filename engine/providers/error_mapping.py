@@ -158,7 +158,9 @@ def reported(
     body = parsed_body(body)
     status, said = call.status if call.status is not None else 200, read_error(body)
     kind = _class_of(status, said)
-    refused = refused_fields(said, request) if request and kind in _MAY_NAME_A_FEATURE else ()
+    # A probe asks with no messages, and so with no field that could be refused.
+    asked = request if request and request.messages else None
+    refused = refused_fields(said, asked) if asked and kind in _MAY_NAME_A_FEATURE else ()
     most = most_output(said, request) if request and kind is ErrorClass.UNFIT and not refused else None
     feature = None if refused else feature_of(kind, said)
     if refused or feature is not None:

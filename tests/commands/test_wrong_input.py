@@ -254,7 +254,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     """`engine tree --all | head -1`: no traceback, no complaint."""
     command = f"{sys.executable} -m engine show --config {DEFAULT} | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=False, timeout=600)
-    assert (done.stdout, done.stderr) == (b"language 1\n", b"")
+    assert (done.stdout, done.stderr) == (b"language 1.1\n", b"")
 
 
 def test_help_and_version_are_answers(shell: Shell) -> None:
