@@ -238,9 +238,8 @@ def policy_with(count: int) -> Policy:
     return policy_of(rules + '\ntest "t": given task.type is t3, task.context_size is 4k expect big')
 
 
-def test_more_changes_than_the_cap_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_changes_than_the_cap_are_sampled() -> None:
     """Evenly, and the report says how many there are."""
-    monkeypatch.setattr("engine.analysis.mutation.MOST_MUTANTS", 20)
-    report = mutate(policy_with(10))
+    report = mutate(policy_with(10), most_mutants=20)
     assert report.possible > 100
     assert 10 <= len(report.mutants) <= 20
