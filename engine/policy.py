@@ -15,6 +15,7 @@ from engine.config.folder import PolicyFolder, locate_folder, read_folder
 from engine.config.lowering import lower, names_of
 from engine.config.settings import Settings, load_settings
 from engine.config.yaml_source import read_yaml
+from engine.decision.cache_prices import with_cache_prices
 from engine.decision.compiler import CompiledPolicy, compile_policy
 from engine.decision.decision_tree import DecisionTree
 from engine.decision.evaluator import Evaluator
@@ -28,6 +29,7 @@ from engine.language.parser import parse
 from engine.language.source import Source
 from engine.language.syntax_tree import File, Language, Statement
 from engine.language.type_checker import check
+from engine.language.versions import is_newer
 from engine.language.vocabulary import Names
 
 
@@ -102,6 +104,8 @@ def _phases(files: PolicyFolder, problems: Problems) -> Policy | None:
     checked = check(user, lowered, base, names, problems)
     if problems.has_errors:
         return None
+    if any(is_newer(file) for file in user):
+        checked = with_cache_prices(checked, catalogue.models)
 
     compiled = compile_policy(checked, catalogue.models, names, problems)
     if problems.has_errors:

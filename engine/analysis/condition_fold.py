@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from engine.config.catalogue import Model
+from engine.decision.cache_prices import price_in_session
 from engine.decision.cubes import in_order, names_of
 from engine.decision.evaluator import Decision
 from engine.decision.facts import INDEX, Facts
@@ -126,6 +127,9 @@ def _number(subject: str, facts: Facts, model: Model | None) -> Fraction | None:
             return Fraction(_asked(model).max_context)
         case "model.price":
             return _asked(model).price
+        case "model.call_cost in its session":
+            price = price_in_session(_asked(model), facts.session_warm)
+            return None if price is None else price * facts.context_size / 1_000_000
         case "model.call_cost":
             price = _asked(model).price
             return None if price is None else price * facts.context_size / 1_000_000

@@ -154,7 +154,7 @@ def comparisons(condition: Condition) -> Iterator[Condition]:
 def _turns_on_the_task(condition: Condition) -> bool:
     """Whether a test in it has a fact on a side, or the cost of the call, which grows with the size of the
     task."""
-    return any(subject in FACTS or subject == "model.call_cost" for subject in _subjects(condition))
+    return any(subject in FACTS or subject.startswith("model.call_cost") for subject in _subjects(condition))
 
 
 def _speaks_of_facts_only(condition: Condition) -> bool:

@@ -62,6 +62,11 @@ class LaterCalls:
         later = Any(tuple(_projected(cube) for cube, _ in self._boxes), _NOWHERE)
         self.condition: Condition = _mentioning(later, mentions)
 
+    @property
+    def are_none(self) -> bool:
+        """Whether no call at all satisfies the condition."""
+        return not self._boxes
+
     def earlier(self, later: Facts) -> Facts:
         """A plain earlier call that this later one can follow."""
         for cube, box in self._boxes:

@@ -15,6 +15,7 @@ from engine.analysis.proofs import in_question
 from engine.analysis.questions import ALWAYS_TRUE, Chains
 from engine.analysis.space import Domain, Space
 from engine.config.lowering import lower
+from engine.decision.cache_prices import is_cache_price
 from engine.decision.compiler import compile_policy
 from engine.decision.facts import Facts
 from engine.decision.partitions import mask_of
@@ -145,7 +146,8 @@ class CompiledMutants:
         self.rules: list[Rule] = []
         self._asked: list[Rule] = []
         copies, checked = self._checked(tried)
-        first = self._place_rules(checked.rules, copies)
+        own = tuple(rule for rule in policy.checked.rules if is_cache_price(rule))
+        first = self._place_rules((*checked.rules, *own), copies)
         for test in checked.tests:
             if test.span.source is self._places:
                 self.variants[test.span.start].tests[test.title] = test

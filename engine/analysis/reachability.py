@@ -197,7 +197,8 @@ class Reachability:
         for index, rule in enumerate(
             self._questions.compiled.rules[: self._questions.questioned.first_question]
         ):
-            if isinstance(rule.effect, Prefer) and index not in self.never and self._questions.bits(index):
+            is_idle = index in self.never or rule.origin is Origin.BASE
+            if isinstance(rule.effect, Prefer) and not is_idle and self._questions.bits(index):
                 yield index
 
     def favours_all_alike(self, index: int) -> bool:

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    from engine.decision.cache_prices import is_cache_price
     from engine.language.formatter import print_statement
     from engine.language.vocabulary import VERSIONS
 
@@ -25,4 +26,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     for statement in policy.statements:
         span = statement.span
         terminal.say(f"\n# {span.source.name}:{span.line}\n{print_statement(statement)}")
+    for rule in filter(is_cache_price, policy.checked.rules):
+        # No statement says it: it follows from the prices and the weights.
+        terminal.say(f"\n# {rule.span.source.name}:{rule.span.line}\n# {rule.name}: {rule.because}")
     return 0

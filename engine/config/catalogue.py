@@ -82,6 +82,22 @@ class Model:
             return Fraction(0)
         return self.prices.blended if self.prices else None
 
+    @property
+    def warm_price(self) -> Fraction | None:
+        """The same with what its provider asks for input that its cache holds; None where that is not
+        written."""
+        return self._with_input(self.prices.cached_input if self.prices else None)
+
+    @property
+    def written_price(self) -> Fraction | None:
+        """The same with what its provider asks for input that its cache is to hold from now on."""
+        return self._with_input(self.prices.cache_write if self.prices else None)
+
+    def _with_input(self, price: Decimal | None) -> Fraction | None:
+        if price is None or self.prices is None or self.locality == "local":
+            return None
+        return (3 * Fraction(price) + Fraction(self.prices.output)) / 4
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:

@@ -34,7 +34,7 @@ from engine.language.checked_policy import (
     subjects,
     walk,
 )
-from engine.language.vocabulary import FACTS, Kind
+from engine.language.vocabulary import FACTS, SESSION_COST, Kind
 
 MOST_CUBES = 4096
 """Cubes one condition may come to; beyond it the author is asked to split the rule (`rule-too-complex`)."""
@@ -137,6 +137,9 @@ class Distributor:
         if isinstance(condition, CrossSets):
             assert model is not None, "a condition on models is asked with a model"
             return self._sets(condition, frozenset(names_of(model, condition.attribute)), negated)
+        if isinstance(condition, Compare) and condition.subject == SESSION_COST:
+            assert model is not None, "a condition on models is asked with a model"
+            return self._session_cost(condition, model, negated)
         if not isinstance(condition, All | Any):
             return self._turn(with_model(condition, model), negated)
         # Only what combines is remembered: it may stand in many places (a let), and for many models.
@@ -158,6 +161,25 @@ class Distributor:
             return _some_or_none(fact, sorted(names), present=False, all_of=not negated)
         others = [element for element in self._elements.all_of(fact) if element not in names]
         return _some_or_none(fact, others, present=True, all_of=not negated)
+
+    def _session_cost(self, test: Compare, model: Model, negated: bool) -> tuple[Cube, ...]:
+        """A bound on the task's size for each price that the model has in a session."""
+        fact = "session.warm"
+        others = [each for each in self._elements.all_of(fact) if each != model.key]
+        cold: tuple[Cube, ...] = ({(fact, model.key): False},)
+        warm: tuple[Cube, ...] = ({(fact, model.key): True},)
+        states = [(warm, _or(model.warm_price, model.price))]
+        if model.written_price is None:
+            states.append((cold, model.price))
+        else:
+            none = _some_or_none(fact, others, present=True, all_of=True)
+            some = _some_or_none(fact, others, present=True, all_of=False)
+            states.append((conjunction([cold, none]), model.price))
+            states.append((conjunction([cold, some]), model.written_price))
+        if all(price == model.price for _, price in states):
+            return self._turn(_at_price(test, model.price), negated)
+        parts = [conjunction([state, self._turn(_at_price(test, price), negated)]) for state, price in states]
+        return disjunction(parts)
 
     def speaks_of_model(self, condition: Condition) -> bool:
         """Whether the cubes differ from model to model."""
@@ -221,8 +243,8 @@ def with_model(
             return Constant(model.price is None, span)
         case Compare("model.max_context", order, value):
             return Constant(in_order(Fraction(model.max_context), order, Fraction(value)), span)
-        case Compare("model.call_cost") if model.price:
-            return _on_context_size(test, model.price)
+        case Compare("model.call_cost"):
+            return _at_price(test, model.price)
         case Compare(_, order, value):
             # An unknown price makes every comparison false: it is neither above nor below anything.
             return Constant(model.price is not None and in_order(model.price, order, Fraction(value)), span)
@@ -236,6 +258,18 @@ def with_model(
             return Has(fact, found[0], span) if is_set else In(fact, frozenset(found), span)
         case _:
             assert_never(test)
+
+
+def _or(price: Fraction | None, otherwise: Fraction | None) -> Fraction | None:
+    return otherwise if price is None else price
+
+
+def _at_price(cost: Compare, price: Fraction | None) -> Compare | Constant:
+    """`model.call_cost` of a model at this price. An unknown one makes every comparison false: it is neither
+    above nor below anything."""
+    if price:
+        return _on_context_size(cost, price)
+    return Constant(price is not None and in_order(price, cost.order, Fraction(cost.value)), cost.span)
 
 
 def _on_context_size(cost: Compare, price: Fraction) -> Compare | Constant:

@@ -13,6 +13,7 @@ from textwrap import wrap
 from typing import Protocol
 
 from engine.config.catalogue import Model
+from engine.decision.cache_prices import is_cache_price
 from engine.decision.candidate import Candidate
 from engine.decision.decision_tree import Step
 from engine.decision.evaluator import Decision
@@ -135,6 +136,8 @@ def _scores(explanation: Explained, detail: Detail) -> Iterator[str]:
     formula = f"total = cost x {weights.cost} + quality x {weights.quality} + latency x {weights.latency}"
     rows = [f"{'':{wide}}   {formula}  ({visible(weigh.name)}, {_place(weigh)})"]
     rows += [_score_row(candidate, wide) for candidate in scored]
+    for candidate in scored:
+        rows += _cache_price(candidate)
     if len(chain) > len(scored):
         rows.append(f"and {len(chain) - len(scored)} more")
     if explanation.tie_break:
@@ -151,8 +154,19 @@ def _score_row(candidate: Candidate, wide: int) -> str:
         f"{_two(parts.cost):>6} cost  {_two(parts.quality):>6} quality  {_two(parts.latency):>6} latency"
     )
     for rule, points in score.preferences:
+        if is_cache_price(rule):
+            continue
         row += f"  {'+' if points > 0 else '-'}{abs(points).normalize():f} {visible(rule.name)}"
     return row
+
+
+def _cache_price(candidate: Candidate) -> Iterator[str]:
+    """Both prices of a model that is priced by the cache of the session."""
+    assert candidate.score is not None
+    for rule, points in candidate.score.preferences:
+        if is_cache_price(rule):
+            sign = "+" if points > 0 else "-"
+            yield f"{visible(candidate.model.key)} {sign}{abs(points).normalize():f} {rule.because}"
 
 
 def _blocked(explanation: Explained, detail: Detail) -> Iterator[str]:

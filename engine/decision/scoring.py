@@ -38,8 +38,11 @@ def cost_part(model: Model) -> Decimal:
     A cloud model without a price is never eligible, so its part is never used; it is 0.
     """
     price = Fraction(model.relative_cost) / 10 if model.locality == "local" else model.price
-    if price is None:
-        return Decimal(0)
+    return Decimal(0) if price is None else part_of_price(price)
+
+
+def part_of_price(price: Fraction) -> Decimal:
+    """The cost part of a price, in US dollars per million tokens."""
     return round_half_up(100 / (1 + price / 10), 2)
 
 

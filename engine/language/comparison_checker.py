@@ -99,10 +99,10 @@ class ComparisonChecker:
         least, greatest = BOUNDS[term.kind]
         if _is_same_for_all(operator, value, least, greatest):
             self.problems.add(messages.same_for_all(span, operator in ("<=", ">=")))
-        unlimited = self.constants.names.unlimited
+        unlimited, subject = self.constants.names.unlimited, self.constants.subject(term, span)
         if operator == "is not":
-            return nodes.is_not(term, nodes.compare(term, unlimited, "is", value, span), span)
-        return nodes.compare(term, unlimited, operator, value, span)
+            return nodes.is_not(term, nodes.compare(term, unlimited, "is", value, span, subject), span)
+        return nodes.compare(term, unlimited, operator, value, span, subject)
 
     def with_term(self, left: Term, node: tree.Comparison, right: Term) -> Condition | None:
         """Tokens with tokens, names with names, and always one of each side."""

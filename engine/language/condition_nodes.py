@@ -46,14 +46,19 @@ def flag(term: Term, modes: Mapping[str, ModeMeaning], wanted: bool, span: Span)
 
 
 def compare(
-    term: Term, unlimited: Container[str], order: Order, value: int | Decimal, span: Span
+    term: Term,
+    unlimited: Container[str],
+    order: Order,
+    value: int | Decimal,
+    span: Span,
+    subject: str | None = None,
 ) -> Condition:
     """The number stands so to the constant. A time of the day is an hour and a minute; a budget without a
-    limit is never used: its share is 0%."""
+    limit is never used: its share is 0%. `subject` is the term's name unless it is given."""
     if term.kind is Kind.TIME:
         return _time(order, int(value), span)
     if term.name not in unlimited:
-        return Compare(term.name, order, value, span)
+        return Compare(subject or term.name, order, value, span)
     stands = {"<": value > 0, "<=": True, ">": False, ">=": value == 0, "is": value == 0}
     return Constant(stands[order], span)
 

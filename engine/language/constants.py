@@ -20,6 +20,7 @@ from engine.language.vocabulary import (
     HIGHEST,
     LOWEST,
     NOBODY,
+    SESSION_COST,
     TERMS,
     WHOLE,
     Day,
@@ -102,6 +103,11 @@ class Constants:
         self._label_spellings: dict[str, tuple[str, Span]] = {}
         self._read: dict[str, tuple[str, Decimal] | None] = {}
         self._good: dict[tuple[Kind, str], int | Decimal] = {}
+
+    def subject(self, term: Term, span: Span) -> str:
+        """What a comparison written here is about."""
+        is_session = term.name == "model.call_cost" and self.versions.says(span, "1.1")
+        return SESSION_COST if is_session else term.name
 
     # --- Names ---
 

@@ -55,8 +55,8 @@ class ListChecker:
             tests = tuple(self.constants.staying.of(Has(term.name, element, span)) for element in elements)
         elif term.kind in _NUMBERS:
             numbers: tuple[int | Decimal, ...] = self._members(written, partial(self.constants.number, term))
-            unlimited = self.constants.names.unlimited
-            tests = tuple(nodes.compare(term, unlimited, "is", number, span) for number in numbers)
+            unlimited, subject = self.constants.names.unlimited, self.constants.subject(term, span)
+            tests = tuple(nodes.compare(term, unlimited, "is", number, span, subject) for number in numbers)
         else:
             names = self._members(written, partial(self.constants.name, term))
             return nodes.among(term, self.modes, names, span) if names else None

@@ -32,6 +32,11 @@ class Versions:
         if term.since != VERSIONS[0]:
             self.need(span, f"`{term.name}`", term.since)
 
+    def says(self, span: Span, version: str) -> bool:
+        """Whether the file is of this version or a later one."""
+        said = self._said.get(id(span.source), VERSIONS[0])
+        return VERSIONS.index(said) >= VERSIONS.index(version)
+
     def need(self, span: Span, what: str, version: str = VERSIONS[-1]) -> bool:
         """Something that this version added is written here. Whether the file may say it."""
         source: Source = span.source
@@ -43,3 +48,9 @@ class Versions:
             self._reported.add(id(source))
             self._problems.add(messages.newer_language(span, what, version, said))
         return is_good
+
+
+def is_newer(file: tree.File) -> bool:
+    """Whether a file says a version after the first."""
+    first = file.statements[:1]
+    return any(isinstance(each, tree.Language) and each.version.text != VERSIONS[0] for each in first)

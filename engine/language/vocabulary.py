@@ -454,6 +454,10 @@ ATTRIBUTES: dict[str, Term] = {
     )
 }
 
+SESSION_COST = "model.call_cost in its session"
+"""`model.call_cost` of language 1.1, which is of the price that holds in the session: warm, or first written.
+No author writes this name; version 1 has the list price."""
+
 TERMS: Mapping[str, Term] = {**FACTS, **ATTRIBUTES}
 """Everything that can stand to the left of an operator."""
 

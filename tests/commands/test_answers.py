@@ -72,7 +72,10 @@ def test_what_show_prints_of_random_policies_decides_the_same() -> None:
         shown = "language 1.1\n" + "\n".join(f"# place\n{print_statement(one)}" for one in policy.statements)
         again = read_back(shown, world.models_yaml, world.policies_yaml)
         for _ in range(20):
-            facts = facts_of(random_facts(rng, world))
+            drawn = random_facts(rng, world)
+            if not any(text.startswith("language 1.1") for text in world.route_files.values()):
+                drawn["session.warm"] = frozenset()  # what is shown is of 1.1, which prices a warm cache
+            facts = facts_of(drawn)
             one, other = policy.evaluator.decide(facts), again.evaluator.decide(facts)
             assert one.chain == other.chain, shown
             assert [total * 10**again.compiled.scale for total in one.totals] == [

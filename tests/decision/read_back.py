@@ -7,6 +7,7 @@ from engine.config.folder import folder_in_memory
 from engine.config.lowering import names_of
 from engine.config.settings import load_settings
 from engine.config.yaml_source import read_yaml
+from engine.decision.cache_prices import with_cache_prices
 from engine.decision.compiler import compile_policy
 from engine.decision.decision_tree import DecisionTree
 from engine.decision.evaluator import Evaluator
@@ -31,6 +32,7 @@ def read_back(shown: str, models: str, policies: str | None) -> Policy:
     settings = load_settings(written, catalogue, problems)
     names = names_of(catalogue, settings)
     checked = check([parse(Source("shown.route", shown), problems)], [], [], names, problems)
+    checked = with_cache_prices(checked, catalogue.models)  # what is shown is of language 1.1
     compiled = compile_policy(checked, catalogue.models, names, problems)
     assert not problems.has_errors, [f"{problem.span.line} {problem.message}" for problem in problems]
     evaluator, tree = Evaluator(compiled), DecisionTree(compiled)

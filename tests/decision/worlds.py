@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from engine.config.folder import folder_in_memory
+from engine.decision.cache_prices import is_cache_price
 from engine.decision.decision_tree import Leaf
 from engine.decision.evaluator import Decision
 from engine.decision.explanation import Explanation
@@ -62,7 +63,11 @@ def told(policy: Policy, explanation: Explanation) -> Result:
         blockers={c.model.key: tuple(rule.name for rule in c.blockers) for c in candidates if c.blockers},
         watched={c.model.key: tuple(rule.name for rule in c.watched) for c in candidates if c.watched},
         preferences={
-            c.model.key: {rule.name: Fraction(points) for rule, points in c.score.preferences}
+            c.model.key: {
+                rule.name: Fraction(points)
+                for rule, points in c.score.preferences
+                if not is_cache_price(rule)
+            }
             for c in candidates
             if c.score
         },

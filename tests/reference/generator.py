@@ -160,6 +160,11 @@ def random_price(rng: Random) -> dict[str, Any]:
         case _:
             profile[f"input_per_{unit}"] = input_usd
             profile[f"output_per_{unit}"] = output_usd
+            per_1m = input_usd * (1000 if unit == "1k" else 1)
+            if sometimes(rng, 0.4):
+                profile["cached_input_per_1m"] = per_1m / 10
+            if sometimes(rng, 0.3):
+                profile["cache_write_per_1m"] = per_1m * 5 / 4
     return profile
 
 

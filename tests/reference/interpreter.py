@@ -69,6 +69,25 @@ def blended_price(profile: Mapping[str, Any]) -> Number | None:
     return None
 
 
+def entry_price(profile: Mapping[str, Any], input_key: str) -> Number | None:
+    """The blended price with another price of input; none where this or the usual one is not written."""
+    if profile.get(input_key) is None or blended_price(profile) is None:
+        return None
+    output = profile.get("output_per_1m")
+    output = Fraction(profile["output_per_1k"]) * 1000 if output is None else Fraction(output)
+    return exact((3 * Fraction(profile[input_key]) + output) / 4)
+
+
+def price_in_session(model: Model, warm: frozenset[str]) -> Number | None:
+    """What a model costs in a session: its cached price where it is warm, that of writing where another
+    is."""
+    price = model.attributes["model.price"]
+    if model.attributes["model.local"]:
+        return price
+    other = model.attributes["cached" if model.name in warm else "written"]
+    return other if warm and other is not None else price
+
+
 def read_models(models: Mapping[str, Any]) -> list[Model]:
     listed = [
         (name, of, entry) for name, of in models["providers"].items() for entry in of.get("models") or ()
@@ -105,18 +124,20 @@ def read_model(name: str, provider_name: str, provider: Mapping, entry: Mapping,
         "model.price": price,
         "model.unpriced": price is None,
         "model.zone": entry.get("zone") or provider.get("zone") or "unknown",
+        "cached": entry_price(profile, "cached_input_per_1m"),
+        "written": entry_price(profile, "cache_write_per_1m"),
         "model.tags": frozenset(entry.get("tags") or ()) | frozenset(provider.get("tags") or ()),
     }
     score_price, tie_price = (Fraction(effort) / 10, effort) if is_local else (price, price)
     return Model(name, attributes, score_price, tie_price, place)
 
 
-def merit(model: Model, weights: Mapping[str, Number]) -> Number:
+def merit(model: Model, weights: Mapping[str, Number], price: Number | None) -> Number:
     """The score before preferences. An unpriced model is never eligible, so its merit is never looked at."""
-    if model.score_price is None:
+    if price is None:
         return 0
     parts = {
-        "cost": half_up(100 / (1 + Fraction(model.score_price) / 10)),
+        "cost": half_up(100 / (1 + Fraction(price) / 10)),
         "quality": QUALITY[model.attributes["model.quality"]],
         "latency": LATENCY[model.attributes["model.latency"]],
     }
@@ -193,6 +214,7 @@ class Policy:
         for file_name in sorted(route_files, key=str.encode):
             if not file_name.startswith("."):
                 reader.read(route_files[file_name])
+        self.is_newer = reader.found_newer
         reader.read(lowered(self.modes, overrides, self.budgets))
         reader.read(base)
         reader.finish()
@@ -202,16 +224,22 @@ class Policy:
         self.preferences = [rule for rule in reader.rules if rule.keyword in ("prefer", "avoid")]
         weights = routing.get("weights") or ({} if routing.get("modes") else GUIDE_WEIGHTS)
         fallback = weights.get("local-preferred") or GUIDE_WEIGHTS["local-preferred"]
-        self.weighs = [
-            (rule.name, rule.when, self.merits(rule.weights)) for rule in reader.rules if rule.weights
-        ]
+        self.weighs = [(rule.name, rule.when, rule.weights) for rule in reader.rules if rule.weights]
         self.weighs += [
-            (None, comparison("mode", "is", mode), self.merits(weights.get(mode) or fallback))
-            for mode in self.modes
+            (None, comparison("mode", "is", mode), weights.get(mode) or fallback) for mode in self.modes
         ]
 
-    def merits(self, weights: Mapping[str, Number]) -> dict[str, Number]:
-        return {model.name: merit(model, weights) for model in self.models}
+    def merits(self, weights: Mapping[str, Number], facts: What) -> dict[str, Number]:
+        """In language 1.1 a cloud model is scored by its price in the session."""
+        warm = facts["session.warm"] if self.is_newer else frozenset()
+        return {
+            model.name: merit(
+                model,
+                weights,
+                model.score_price if model.attributes["model.local"] else price_in_session(model, warm),
+            )
+            for model in self.models
+        }
 
 
 @dataclass(frozen=True)
@@ -248,8 +276,14 @@ def all_facts(policy: Policy, facts: What) -> dict[str, Any]:
 def about(model: Model, facts: What) -> dict[str, Any]:
     """Everything a rule can ask when it is asked about this model."""
     price = model.attributes["model.price"]
-    call_cost = None if price is None else price * facts["task.context_size"] / Fraction(1_000_000)
-    return {**facts, **model.attributes, "model.call_cost": call_cost}
+    now = price_in_session(model, facts["session.warm"])
+    size = facts["task.context_size"]
+    return {
+        **facts,
+        **model.attributes,
+        "model.call_cost": None if price is None else price * size / Fraction(1_000_000),
+        "newer model.call_cost": None if now is None else now * size / Fraction(1_000_000),
+    }
 
 
 def stops(guard: Rule, what: What) -> bool:
@@ -270,7 +304,8 @@ def decide(policy: Policy, facts: What) -> Result:
         watched[name] = tuple(guard.name for guard in stopping if guard.watched)
 
     route = next((rule for rule in policy.routes if rule.when(facts)), None)
-    weigh, merits = next((name, merits) for name, when, merits in policy.weighs if when(facts))
+    weigh, weights = next((name, weights) for name, when, weights in policy.weighs if when(facts))
+    merits = policy.merits(weights, facts)
     applied = {
         name: {
             rule.name: rule.points

@@ -214,12 +214,16 @@ class Reader:
         self.tests: list[Test] = []
         self.lets: dict[str, Meaning] = {"local": local, "cloud": negation(local), "any": always}
         self.bare_names: set[str] = set()
+        self.found_newer = False
         self.lists: dict[str, list[Any]] = {}
 
     def read(self, text: str) -> None:
         self.text, self.at = text, BLANKS.match(text).end()
-        if self.accept("language") and self.number() not in (1, Fraction(11, 10)):
+        version = self.number() if self.accept("language") else 1
+        if version not in (1, Fraction(11, 10)):
             raise ValueError("only versions 1 and 1.1 of the language are known")
+        self.is_newer = version != 1
+        self.found_newer = self.found_newer or self.is_newer
         while self.at < len(text):
             match self.need(BARE_NAME):
                 case "let":
@@ -298,6 +302,8 @@ class Reader:
         if quoted_name is not None:
             return self.model_or_provider(quoted_name)
         word = self.need(BARE_NAME)
+        if word == "model.call_cost" and self.is_newer:
+            return self.compared("newer model.call_cost")
         return self.compared(word) if word in SUBJECTS else self.named(word)
 
     def named(self, name: str) -> Meaning:

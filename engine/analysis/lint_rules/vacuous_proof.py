@@ -8,7 +8,7 @@ from engine.analysis.lint_rule import WARNING, Example, Finding, LintRule
 
 def check(context: LintContext) -> Iterator[Finding]:
     for answer in context.proofs:
-        if answer.vacuous:
+        if answer.vacuous and not (answer.proof.after and context.none_precedes(answer.proof)):
             yield Finding(
                 answer.proof.name_span,
                 f"`{answer.proof.name}` speaks of no task: its condition can never hold",
