@@ -12,7 +12,7 @@ from engine.analysis.changes import Change
 from engine.analysis.claims import broken_by
 from engine.analysis.later_calls import LaterCalls
 from engine.analysis.proofs import in_question
-from engine.analysis.questions import ALWAYS_TRUE, Chains
+from engine.analysis.questions import ALWAYS_TRUE, Chains, TooComplex
 from engine.analysis.space import Domain, Space
 from engine.config.lowering import lower
 from engine.decision.cache_prices import is_cache_price
@@ -145,6 +145,7 @@ class CompiledMutants:
         self.variants = [Variant(change) for change in tried]
         self.rules: list[Rule] = []
         self._asked: list[Rule] = []
+        self._too_complex: set[int] = set()
         copies, checked = self._checked(tried)
         own = tuple(rule for rule in policy.checked.rules if is_cache_price(rule))
         first = self._place_rules((*checked.rules, *own), copies)
@@ -212,14 +213,16 @@ class CompiledMutants:
 
     def _ask(self, proof: Proof) -> ProofQuestions:
         policy = self._policy
-        later = None
-        if proof.after is not None:
-            later = LaterCalls(proof.after, policy.checked, policy.catalogue.models, policy.names)
+        later, first = None, len(self._asked)
+        try:
+            if proof.after is not None:
+                later = LaterCalls(proof.after, policy.checked, policy.catalogue.models, policy.names)
+        except TooComplex:
+            self._too_complex |= {first, first + 1}
         broken = broken_by(proof.expectation, in_question(proof, later))
         selector = ALWAYS_TRUE if broken.selector is None else broken.selector
         if broken.negated:
             selector = Not(selector, selector.span)
-        first = len(self._asked)
         self._asked += [
             self._question(broken.condition, ALWAYS_TRUE),
             self._question(broken.condition, selector),
@@ -265,7 +268,7 @@ class CompiledMutants:
 
     def asked(self, question: int) -> int | None:
         """The cubes of a question; None when it came to too many."""
-        if self._asked[question].name_span.start in self._refused:
+        if question in self._too_complex or self._asked[question].name_span.start in self._refused:
             return None
         return self._bits.get(len(self.rules) + question, 0)
 

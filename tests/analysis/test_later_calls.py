@@ -3,6 +3,7 @@ of calls of a session, decided by the reference."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.analysis import later_calls, proofs
 from engine.analysis.proofs import prove
 from engine.decision.facts import DEFAULTS, INDEX
 from tests.analysis.small_worlds import SmallWorld, difference, subsets
@@ -119,6 +121,32 @@ def test_every_verdict_agrees_with_the_enumeration_of_pairs(seed: int) -> None:
     }
 
     assert verdicts == {"proved", "refuted"}
+
+
+PLANTED = {
+    "calls are not counted": ("calls + 1, _NOWHERE", "calls, _NOWHERE", 0),
+    "one call too many": ("calls + 1, _NOWHERE", "calls + 2, _NOWHERE", 18),
+    "the call's own labels forgotten": ('"task.labels" | "session.labels", str', '"session.labels", str', 4),
+    "absent labels handed on": ("str(element)), True:", "str(element)), bool():", 7),
+    "what was used forgotten": ("Interval(low) if low != LOWEST:", "Interval(low) if False:", 2),
+    "at least instead of more": ('">" if low[1] else ">="', '">="', 17),
+    "the group forgotten": ("NameSet(inside, members):", "NameSet(inside, members) if False:", 2),
+    "the group turned round": ("named if inside else Not(named, _NOWHERE)", "Not(named, _NOWHERE)", 2),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Projections that are too weak or too strong, each in the first world that tells."""
+    right, wrong, seed = PLANTED[bug]
+    source = inspect.getsource(later_calls)
+    assert source.count(right) == 1
+    planted: dict[str, Any] = {"__name__": "planted"}
+    exec(source.replace(right, wrong), planted)
+    monkeypatch.setattr(proofs, "LaterCalls", planted["LaterCalls"])
+
+    with pytest.raises(AssertionError):
+        list(check_proofs(random_world(Random(seed))))
 
 
 if __name__ == "__main__":
