@@ -3,7 +3,7 @@
 So most of two similar policies cancels out before anything is searched.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engine.analysis.questions import Asked, Questioned
@@ -110,15 +110,6 @@ def _projected(cube: Cube, limited: Sequence[str], mode: str | None) -> Cube | N
         else:
             result[variable] = constraint
     return result
-
-
-def by_first_bit(policy: CompiledPolicy, by_rule: Mapping[int, object]) -> dict[int, object]:
-    """What belongs to rules, keyed by their first cube, which two policies have in common, rather than by
-    their place."""
-    first: dict[int, int] = {}
-    for bit in bits_of(policy.routes | policy.weighs):
-        first.setdefault(policy.owners[bit], bit)
-    return {first.get(rule, -1): value for rule, value in by_rule.items() if rule in first}
 
 
 def elements_beside(policy: Policy, other: Policy, domain: Domain) -> dict[str, list[str]]:

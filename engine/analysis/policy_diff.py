@@ -8,21 +8,22 @@ listed and not compared.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial, reduce
 from itertools import combinations
+from operator import or_
 from typing import Literal, TypeAlias
 
+from engine.analysis.altered_cubes import Altered, altered_cubes
 from engine.analysis.answer_text import is_expressible
 from engine.analysis.box_decisions import order, selected
 from engine.analysis.joint_policies import (
     JointCubes,
-    by_first_bit,
     common_domain,
     compiled_knowing,
     elements_beside,
 )
-from engine.analysis.questions import Chains, every, selected_by
+from engine.analysis.questions import Chains, every, selected_by, some_live
 from engine.analysis.search import MOST_WORK, Goal, Obstacle, OutOfWork, Witness, Work, find
 from engine.analysis.space import Box, Space
 from engine.decision.cubes import OTHER
@@ -33,6 +34,8 @@ from engine.policy import Policy
 
 Exposure: TypeAlias = Literal["equivalent", "stricter", "looser", "mixed"]
 MOST_REGIONS = 50
+MOST_PAIRS = 1_000
+"""Pairs of models whose order is compared; of more, an even sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,15 @@ def compare(
     return comparison.run(most_work, most_regions, within)
 
 
+@dataclass(slots=True)
+class _Found:
+    """The regions that were found, no more than `most`, and the boxes that are left."""
+
+    most: int
+    remaining: list[Box]
+    regions: list[Region] = field(default_factory=list)
+
+
 # --- One space for two policies ---------------------------------------------------------------------------
 
 
@@ -133,29 +145,40 @@ class Comparison:
         work = Work(most_work)
         looser = self._exists(self._cloud_goals(to=1), work, within)
         stricter = self._exists(self._cloud_goals(to=0), work, within)
-        regions: list[Region] = []
-        remaining, is_complete = [within], None not in (looser, stricter)
-        for goals, order_only in ((self._member_goals, False), (self._order_goals, True)):
-            if order_only and is_complete:
-                work = Work(max(most_work // 4, 1))
-            try:
-                while goals and len(regions) < most_regions:
-                    witness = find(self.space, goals, work, remaining)
-                    if witness is None:
-                        break
-                    region = self._region(witness, order_only)
-                    regions.append(region)
-                    remaining = [piece for box in remaining for piece in self._less(box, region.box)]
-                else:
-                    is_complete = is_complete and not goals
-            except OutOfWork:
-                is_complete = False
+        found = _Found(most_regions, [within])
+        is_complete = None not in (looser, stricter)
+        is_complete &= self._collect(self._member_goals(), found, work, order_only=False)
+        if is_complete:
+            work = Work(max(most_work // 4, 1))
+        pairs = self._reordered
+        if len(pairs) > MOST_PAIRS:
+            # A look at where something is altered, and at some pairs: not everywhere.
+            half = Work(max((work.most - work.done) // 2, 0))
+            self._collect([self._any_reordered(half)], found, half, order_only=True)
+            is_complete = False
+        goals = [self._swapped(*pair) for pair in pairs[:: -(-len(pairs) // MOST_PAIRS) or 1]]
+        is_complete &= self._collect(goals, found, work, order_only=True)
+        regions = found.regions
         # A list cut short still knows what it has shown.
         looser = looser or (any(region.looser for region in regions) or looser)
         stricter = stricter or (any(region.stricter for region in regions) or stricter)
         return Difference(
             tuple(regions), looser, stricter, _one_sided(*self._policies), is_complete, self.space
         )
+
+    def _collect(self, goals: Sequence[Goal], found: _Found, work: Work, *, order_only: bool) -> bool:
+        """Finds regions until there is none more. False when work or the number of regions ends it."""
+        try:
+            while goals and len(found.regions) < found.most:
+                witness = find(self.space, goals, work, found.remaining)
+                if witness is None:
+                    return True
+                region = self._region(witness, order_only, work)
+                found.regions.append(region)
+                found.remaining = [piece for box in found.remaining for piece in self._less(box, region.box)]
+        except OutOfWork:
+            return False
+        return not goals
 
     def joining(self, work: Work, within: Box) -> Witness | None:
         """The plainest task for which a cloud model is in the new chain and not in the old; one that was
@@ -165,7 +188,7 @@ class Comparison:
         for place, model in enumerate(self.new.models):
             if model.locality == "cloud":
                 is_same = before.get(model.key) == (model.provider, model.locality)
-                goals.append(self._only_on(1, model.key) if is_same else self.chains[1].in_chain(place))
+                goals += self._only_on(1, model.key) if is_same else [self.chains[1].in_chain(place)]
         return find(self.space, goals, work, [within])
 
     def facts(self, witness: Witness) -> tuple[Facts, Facts]:
@@ -184,43 +207,75 @@ class Comparison:
 
     # --- Goals ---
 
+    @cached_property
+    def altered(self) -> Altered:
+        """The cubes that the two use otherwise."""
+        return altered_cubes(self.old, self.new)
+
     def _cloud_goals(self, to: int) -> list[Goal]:
         """A cloud model is in the chain of one side and not of the other."""
         models = (self.old, self.new)[to].models
-        return [self._only_on(to, model.key) for model in models if model.locality == "cloud"]
+        return self._only(to, [model.key for model in models if model.locality == "cloud"])
 
-    @cached_property
     def _member_goals(self) -> list[Goal]:
-        return [self._only_on(side, key) for side in (0, 1) for key in self._keys[side]]
+        return [goal for side in (0, 1) for goal in self._only(side, self._keys[side])]
 
-    def _only_on(self, side: int, key: str) -> Goal:
+    def _only(self, side: int, keys: Iterable[str]) -> list[Goal]:
+        """A model is in the chain of one side only; of models that are always there together one is asked
+        for."""
+        alike = {self.altered.likeness.get(key, key): key for key in reversed([*keys])}
+        return [goal for key in reversed(alike.values()) for goal in self._only_on(side, key)]
+
+    def _only_on(self, side: int, key: str) -> list[Goal]:
+        """No goal where nothing that bears on the model is altered."""
         here, there = self.chains[side], self.chains[1 - side]
         mine, other = self._keys[side][key], self._keys[1 - side].get(key)
         if other is None:
-            return here.in_chain(mine)
+            return [here.in_chain(mine)]
+        altered = self.altered.membership[key]
+        if not altered:
+            return []
         spared = here.policy.guards[mine]
-        return every(here.in_chain(mine), out_of_chain(there, other, impossible=spared))
+        return [every(some_live(altered), here.in_chain(mine), out_of_chain(there, other, impossible=spared))]
 
     @cached_property
     def same_order(self) -> bool:
         """Whether both put any models they have in a chain in the same order. Guards decide who is in a
         chain, never the order of those who are."""
-        old, new = self.old, self.new
-        return (
-            (old.routes, old.weighs, old.favours, old.ties) == (new.routes, new.weighs, new.favours, new.ties)
-            and [model.key for model in old.models] == [model.key for model in new.models]
-            and by_first_bit(old, old.tiers) == by_first_bit(new, new.tiers)
-            and by_first_bit(old, old.scores) == by_first_bit(new, new.scores)
-        )
+        order = self.altered.order
+        return self._keys[0].keys() == self._keys[1].keys() and order is not None and not any(order.values())
 
     @cached_property
-    def _order_goals(self) -> list[Goal]:
-        if self.same_order:
-            return []
-        common = [key for key in self._keys[0] if key in self._keys[1]]
-        return [self._swapped(one, other) for one, other in combinations(common, 2)]
+    def _reordered(self) -> list[tuple[str, str, int]]:
+        """The pairs of models whose order may be another, and the cubes that may make it so; 0 when any
+        may. Those of a local and a cloud model come first."""
+        order = self.altered.order
+        common = [model for model in self.old.models if model.key in self._keys[1]]
+        pairs = [
+            (one.key, other.key, 0 if order is None else order[one.key] | order[other.key])
+            for is_alike in (False, True)
+            for one, other in combinations(common, 2)
+            if (one.locality == other.locality) is is_alike
+        ]
+        return pairs if order is None else [pair for pair in pairs if pair[2]]
 
-    def _swapped(self, one: str, other: str) -> Goal:
+    def _any_reordered(self, work: Work) -> Goal:
+        """The models that are in both chains are in another order, where something is altered."""
+        altered = reduce(or_, (mask for *_, mask in self._reordered))
+        bears = reduce(or_, (policy.routes | policy.weighs for policy in (self.old, self.new)))
+
+        def goal(live: int) -> Obstacle | None:
+            if altered and not live & altered:
+                return Obstacle(wakes=altered)
+            work.done += len(self.old.models) + len(self.new.models)
+            before, after = self._chain(0, live), self._chain(1, live)
+            both = {*before} & {*after}
+            is_same = [key for key in before if key in both] == [key for key in after if key in both]
+            return Obstacle(splits=bears) if is_same else None
+
+        return goal
+
+    def _swapped(self, one: str, other: str, altered: int) -> Goal:
         """Two models are in both chains, in another order."""
         pairs = [(keys[one], keys[other]) for keys in self._keys]
         in_chains = [
@@ -234,14 +289,14 @@ class Comparison:
             orders = [[key for key in self._chain(side, live) if key in (one, other)] for side in (0, 1)]
             return Obstacle(splits=bears) if orders[0] == orders[1] else None
 
-        return every(*in_chains, goal)
+        return every(*([some_live(altered)] if altered else []), *in_chains, goal)
 
     def _chain(self, side: int, live: int) -> tuple[str, ...]:
         return tuple(model.key for model in decide_live((self.old, self.new)[side], live).chain)
 
     # --- Regions ---
 
-    def _region(self, witness: Witness, order_only: bool) -> Region:
+    def _region(self, witness: Witness, order_only: bool, work: Work) -> Region:
         facts = witness.facts
         chains = [self._chain(side, witness.live) for side in (0, 1)]
         decisions = [_decide(policy, facts) for policy in self._policies]
@@ -253,7 +308,7 @@ class Comparison:
             {model.key for model in decision.chain if model.locality == "cloud"} for decision in decisions
         ]
         sides = [self._side(side, witness.live, decisions[side], chains[1 - side]) for side in (0, 1)]
-        box = self._grown(witness, order_only)
+        box = self._grown(witness, order_only, work)
         return Region(
             box,
             facts,
@@ -274,12 +329,12 @@ class Comparison:
                 return Side(decision, policy.rules[policy.owners[(blocking & -blocking).bit_length() - 1]])
         return Side(decision, decision.route)
 
-    def _grown(self, witness: Witness, order_only: bool) -> Box:
+    def _grown(self, witness: Witness, order_only: bool, work: Work) -> Box:
         """A box around the witness, as large as it can be seen to be, in which the two sides differ in the
         same way.
 
         That is who joins and who leaves the chain; where only the order differs, who comes first, or else the
-        whole order.
+        whole order. It grows no further when no work is left.
         """
         axes = self.space.axes
         box: Box = {
@@ -293,12 +348,17 @@ class Comparison:
         wanted = change(box)
         assert wanted is not None, "a single point is decided"
 
+        price = len(axes) + len(self.old.models) + len(self.new.models)
+
         def same(candidate: Box) -> bool:
+            work.done += price
             return change(candidate) == wanted
 
         # Elements that nobody mentions come first: the language speaks of them only where the rest is absent.
         places = sorted((axis.element is None, axis.element != OTHER, at) for at, axis in enumerate(axes))
         for *_, number in places:
+            if work.done > work.most and is_expressible(self.space, box):
+                break  # smaller than it could be, and as true
             wider = {other: cells for other, cells in box.items() if other != number}
             if is_expressible(self.space, wider) and same(wider):
                 box = wider

@@ -107,6 +107,7 @@ def explore(
         for number in range(questions):
             queue.append((cost, serial, number, box))
             serial += 1
+    work.done += len(queue)
     queue.sort()
     price = len(space.axes) + 1
     while queue:
