@@ -3,7 +3,7 @@
 `may` are the cubes that hold somewhere in the box, `must` those that hold everywhere. Nothing is searched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from engine.decision.compiler import CompiledPolicy, Points
@@ -60,22 +60,32 @@ def firsts(policy: CompiledPolicy, may: int, must: int) -> set[int]:
     """The models of which each may be the first of a chain somewhere, as far as is seen at once; no other
     is."""
     found: set[int] = set()
+    points: dict[int, tuple[int, int]] = {}
     for route in owners(policy, policy.routes, may, must):
         for tier in policy.default if route is None else policy.tiers[route]:
             members = [*tier.always, *(model for model, mask in tier.depending if mask & may)]
             eligible = [model for model in members if not must & policy.guards[model]]
             there = {*tier.always, *(model for model, mask in tier.depending if mask & must)}
             sure = {model for model in eligible if model in there and not may & policy.guards[model]}
-            found.update(_leaders(policy, eligible, sure, may, must))
+            for model in eligible:
+                if model not in points:
+                    points[model] = _points(policy.favours[model], may, must)
+            found.update(_leaders(policy, eligible, sure, points, owners(policy, policy.weighs, may, must)))
             if sure:
                 break
     return found
 
 
-def _leaders(policy: CompiledPolicy, models: list[int], sure: set[int], may: int, must: int) -> Iterator[int]:
-    """Of some models those that may score best; the sure ones are there."""
-    points = {model: _points(policy.favours[model], may, must) for model in models}
-    for weigh in owners(policy, policy.weighs, may, must):
+def _leaders(
+    policy: CompiledPolicy,
+    models: list[int],
+    sure: set[int],
+    points: Mapping[int, tuple[int, int]],
+    weighs: Iterable[int | None],
+) -> Iterator[int]:
+    """Of some models those that may score best with so many points and one of the weights; the sure ones are
+    there."""
+    for weigh in weighs:
         if weigh is None:
             continue  # the lowered settings weigh every mode
         scores = policy.scores[weigh]

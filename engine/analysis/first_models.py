@@ -20,6 +20,10 @@ from engine.decision.compiler import CompiledPolicy, Points
 from engine.decision.evaluator import decide_live
 from engine.decision.partitions import bits_of
 
+_STEPS_A_PAIR = 10
+_LOOKS_A_STEP = 4
+"""What making a pair, and looking at models in a box, cost in steps of the search."""
+
 
 def moved_to_cloud(comparison: Comparison, work: Work) -> Witness | None:
     """Raises OutOfWork."""
@@ -39,6 +43,8 @@ class _Search:
         places = {model.key: place for place, model in enumerate(self._new.models)}
         local = [model for model in self._old.models if model.locality == "local"]
         before = {model.key: place for place, model in enumerate(self._old.models)}
+        self._firsts_of: dict[tuple[int, int], tuple[set[int], set[int]]] = {}
+        work.spend(_STEPS_A_PAIR * len(local) * (len(self._new.models) - len(local)), (0, (), ()))
         self._pairs = [
             _Pair(self._old, self._new, (before[one.key], before[other.key]), (places.get(one.key), place))
             for place, other in enumerate(self._new.models)
@@ -62,6 +68,9 @@ class _Search:
         # Where no cube holds that the two use otherwise, they decide alike.
         if self._changed is not None and not may & self._changed:
             return
+        if not pair.is_among(*self._firsts(may, must)):
+            return
+        self._charge(may)
         if not pair.can_move(may, must):
             return
         undecided = may & ~must
@@ -80,6 +89,21 @@ class _Search:
             met = self._space.meet(box, bit)
             if met is not None:
                 yield met
+
+    def _firsts(self, may: int, must: int) -> tuple[set[int], set[int]]:
+        """The models that may be first on each side; many pairs ask the same."""
+        found = self._firsts_of.get((may, must))
+        if found is None:
+            self._charge(may)
+            found = firsts(self._old, may, must), firsts(self._new, may, must)
+            self._firsts_of[may, must] = found
+        return found
+
+    def _charge(self, may: int) -> None:
+        """Who may be first is asked of every model behind every route that may be taken."""
+        for policy in (self._old, self._new):
+            routes = (may & policy.routes).bit_count() + 1
+            self._work.done += routes * len(policy.models) // _LOOKS_A_STEP
 
 
 class _Pair:
@@ -111,6 +135,10 @@ class _Pair:
         return bool(before and after) and (
             before[0] is local and cloud in before and after[0] is self._new.models[self._after[1]]
         )
+
+    def is_among(self, before: set[int], after: set[int]) -> bool:
+        """Whether each is one that may be first where it must be."""
+        return self._before[0] in before and self._after[1] in after
 
     def can_move(self, may: int, must: int) -> bool:
         """Whether such a task may be among those in which some cubes may hold and some must."""
