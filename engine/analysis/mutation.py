@@ -72,14 +72,14 @@ def mutate(
     policy: Policy,
     most_work: int = MOST_WORK_A_MUTANT,
     most_together: int | None = None,
-    most_mutants: int = MOST_MUTANTS,
+    most_mutants: int | None = None,
 ) -> MutationReport:
     """Tries every change of the author's own rules and lets. `most_together` are the steps that all questions
     may take; mutants that it leaves nothing for are undecided."""
     mine = {source.name for source in policy.folder.routes}
     statements = [each for each in policy.statements if each.span.source.name in mine]
     possible = list(changes(statements))
-    step = -(-len(possible) // most_mutants) or 1
+    step = -(-len(possible) // (most_mutants or MOST_MUTANTS)) or 1
     return _Mutation(policy, possible[::step], most_work, most_together).report(len(possible))
 
 

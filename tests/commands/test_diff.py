@@ -136,7 +136,8 @@ def test_a_new_provider_and_limit_are_compared(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, old: Path
 ) -> None:
     """Each side sees only the providers and limits it knows."""
-    policies = POLICIES + "budgets:\n  daily: {total_usd: 10, per_provider: {openai: 5}}\n"
+    policies = POLICIES.replace("{total_usd: 1000}", "{total_usd: 1000, per_provider: {openai: 5}}")
+    assert policies != POLICIES
     new = written(tmp_path / "new", OLD, policies=policies)
     code, told = diff(capsys, old, new)
     assert (code, told["exposure"]) == (0, "stricter")
@@ -392,7 +393,7 @@ def test_limits_places_and_models_have_their_lines(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the two YAML files of the new policy."""
-    budgets = POLICIES + "budgets:\n  daily:\n    total_usd: 10\n"
+    budgets = POLICIES.partition("budgets:")[0] + "budgets:\n  daily:\n    total_usd: 10\n"
     written(tmp_path / "old", OLD, policies=budgets)
     models = MODELS.replace("openai:", "openai:\n    base_url: https://elsewhere.example", 1).replace(
         "max_context: 128000", "max_context: 256000"

@@ -76,7 +76,7 @@ def test_the_same_input_gives_the_same_bytes(shell: Shell, tmp_path: Path, old: 
 def test_money_is_told_apart(shell: Shell, tmp_path: Path, old: Path) -> None:
     """A raised limit and tasks that go to the cloud first let nothing out, and fail only where that is asked
     for."""
-    budgets = POLICIES + "budgets: {daily: {total_usd: 10}}\n"
+    budgets = POLICIES.replace("1000", "10")
     old = written(tmp_path / "dear", OLD, policies=budgets)
     new = written(tmp_path / "dearer", OLD, policies=budgets.replace("10", "20"))
     ran = reviewed(shell, old, new)
@@ -329,3 +329,20 @@ def test_hostile_names_are_read_as_they_are_written(tmp_path: Path) -> None:
     policy = load(hostile_policy(tmp_path, "task.type is qa"), problems)
     assert policy is not None, [problem.message for problem in problems]
     assert {model.key for model in policy.catalogue.models} >= set(HOSTILE)
+
+
+def test_a_policy_of_many_models_says_what_was_not_tried(shell: Shell, tmp_path: Path) -> None:
+    """The score is not known, and what can be known at once is: a comment changes nothing."""
+    more = "".join(
+        f"      - {{id: m{n}, capabilities: [qa], max_context: {8000 + n}, quality_tier: high, "
+        "latency_tier: low, tools: yes, cost_profile: {type: paid, input_per_1m: 2, output_per_1m: 3}}\n"
+        for n in range(120)
+    )
+    old, new = (
+        written(tmp_path / name, OLD + comment, MODELS + more)
+        for name, comment in (("a", ""), ("b", "# nothing\n"))
+    )
+    ran = reviewed(shell, old, new, "--max-work", "20000")
+    assert (ran.code, "## Policy review: same\n" in ran.out) == (0, True)
+    assert "| mutation score | not known | not known |" in ran.out
+    assert "No task is decided differently." in ran.out
