@@ -329,10 +329,10 @@ def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
                 break
             schedule = Schedule(plan, seed)
             kills, outcomes = schedule.work(crew)
-            known = len(report.violations)
-            schedule.judge(report, outcomes, bills.of(schedule.run))
-            for violation in report.violations[known:]:
-                print(violation, file=sys.stderr, flush=True)
+            known, billed = len(report.violations), bills.of(schedule.run)
+            schedule.judge(report, outcomes, billed)
+            if len(report.violations) > known and plan.bug is None:
+                _keep(schedule, billed, report.violations[known:])
             report.kills += kills
             shutil.rmtree(schedule.state)
             if plan.bug is not None and report.violations:
@@ -344,6 +344,14 @@ def _run(plan: Plan, schedules: int, first_seed: int) -> Report:
     if report.schedules and not report.billed:
         raise RuntimeError(f"nothing was billed, so nothing was tried:\n{report.what_happened()}")
     return report
+
+
+def _keep(schedule: Schedule, bills: list[dict[str, Any]], violations: list[str]) -> None:
+    """Say what was violated at once, and leave the ledger and the bills for whoever looks for the cause."""
+    folder = Path(tempfile.mkdtemp(prefix=f"overspend-{schedule.run}-"))
+    shutil.copytree(schedule.state, folder / "state")
+    (folder / "bills.json").write_text(json.dumps(bills, indent=1))
+    print("\n".join(violations), f"kept in {folder}", sep="\n", file=sys.stderr, flush=True)
 
 
 def _work(plan: Plan, order: str, tell: Callable[[str], None]) -> None:
