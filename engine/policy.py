@@ -24,13 +24,13 @@ from engine.decision.facts import DEFAULTS, FactsWithSources, facts_from
 from engine.errors import EngineError
 from engine.language.checked_policy import CheckedPolicy, FactValue
 from engine.language.diagnostics import Diagnostic, Level, Problems, Replacement
+from engine.language.known_names import Names
 from engine.language.one_note_a_cause import one_note_a_cause
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.language.syntax_tree import File, Language, Statement
 from engine.language.type_checker import check
 from engine.language.versions import is_newer
-from engine.language.vocabulary import Names
 
 
 class ConfigurationError(EngineError):

@@ -43,6 +43,12 @@ def test_every_wing_imports_downwards_only() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
 
 
+def test_no_module_is_longer_than_a_reader_can_hold() -> None:
+    """500 lines at most; a longer one has two ideas."""
+    lines = {path: path.read_text("utf-8").count("\n") for path in (ROOT / "engine").rglob("*.py")}
+    assert [(path.name, count) for path, count in lines.items() if count > 500] == []
+
+
 def test_nothing_cites_a_document_that_is_not_here() -> None:
     """A page named in code or prose exists in the repository, unless it has an address of its own, and no
     numbered ruling is cited."""

@@ -7,7 +7,8 @@ A witness is its facts, a region the conditions that describe it; either can be 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 
-from engine.analysis.space import Axis, Box, Space
+from engine.analysis.axes import Axis
+from engine.analysis.space import Box, Space
 from engine.decision.condition_text import (
     Stretch,
     class_of,

@@ -6,8 +6,8 @@ So most of two similar policies cancels out before anything is searched.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from engine.analysis.axes import Domain
 from engine.analysis.questions import Asked, Questioned
-from engine.analysis.space import Domain
 from engine.decision.compiler import CompiledPolicy, Points, Tier
 from engine.decision.cubes import OTHER, Cube, NameSet
 from engine.decision.partitions import bits_of, mask_of

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.analysis.answer_text import facts_to_state, task_text
+from engine.analysis.axes import Domain
 from engine.analysis.destinations import other_destinations
 from engine.analysis.first_models import moved_to_cloud
 from engine.analysis.policy_diff import Comparison
 from engine.analysis.questions import Chains
 from engine.analysis.search import OutOfWork, Work, find
-from engine.analysis.space import Box, Domain, Space
+from engine.analysis.space import Box, Space
 from engine.analysis.spending import limits_and_prices
 from engine.decision.cubes import OTHER
 from engine.decision.evaluator import Evaluator

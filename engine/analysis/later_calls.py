@@ -30,9 +30,9 @@ from engine.language.checked_policy import (
     In,
     Not,
 )
+from engine.language.known_names import Names
 from engine.language.source import Source
 from engine.language.staying import EARLIER, LABELS
-from engine.language.vocabulary import Names
 
 _NOWHERE = Source("after", "").span(0, 0)
 

@@ -8,12 +8,13 @@ force.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from engine.analysis.axes import Domain
 from engine.analysis.changes import Change
 from engine.analysis.claims import broken_by
 from engine.analysis.later_calls import LaterCalls
 from engine.analysis.proofs import in_question
 from engine.analysis.questions import ALWAYS_TRUE, Chains, TooComplex
-from engine.analysis.space import Domain, Space
+from engine.analysis.space import Space
 from engine.config.lowering import lower
 from engine.decision.cache_prices import is_cache_price
 from engine.decision.compiler import compile_policy

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 
+from engine.analysis.axes import Domain
 from engine.analysis.search import Goal, Obstacle
-from engine.analysis.space import Domain, Space
+from engine.analysis.space import Space
 from engine.config.catalogue import Model
 from engine.decision.compiler import CompiledPolicy, Tier, compile_policy
 from engine.decision.evaluator import decide_live
 from engine.decision.partitions import bits_of, mask_of
 from engine.language.checked_policy import CheckedPolicy, Condition, Constant, Forbid, Not, Origin, Rule
 from engine.language.diagnostics import Problems
+from engine.language.known_names import Names
 from engine.language.source import Source
-from engine.language.vocabulary import Names
 
 ALWAYS_TRUE = Constant(True, Source("", "").span(0, 0))
 

@@ -6,18 +6,18 @@ defaults. Every question over all facts is a walk over boxes (`search`). Nothing
 models or questions.
 """
 
-from bisect import bisect_right
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from engine.analysis.axes import Axis, Domain
 from engine.analysis.calendar import Calendar, samples_of
 from engine.decision.cubes import LOWEST, OTHER, Constraint, Cube, Edge, Interval, NameSet, Variable
-from engine.decision.facts import DEFAULTS, INDEX, Facts
+from engine.decision.facts import INDEX, Facts
 from engine.decision.partitions import mask_of
-from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, WEEKDAYS, Day, Fact, Kind, Names
+from engine.language.vocabulary import FACTS, GIVEN, HIGHEST, WEEKDAYS, Day, Fact, Kind
 from engine.language.vocabulary import LOWEST as LOWEST_OF_KIND
 
 Box: TypeAlias = dict[int, int]
@@ -28,58 +28,6 @@ Cost: TypeAlias = tuple[int, tuple[int, ...], tuple[tuple[int, ...], ...]]
 their values."""
 
 TASK_TYPE = INDEX["task.type"]
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """What can happen, and what a test takes for granted.
-
-    `closed` lists the names a fact can have, None where any name may come.
-    """
-
-    closed: Mapping[str, tuple[str, ...] | None]
-    defaults: Facts
-
-    @classmethod
-    def of(cls, names: Names) -> "Domain":
-        """The domain of a policy."""
-        closed = {fact.name: names.known_values(fact) for fact in GIVEN}
-        closed["budget.exhausted_providers"] = names.limited_providers
-        return cls(closed, DEFAULTS._replace(mode=names.default_mode))
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One variable: a value for each cell, and the cubes that survive in it.
-
-    `usual` is the cell of the default, None for `task.type` where it has none. An element of a
-    set has the cells absent and present; `edges` are where the cells of a number begin.
-    """
-
-    fact: int
-    element: str | None
-    values: tuple[Any, ...]
-    masks: tuple[int, ...]
-    domain: int
-    usual: int | None
-    allowed: Mapping[int, int]
-    edges: tuple[Edge, ...] = ()
-    others: int | None = None
-
-    def cell(self, value: Any) -> int:
-        """The cell of a single value."""
-        if self.edges:
-            return bisect_right(self.edges, (value, 0)) - 1
-        if value in self.values:
-            return self.values.index(value)
-        assert self.others is not None, "a closed fact has none but its names"
-        return self.others
-
-    def plainest(self, cells: int) -> int:
-        """Of some cells the default's, else the first."""
-        if self.usual is not None and cells >> self.usual & 1:
-            return self.usual
-        return (cells & -cells).bit_length() - 1
 
 
 class Space:

@@ -12,9 +12,10 @@ from itertools import product
 from math import prod
 
 from engine.analysis.answer_text import conditions, is_expressible
+from engine.analysis.axes import Domain
 from engine.analysis.questions import Chains, every
 from engine.analysis.search import OutOfWork, Witness, Work, find
-from engine.analysis.space import Box, Domain, Space
+from engine.analysis.space import Box, Space
 from engine.decision.candidate import Candidate
 from engine.decision.cubes import OTHER
 from engine.decision.evaluator import decide_live

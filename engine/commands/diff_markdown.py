@@ -14,7 +14,7 @@ from engine.commands.explain_command import explain_command
 from engine.commands.findings import path_in
 from engine.commands.markdown import block, code, codes, folded, page, whole_code
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import Names
+from engine.language.known_names import Names
 
 CUT = "*The rest does not fit here; `engine diff` shows all of it.*"
 _MOST_SHOWN = 20

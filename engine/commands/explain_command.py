@@ -8,7 +8,8 @@ from engine.decision.fact_json import exact_json
 from engine.decision.facts import InvalidFact, format_value, read_text
 from engine.language.checked_policy import FactValue
 from engine.language.diagnostics import visible
-from engine.language.vocabulary import FACTS, Names
+from engine.language.known_names import Names
+from engine.language.vocabulary import FACTS
 
 
 def explain_command(given: Mapping[str, FactValue], names: Names, options: Sequence[str] = ()) -> str:

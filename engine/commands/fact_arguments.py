@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.decision.facts import InvalidFact, fact_named, read_json, read_text
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import Names
+from engine.language.known_names import Names
 
 
 def given_facts(arguments: Sequence[str], names: Names) -> Mapping[str, FactValue]:

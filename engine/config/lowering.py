@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from engine.config.catalogue import Catalogue
 from engine.config.settings import Budgets, Mode, Override, Placed, Settings
+from engine.language.known_names import KnownModel, ModeMeaning, Names
 from engine.language.source import Span
 from engine.language.syntax_tree import (
     And,
@@ -32,7 +33,7 @@ from engine.language.syntax_tree import (
     Weigh,
     Word,
 )
-from engine.language.vocabulary import SESSION_SHARES, TERMS, KnownModel, ModeMeaning, Names
+from engine.language.vocabulary import SESSION_SHARES, TERMS
 from engine.language.wording import BARE_NAME
 
 POINTS = Decimal(20)

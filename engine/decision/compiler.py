@@ -36,9 +36,10 @@ from engine.language.checked_policy import (
     Weigh,
 )
 from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.known_names import Names
 from engine.language.sentences import error
 from engine.language.source import Span
-from engine.language.vocabulary import GIVEN, Kind, Names
+from engine.language.vocabulary import GIVEN, Kind
 from engine.language.wording import tick
 
 

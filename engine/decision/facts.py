@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from engine.errors import EngineError
+from engine.language.known_names import Names
 from engine.language.vocabulary import (
     FACTS,
     GIVEN,
@@ -27,7 +28,6 @@ from engine.language.vocabulary import (
     FactOrigin,
     FactValue,
     Kind,
-    Names,
     given_by,
 )
 from engine.language.wording import listed, nearest

@@ -21,7 +21,8 @@ from engine.language.checked_policy import (
 )
 from engine.language.diagnostics import visible
 from engine.language.formatter import print_statement
-from engine.language.vocabulary import TERMS, Fact, Names
+from engine.language.known_names import Names
+from engine.language.vocabulary import TERMS, Fact
 from engine.language.wording import listed
 
 _PROBE = "\0editor"

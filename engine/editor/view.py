@@ -20,10 +20,10 @@ from engine.config.yaml_source import read_yaml
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import CheckedPolicy
 from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.known_names import Names
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.language.type_checker import check
-from engine.language.vocabulary import Names
 
 if TYPE_CHECKING:
     from engine.analysis.linter import Report

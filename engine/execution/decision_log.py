@@ -28,7 +28,8 @@ from engine.decision.facts import Facts, fact_named, facts_from, read_json
 from engine.execution.whole_lines import append_whole, cut_back
 from engine.forks import after_fork
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import GIVEN, Names
+from engine.language.known_names import Names
+from engine.language.vocabulary import GIVEN
 
 try:
     import fcntl

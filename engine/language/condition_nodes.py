@@ -19,8 +19,9 @@ from engine.language.checked_policy import (
     Order,
     PriceUnknown,
 )
+from engine.language.known_names import ModeMeaning
 from engine.language.source import Span
-from engine.language.vocabulary import Kind, ModeMeaning, Term
+from engine.language.vocabulary import Kind, Term
 
 
 def among(term: Term, modes: Mapping[str, ModeMeaning], names: Iterable[str], span: Span) -> Condition:

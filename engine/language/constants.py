@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
+from engine.language.known_names import KnownModel, Names
 from engine.language.messages import names as name_messages
 from engine.language.messages import types as type_messages
 from engine.language.source import Span
@@ -25,8 +26,6 @@ from engine.language.vocabulary import (
     WHOLE,
     Day,
     Kind,
-    KnownModel,
-    Names,
     Term,
     Universe,
     may_be_nobody,

@@ -12,9 +12,10 @@ from typing import assert_never
 from engine.language import syntax_tree as tree
 from engine.language.checked_policy import Origin
 from engine.language.diagnostics import Diagnostic, Problems
+from engine.language.known_names import Names
 from engine.language.messages import names as messages
 from engine.language.source import Span
-from engine.language.vocabulary import LOCALITIES, Names
+from engine.language.vocabulary import LOCALITIES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ So the guards that a team has cover its sessions, and a proof about labels is on
 from typing import assert_never
 
 from engine.language.checked_policy import All, Any, Condition, CrossName, CrossSets, Has, In, IsEmpty, Not
+from engine.language.known_names import Names
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, Kind, Names
+from engine.language.vocabulary import ATTRIBUTES, Kind
 
 LABELS, EARLIER = "task.labels", "session.labels"
 

@@ -43,17 +43,18 @@ from engine.language.condition_checker import ConditionChecker
 from engine.language.constants import Constants
 from engine.language.diagnostics import Problems
 from engine.language.histories import extended
+from engine.language.known_names import Names
 from engine.language.messages import names as name_messages
 from engine.language.messages import statements as statement_messages
 from engine.language.messages import types as type_messages
 from engine.language.resolver import Namespace, resolve
 from engine.language.source import Span
+from engine.language.unused_lets import report_unused_lets
 from engine.language.versions import Versions
-from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Kind, Names
+from engine.language.vocabulary import ATTRIBUTES, FACTS, Fact, Kind
+from engine.language.weight_shares import WEIGHTS, shares_of_a_hundred
 
 MOST_RULES = 20_000
-
-WEIGHTS = ("cost", "quality", "latency")
 
 
 def check(
@@ -82,7 +83,7 @@ def check(
         checker.check_all(file.statements, Origin.BASE)
     if not something_was_left_out:
         # Otherwise a statement that was left out may use the let.
-        _report_unused_lets(namespace, checker.used_lets, problems)
+        report_unused_lets(namespace, checker.used_lets, problems)
     lets = {let.name.text: let.name.span for let in namespace.lets if namespace.let(let.name.text) is let}
     return CheckedPolicy(
         tuple(checker.rules),
@@ -91,21 +92,6 @@ def check(
         lets,
         checker.conditions.let_conditions,
     )
-
-
-def _report_unused_lets(namespace: Namespace, used: set[str], problems: Problems) -> None:
-    """A let is used when a rule, test or proof speaks of it, or a let that is used does."""
-    reached = set(used)
-    pending = list(used)
-    while pending:
-        for name in namespace.made_of.get(pending.pop(), ()):
-            if name not in reached:
-                reached.add(name)
-                pending.append(name)
-    for name, declaration in namespace.declared.items():
-        is_let = namespace.let(name) is not None and name not in namespace.unreadable
-        if is_let and declaration.origin is Origin.USER and name not in reached:
-            problems.add(name_messages.unused_let(declaration.statement.name.span, name))
 
 
 class _StatementChecker:
@@ -204,7 +190,7 @@ class _StatementChecker:
         """All three, once each, summing to 1."""
         written: dict[str, tuple[Decimal | None, Span]] = {}
         is_good = True
-        if (right := _shares_of_a_hundred(rule)) is not None:
+        if (right := shares_of_a_hundred(rule)) is not None:
             place = rule.shares[0].span.until(rule.shares[-1].span)
             self.problems.add(statement_messages.weights_of_a_hundred(place, right))
             return None
@@ -511,15 +497,3 @@ class _StatementChecker:
         self.problems.add(
             statement_messages.unknown_rule(name.span, name.text, known, wanted is tree.Route, search)
         )
-
-
-def _shares_of_a_hundred(weigh: tree.Weigh) -> str | None:
-    """`cost 30, quality 60, latency 10` and the same with `%`, as shares of one."""
-    texts = [share.weight.text.removesuffix("%") for share in weigh.shares]
-    if len(texts) != len(WEIGHTS) or any("$" in text or text[-1] in "kM" for text in texts):
-        return None
-    amounts = [Decimal(text) for text in texts]
-    if sum(amounts) != 100:
-        return None
-    named = zip((share.part.text for share in weigh.shares), amounts, strict=True)
-    return ", ".join(f"{part} {amount.scaleb(-2).normalize():f}" for part, amount in named)

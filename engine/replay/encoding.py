@@ -19,7 +19,8 @@ import polars as pl
 from engine.decision.facts import INDEX, Facts, InvalidFact, read_json, read_text
 from engine.decision.partitions import Column, NumberColumn
 from engine.language.checked_policy import FactValue
-from engine.language.vocabulary import FACTS, WEEKDAYS, Fact, Kind, Names
+from engine.language.known_names import Names
+from engine.language.vocabulary import FACTS, WEEKDAYS, Fact, Kind
 from engine.replay.columns import FIELD_OF_LABELS, Columns
 from engine.replay.errors import UnreadableLog
 from engine.task_profiles import TaskProfile

@@ -25,7 +25,7 @@ from engine.decision.evaluator import Decision
 from engine.decision.facts import DEFAULTS, INDEX, Facts, facts_from
 from engine.language.diagnostics import Problems
 from engine.language.grammar import load_grammar
-from engine.language.vocabulary import Names
+from engine.language.known_names import Names
 from engine.policy import Policy, build
 from tests.bench.policies import facts, folder, policy, policy_of
 

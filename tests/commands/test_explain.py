@@ -16,7 +16,8 @@ from engine.decision.evaluator import decide_live
 from engine.decision.facts import INDEX, Facts
 from engine.decision.partitions import Column, NameColumn, NumberColumn, SetColumn
 from engine.language.diagnostics import Problems
-from engine.language.vocabulary import FACTS, GIVEN, Kind, Names
+from engine.language.known_names import Names
+from engine.language.vocabulary import FACTS, GIVEN, Kind
 from engine.policy import Policy, load, load_or_raise
 from tests.commands.running import DEFAULT, FOLDERS, GUIDE, Shell, valid
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from engine.language import syntax_tree as tree
 from engine.language.diagnostics import Problems
+from engine.language.known_names import KnownModel, ModeMeaning, Names
 from engine.language.parser import parse
 from engine.language.source import Source
-from engine.language.vocabulary import KnownModel, ModeMeaning, Names
 
 GUIDE_MODES = {
     "local-only": ModeMeaning(allow_cloud=False, cloud_usage="none"),

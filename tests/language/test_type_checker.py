@@ -34,13 +34,13 @@ from engine.language.checked_policy import (
     Weigh,
 )
 from engine.language.diagnostics import Diagnostic, Level, Problems
+from engine.language.known_names import ModeMeaning, Names
 from engine.language.messages import names as name_messages
 from engine.language.messages import statements as statement_messages
 from engine.language.messages import types as type_messages
 from engine.language.parser import parse
 from engine.language.source import Source
 from engine.language.type_checker import MOST_RULES, check
-from engine.language.vocabulary import ModeMeaning, Names
 from tests.diagnostics.expectations import expected, found
 from tests.language.known_names import GUIDE, HOSPITAL, NAMES, base_file, file
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.language.diagnostics import Diagnostic, Note
+from engine.language.known_names import Names
 from engine.language.sentences import error, offering, proposal, warning
 from engine.language.source import Span
-from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, TERMS, Kind, Names, Term
+from engine.language.vocabulary import ATTRIBUTES, FACTS, LOCALITIES, TERMS, Kind, Term
 from engine.language.wording import (
     listed,
     listed_names,

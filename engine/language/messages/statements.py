@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.language.diagnostics import Diagnostic, Note
+from engine.language.known_names import ModeMeaning
 from engine.language.sentences import error, proposal
 from engine.language.source import Span
-from engine.language.vocabulary import Fact, ModeMeaning
+from engine.language.vocabulary import Fact
 from engine.language.wording import listed, similar_or_listed, tick
 
 
