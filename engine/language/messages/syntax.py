@@ -70,6 +70,11 @@ language_not_first = Sentence(
 
 
 unexpected_operator = SentenceWith("unexpected-operator", "`{here}` is no operator here")
+half_an_operator = Sentence(
+    "unexpected-operator",
+    "`{here}` is no operator here",
+    "a number is compared with `is`, `>=`, `<=`, `>` or `<`",
+)
 unexpected_if = SentenceWith("unexpected-if", "a condition does not begin with `{here}`")
 
 

@@ -15,6 +15,10 @@ def unexpected_operator(place: Place) -> SyntaxHint | None:
     span = place.span(here)
     if here.text in FOREIGN_OPERATORS and "IS" in place.accepts:
         right = FOREIGN_OPERATORS[here.text]
+        if here.text == "=" and place.at(1).kind == "number":
+            # One half of `>=` or `<=` may be missing.
+            message = messages.half_an_operator(span)
+            return SyntaxHint(message, place.replace(here, " is "), is_fix=False)
         if place.at(1).text == "[" and right.startswith("is"):
             right = right.replace("is not", "not in").replace("is", "in")
         left, value = place.value_around()

@@ -19,7 +19,10 @@ def trailing_comma(place: Place) -> SyntaxHint | None:
     else:
         return None
     what = f"`{after.text}`" if after.text else "the end"
-    return SyntaxHint(messages.trailing_comma(place.span(comma), what), place.replace(comma, " "))
+    # A member may have stood behind it: which of the two is meant is not certain.
+    return SyntaxHint(
+        messages.trailing_comma(place.span(comma), what), place.replace(comma, " "), is_fix=False
+    )
 
 
 def brackets(place: Place) -> SyntaxHint | None:
