@@ -20,7 +20,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("docs", "editors", "engine", "grammar", "policies", "schemas")
+COPIED = ("docs", "samples", "editors", "engine", "grammar", "policies", "schemas")
 ROW = '    Fact("task.urgency", Kind.ORDERED, "how soon it is due", "scale", FOUR_LEVELS, "low"),\n'
 FIELD = '    urgency: str = "low"\n'
 

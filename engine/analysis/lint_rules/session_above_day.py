@@ -1,5 +1,6 @@
 """A budget of one session that a day has not got."""
 
+import re
 from collections.abc import Iterator
 
 from engine.analysis.lint_context import LintContext
@@ -7,7 +8,8 @@ from engine.analysis.lint_rule import POLICIES, WARNING, Example, Finding, LintR
 
 
 def _budgets(session: int) -> str:
-    return POLICIES + f"budgets: {{daily: {{total_usd: 5}}, session: {{total_usd: {session}}}}}\n"
+    written = f"budgets: {{daily: {{total_usd: 5}}, session: {{total_usd: {session}}}}}\n"
+    return re.sub(r"(?m)^budgets: .*\n", "", POLICIES) + written
 
 
 def check(context: LintContext) -> Iterator[Finding]:
