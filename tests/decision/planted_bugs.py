@@ -190,8 +190,8 @@ BUGS = (
     _in(
         "decision/cubes",
         "call-cost-is-the-price",
-        'case Compare("model.call_cost") if model.price:',
-        'case Compare("model.call_cost") if False:',
+        "    if price:\n        return _on_context_size(cost, price)",
+        "    if False:\n        return _on_context_size(cost, price)",
     ),
     _in("decision/cubes", "call-cost-rounded-up", "whole = floor(tokens)", "whole = floor(tokens) + 1"),
     _in(

@@ -109,6 +109,7 @@ def _in_base(name: str, old: str, new: str) -> Mutant:
 FILES = """        for file_name in sorted(route_files, key=str.encode):
             if not file_name.startswith("."):
                 reader.read(route_files[file_name])
+        self.is_newer = reader.found_newer
 """
 LOWERED = """        reader.read(lowered(self.modes, overrides, self.budgets))
 """
@@ -228,8 +229,8 @@ MUTANTS = (
     ),
     _in_interpreter(
         "cost-not-rounded",
-        '"cost": half_up(100 / (1 + Fraction(model.score_price) / 10))',
-        '"cost": 100 / (1 + Fraction(model.score_price) / 10)',
+        '"cost": half_up(100 / (1 + Fraction(price) / 10))',
+        '"cost": 100 / (1 + Fraction(price) / 10)',
     ),
     _in_interpreter(
         "blended-one-to-one",
@@ -238,7 +239,7 @@ MUTANTS = (
     ),
     _in_interpreter("per-thousand-as-per-million", '("1k", 1000)', '("1k", 1)'),
     _in_interpreter(
-        "no-price-is-free", "    return None\n\n\ndef read_models", "    return 0\n\n\ndef read_models"
+        "no-price-is-free", "    return None\n\n\ndef entry_price", "    return 0\n\n\ndef entry_price"
     ),
     _in_interpreter("local-effort-undivided", "Fraction(effort) / 10", "Fraction(effort)"),
     _in_interpreter(
@@ -270,8 +271,12 @@ MUTANTS = (
         'LATENCY = {"low": 0, "medium": 50, "high": 100}',
     ),
     _in_interpreter("best-quality-is-90", '"very_high": 100}', '"very_high": 90}'),
-    _in_interpreter("call-cost-per-thousand", "/ Fraction(1_000_000)", "/ Fraction(1_000)"),
-    _in_interpreter("unknown-call-cost-is-zero", "call_cost = None if", "call_cost = 0 if"),
+    _in_interpreter(
+        "call-cost-per-thousand", "price * size / Fraction(1_000_000)", "price * size / Fraction(1_000)"
+    ),
+    _in_interpreter(
+        "unknown-call-cost-is-zero", 'model.call_cost": None if price', 'model.call_cost": 0 if price'
+    ),
     # the policies file
     _in_interpreter("critical-route-without-its-exception", ' unless {spend}"', '"'),
     _in_interpreter(
