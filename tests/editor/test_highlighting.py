@@ -68,6 +68,7 @@ NAMES = {
     **dict.fromkeys(("low", "medium", "high", "critical", "very_high"), "constant.language."),
     **dict.fromkeys(("yes", "no", "unknown"), "constant.language."),
     **dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), "constant.language."),
+    **dict.fromkeys(("session", "had"), "keyword.control."),
 }  # fmt: skip
 
 
