@@ -103,7 +103,8 @@ def test_names_that_are_no_bare_words_are_printed_to_be_pasted() -> None:
         assert answer.counterexample is not None
         given = answer.counterexample.given
         assert whole(pasted(task_text(given), policy), policy) == whole(given, policy)
-        (report,) = run_tests(odd(ODD + answer_text.test_of_proof(written[answer.proof.name], given)))
+        test = answer_text.test_of_proof(written[answer.proof.name], given, is_chain=True)
+        (report,) = run_tests(odd(ODD + test))
         assert (report.case.given, report.passed) == (given, False)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -282,7 +283,9 @@ FACTS = st.fixed_dictionaries(
         "group.monthly.used": _USED,
         "clock.day": st.sampled_from([1, 15, 31]),
         "clock.hour": st.sampled_from([0, 5, 6, 7, 8, 17, 18, 22, 23]),
+        "clock.minute": st.sampled_from([0, 30, 59]),
         "clock.weekday": st.sampled_from(ORDERS["clock.weekday"]),
+        "clock.date": st.sampled_from([date(2026, 6, 1).toordinal(), date(2028, 2, 29).toordinal()]),
     }
 )
 SOME_FACTS = st.lists(FACTS, min_size=1, max_size=8)
