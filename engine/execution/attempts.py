@@ -387,7 +387,9 @@ class RequestExecution:
         if is_over or settlement.over_report is not None:
             record.breach = True
             what = "it cost more than its reservation" if is_over else settlement.over_report
-            closed = _closed(self._shared.async_ledger.limits.closed_by_breach(record.model.provider))
+            closed = _closed(
+                self._shared.async_ledger.limits.closed_by_breach(record.model.provider, self._owner)
+            )
             record.notes.append(closed if not is_over else f"{what}; {closed}")
             log_events.breached(record, f"{what}; {closed}")
         self._shared.async_ledger.post(
